@@ -1,0 +1,1 @@
+"""Outreach: journeys in YAML, carried to subscribers over the carriers' own protocols."""

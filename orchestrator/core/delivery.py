@@ -1,0 +1,60 @@
+"""What passes between the engine's messages and a channel: out, and what comes back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.core.model import Content
+
+Result = Literal["accepted", "rejected", "unknown", "unsent"]
+"""`unknown`: it may have been sent (no answer). `unsent`: provably not sent, safe to try again."""
+
+Retry = Literal["never", "later"]
+
+
+class Outgoing(Struct, frozen=True):
+    """One message as a channel gets it. `valid_until`: the carrier may drop it afterwards."""
+
+    message_id: int
+    subscriber_id: int
+    address: str
+    content: Content
+    sender: str = ""
+    valid_until: datetime | None = None
+
+
+class Outcome(Struct, frozen=True):
+    """What became of one `Outgoing`. `code` is the carrier's (`ESME_RINVDSTADR`), `reason` ours,
+    for people; `carrier_id` is what later receipts will name. `retry` matters for `rejected` and
+    `unsent`; an `unknown` follows its contact class. `parts` counts SMS segments."""
+
+    message_id: int
+    result: Result
+    carrier_id: str = ""
+    code: str = ""
+    reason: str = ""
+    retry: Retry = "never"
+    parts: int = 1
+
+
+class Reply(Struct, frozen=True):
+    """A text, button or command that came in. `source_id` is unique per channel: the same one
+    twice is one reply. `text` may hold anything a person can type."""
+
+    channel: str
+    address: str
+    text: str
+    source_id: str
+    to: str = ""
+
+
+class Receipt(Struct, frozen=True):
+    """What a carrier says of a message later."""
+
+    channel: str
+    carrier_id: str
+    state: Literal["delivered", "undelivered", "expired", "rejected"]
+    code: str = ""

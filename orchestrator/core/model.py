@@ -1,0 +1,154 @@
+"""Frozen values of the domain. All datetimes are aware UTC, all points are integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+SHARDS = 64
+"""Subscribers belong to one of so many logical shards (a stable hash of their key)."""
+
+CHAT_CHANNELS = ("webchat", "telegram", "wechat", "whatsapp")
+"""Channels that `chat` in a journey's `via` stands for, in order of preference."""
+
+CHANNEL_WORDS = ("sms", "mms", "wap_push", "chat", *CHAT_CHANNELS)
+"""Every word that may stand in `via`."""
+
+State = Literal[
+    "queued",
+    "submitting",
+    "accepted",
+    "rejected",
+    "unknown",
+    "delivered",
+    "undelivered",
+    "expired",
+    "suppressed",
+]
+"""Of a message. Never a step back. `suppressed`: dropped at the claim, e.g. after an opt-out."""
+
+Status = Literal["active", "control", "finished", "left"]
+"""Of an enrollment. `control`: held out, sent nothing, measured."""
+
+
+class Consent(Struct, frozen=True, omit_defaults=True):
+    """Whether we may write for one purpose, since when, and how we know."""
+
+    granted: bool
+    at: datetime
+    how: str = ""
+    wording: str = ""
+
+
+class Subscriber(Struct, frozen=True):
+    """A person. `key` is the operator's own id; `addresses` maps a channel to where it reaches
+    them (`{"sms": "+8613800138000"}`); `consents` maps a purpose to its record."""
+
+    id: int
+    key: str
+    shard: int
+    locale: str
+    timezone: str | None
+    attributes: Mapping[str, Any]
+    tags: frozenset[str]
+    addresses: Mapping[str, str]
+    consents: Mapping[str, Consent]
+    created_at: datetime
+
+    def reach(self, word: str) -> tuple[str, str] | None:
+        """The channel and address that a `via` word means for this person, or None."""
+        names = CHAT_CHANNELS if word == "chat" else (word,)
+        for name in names:
+            if address := self.addresses.get(name):
+                return name, address
+        return None
+
+
+class Waiting(Struct, frozen=True, omit_defaults=True):
+    """What a started step waits for. `since`: only what happens later counts. `until` is the
+    enrollment's `due_at`."""
+
+    kind: Literal["reply", "event", "time"]
+    since: datetime
+    tries: int = 0
+
+
+class Enrollment(Struct, frozen=True):
+    """One subscriber in one journey version, standing at one step.
+
+    `due_at` is when a turn must look again (None: only an event can move it). `waiting` is set
+    once the step at hand has started and waits. `ran_at` is when the last step with an `at` ran;
+    `run` counts entries into this journey from 1.
+    """
+
+    journey: str
+    version: str
+    run: int
+    status: Status
+    step: str | None
+    due_at: datetime | None
+    entered_at: datetime
+    waiting: Waiting | None = None
+    ran_at: datetime | None = None
+    ran_step: str | None = None
+    goal_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Still to be measured or moved."""
+        return self.status in ("active", "control")
+
+
+class Button(Struct, frozen=True):
+    """A labelled reply: pressing it says `reply`."""
+
+    label: str
+    reply: str
+
+
+class Content(Struct, frozen=True, omit_defaults=True):
+    """The words of one message on one channel, rendered. Channels use the fields they know."""
+
+    text: str = ""
+    subject: str = ""
+    href: str = ""
+    image: str = ""
+    buttons: tuple[Button, ...] = ()
+
+
+class Message(Struct, frozen=True):
+    """One thing sent to one subscriber on one channel. `via` holds the channel words still to try
+    if this one fails; `contact_class` names its class in the contact policy. `journey`, `run` and
+    `step` are empty for the bot's answers."""
+
+    template: str
+    contact_class: str
+    channel: str
+    address: str
+    content: Content
+    via: tuple[str, ...] = ()
+    journey: str = ""
+    run: int = 0
+    step: str = ""
+
+
+class Sent(Struct, frozen=True):
+    """One line of a subscriber's contact history, as the contact policy needs it."""
+
+    at: datetime
+    template: str
+    journey: str
+    contact_class: str
+
+
+class Conversation(Struct, frozen=True, omit_defaults=True):
+    """What the bot remembers of a dialogue between two replies; forgotten after `until`."""
+
+    topic: str
+    until: datetime
+    choices: tuple[str, ...] = ()
