@@ -18,10 +18,12 @@ class SendMessage(Struct, frozen=True):
 
 
 class RerouteMessage(Struct, frozen=True):
-    """The failed message `message_id` moves on to `message`'s channel, address and content."""
+    """The failed message `message_id` moves on to `message`'s channel, address and content, not
+    before `not_before`."""
 
     message_id: int
     message: Message
+    not_before: datetime
 
 
 class Suppress(Struct, frozen=True):

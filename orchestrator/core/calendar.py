@@ -1,0 +1,89 @@
+"""Local time: the only place that knows it. In and out go aware UTC instants."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from orchestrator.core.grammar import Schedule, Window
+
+UTC_ZONE = ZoneInfo("UTC")
+_DAY = timedelta(days=1)
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str | None) -> ZoneInfo | None:
+    """The IANA zone of that name, or None when it is unknown: callers fail closed."""
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def instant(day: date, at: time, tz: ZoneInfo) -> datetime:
+    """The first moment at which a clock in `tz` shows `at` on `day`.
+
+    A time that a change to summer time leaves out comes when the clock would have shown it, an
+    hour later by the wall: never early. One that comes twice is taken the first time.
+    """
+    return datetime.combine(day, at, tz).astimezone(UTC)
+
+
+def local_day(moment: datetime, tz: ZoneInfo) -> date:
+    return moment.astimezone(tz).date()
+
+
+def day_start(moment: datetime, tz: ZoneInfo) -> datetime:
+    """When the local day of `moment` began."""
+    return instant(local_day(moment, tz), time(), tz)
+
+
+def on_day(entered_at: datetime, day: int, at: time, tz: ZoneInfo) -> datetime:
+    """The instant of local time `at` on day `day` of a journey; day 1 is the day of entry."""
+    return instant(local_day(entered_at, tz) + (day - 1) * _DAY, at, tz)
+
+
+def next_at(moment: datetime, at: time, tz: ZoneInfo) -> datetime:
+    """The first instant after `moment` at which a clock in `tz` shows `at`."""
+    day = local_day(moment, tz)
+    while (then := instant(day, at, tz)) <= moment:
+        day += _DAY
+    return then
+
+
+def is_open(moment: datetime, window: Window, weekdays: Container[int], tz: ZoneInfo) -> bool:
+    local = moment.astimezone(tz)
+    return local.weekday() in weekdays and window.opens <= local.time() < window.closes
+
+
+def next_open(
+    moment: datetime, window: Window, weekdays: Container[int], tz: ZoneInfo
+) -> datetime | None:
+    """`moment` if the window is open then, else when it next opens; None if it never does."""
+    if is_open(moment, window, weekdays, tz):
+        return moment
+    day = local_day(moment, tz)
+    for _ in range(9):
+        then = instant(day, window.opens, tz)
+        if then > moment and is_open(then, window, weekdays, tz):
+            return then
+        day += _DAY
+    return None
+
+
+def next_run(after: datetime, schedule: Schedule, tz: ZoneInfo) -> datetime:
+    """The first instant after `after` that `schedule` names."""
+    day = local_day(after, tz)
+    while True:
+        fits = (
+            schedule.unit == "day"
+            or (schedule.unit == "week" and day.weekday() == schedule.on)
+            or (schedule.unit == "month" and day.day == schedule.on)
+        )
+        if fits and (then := instant(day, schedule.time, tz)) > after:
+            return then
+        day += _DAY

@@ -1,0 +1,256 @@
+"""The journeys' engine: `decide(scene, event, now)`. Pure and deterministic, so that production,
+simulation, tests and `explain` run the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.core import calendar, contact
+from orchestrator.core.effects import RerouteMessage, Suppress
+from orchestrator.core.events import (
+    Entered,
+    Event,
+    MessageFailed,
+    ReplyReceived,
+    SubscriberEvent,
+    TimerDue,
+)
+from orchestrator.core.journey import Journey, Placed
+from orchestrator.core.model import Enrollment
+from orchestrator.core.scene import Decision, Scene
+from orchestrator.core.stage import Here, Stage
+from orchestrator.core.steps.base import End, Go, Outcome, Stay
+
+MAX_STEPS = 1000
+"""Steps one enrollment may take in one decision; a journey is a tree, so no real one comes near."""
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def decide(scene: Scene, event: Event, now: datetime) -> Decision:
+    """What to do about `event`, and the scene once it is done."""
+    stage = Stage(scene, now)
+    match event:
+        case TimerDue():
+            _time_passed(stage)
+        case SubscriberEvent():
+            _event_happened(stage, event)
+        case ReplyReceived():
+            _reply_came(stage, event)
+        case Entered():
+            _enter(stage, stage.project.journeys.get(event.journey), _NOTHING)
+        case MessageFailed():
+            _message_failed(stage, event)
+    return stage.decision()
+
+
+def open_question(scene: Scene) -> Enrollment | None:
+    """The newest question that waits for this subscriber's answer."""
+    asked = [
+        (enrollment.waiting.since, enrollment.journey)
+        for enrollment in scene.enrollments.values()
+        if enrollment.status == "active"
+        and enrollment.waiting is not None
+        and enrollment.waiting.kind == "reply"
+    ]
+    return scene.enrollments[max(asked)[1]] if asked else None
+
+
+def _time_passed(stage: Stage) -> None:
+    due = [
+        (enrollment.due_at, name)
+        for name, enrollment in stage.enrollments.items()
+        if enrollment.open and enrollment.due_at is not None and enrollment.due_at <= stage.now
+    ]
+    for _, name in sorted(due):
+        enrollment = stage.enrollments[name]
+        if enrollment.status == "control":
+            _end(stage, enrollment, "finished", None)
+        elif enrollment.waiting is None:
+            _advance(stage, enrollment, _NOTHING)
+        else:
+            here = _here(stage, enrollment, _NOTHING)
+            _follow(stage, enrollment, here.placed_step.on_time(here), _NOTHING)
+
+
+def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
+    scope = stage.scope(event.properties)
+    _earn(stage, event, scope)
+    for enrollment in [*stage.enrollments.values()]:
+        journey = stage.journey(enrollment)
+        goal = journey.goal
+        if (
+            goal is not None
+            and enrollment.goal_at is None
+            and goal.on == event.name
+            and event.at >= enrollment.entered_at
+            and (goal.within is None or event.at <= enrollment.entered_at + goal.within)
+            and (goal.condition is None or goal.condition.holds(scope))
+        ):
+            enrollment = replace(enrollment, goal_at=event.at)
+            stage.stand(enrollment)
+        if not enrollment.open:
+            continue
+        if any(
+            rule.on == event.name and (rule.condition is None or rule.condition.holds(scope))
+            for rule in journey.leave
+        ):
+            _end(stage, enrollment, "left", event.name)
+        elif enrollment.waiting is not None and enrollment.waiting.kind == "event":
+            here = _here(stage, enrollment, event.properties)
+            outcome = here.placed_step.on_event(here, event)
+            if outcome is not None:
+                _follow(stage, enrollment, outcome, event.properties)
+    for journey in stage.project.journeys.values():
+        for entry in journey.enter:
+            if entry.on == event.name and (
+                entry.condition is None or entry.condition.holds(stage.scope(event.properties))
+            ):
+                _enter(stage, journey, event.properties)
+                break
+
+
+def _earn(stage: Stage, event: SubscriberEvent, scope: Mapping[str, Any]) -> None:
+    for number, rule in enumerate(stage.project.points.earn):
+        if rule.on == event.name and (rule.condition is None or rule.condition.holds(scope)):
+            stage.award(rule.award, rule.reason, f"earn:{rule.reason}:{number}:{event.source_id}")
+
+
+def _reply_came(stage: Stage, reply: ReplyReceived) -> None:
+    enrollment = open_question(stage.decision().scene)
+    if enrollment is None:
+        return
+    properties = {"text": reply.text}
+    here = _here(stage, enrollment, properties)
+    outcome = here.placed_step.on_reply(here, reply)
+    if outcome is not None:
+        _follow(stage, enrollment, outcome, properties)
+
+
+def _message_failed(stage: Stage, failed: MessageFailed) -> None:
+    enrollment = stage.enrollments.get(failed.journey)
+    if enrollment is None or not failed.via:
+        return
+    journey = stage.journey(enrollment)
+    placed = journey.steps.get(failed.step)
+    rules = stage.project.contact.classes[failed.contact_class]
+    if placed is None or contact.refusal(rules, stage.subscriber):
+        return
+    not_before = stage.now
+    tz = calendar.zone(stage.subscriber.timezone)
+    if rules.hours is not None and tz is not None:
+        not_before = (
+            calendar.next_open(stage.now, rules.hours, rules.weekdays, tz) or stage.now
+        )
+    message = stage.compose(
+        Here(stage, enrollment, placed, _NOTHING), failed.template, failed.via
+    )
+    if isinstance(message, str):
+        stage.effects.append(
+            Suppress(failed.journey, failed.step, failed.template, f"fallback: {message}")
+        )
+    else:
+        stage.effects.append(RerouteMessage(failed.message_id, message, not_before))
+
+
+def _enter(stage: Stage, journey: Journey | None, properties: Mapping[str, Any]) -> None:
+    entered = stage.enter(journey) if journey is not None else None
+    if entered is not None and entered.status == "active":
+        _advance(stage, entered, properties)
+
+
+def _advance(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]) -> None:
+    """The enrollment's step is started, and those after it, until one waits or none is left."""
+    journey = stage.journey(enrollment)
+    for _ in range(MAX_STEPS):
+        if enrollment.step is None:
+            return _end(stage, enrollment, "finished", None)
+        if reason := _leaves(stage, journey, properties):
+            return _end(stage, enrollment, "left", reason)
+        placed = journey.steps[enrollment.step]
+        due = _due(stage, journey, enrollment, placed)
+        if due > stage.now:
+            return stage.stand(replace(enrollment, due_at=due, waiting=None))
+        outcome = placed.step.start(Here(stage, enrollment, placed, properties))
+        put_off = isinstance(outcome, Stay) and outcome.waiting is None
+        if placed.step.at is not None and not put_off:
+            enrollment = replace(enrollment, ran_at=stage.now, ran_step=placed.id)
+        settled = _settle(stage, enrollment, outcome)
+        if settled is None:
+            return None
+        enrollment = settled
+    raise RuntimeError(f"{journey.name} took {MAX_STEPS} steps at once")
+
+
+def _follow(
+    stage: Stage, enrollment: Enrollment, outcome: Outcome, properties: Mapping[str, Any]
+) -> None:
+    """A waiting step has its answer: the enrollment goes where that leads."""
+    settled = _settle(stage, enrollment, outcome)
+    if settled is not None:
+        _advance(stage, settled, properties)
+
+
+def _settle(stage: Stage, enrollment: Enrollment, outcome: Outcome) -> Enrollment | None:
+    """Where the enrollment goes on, or None if it now rests."""
+    match outcome:
+        case Go():
+            return replace(enrollment, step=outcome.to, waiting=None)
+        case Stay():
+            stage.stand(replace(enrollment, due_at=outcome.until, waiting=outcome.waiting))
+        case End():
+            _end(stage, enrollment, "left", outcome.reason)
+    return None
+
+
+def _due(stage: Stage, journey: Journey, enrollment: Enrollment, placed: Placed) -> datetime:
+    """When the step may run. If the step before it ran so late that this one's time has passed as
+    well, it comes at its time of day on the next day, so that two never go out at once unless
+    they are written for the same moment."""
+    at = placed.step.at
+    if at is None:
+        return stage.now
+    tz = calendar.zone(stage.subscriber.timezone) or calendar.UTC_ZONE
+    due = calendar.on_day(enrollment.entered_at, at.day, at.time, tz)
+    if enrollment.ran_at is not None and enrollment.ran_step is not None:
+        before = journey.steps.get(enrollment.ran_step)
+        if due <= enrollment.ran_at and (before is None or before.step.at != at):
+            return calendar.next_at(enrollment.ran_at, at.time, tz)
+    return due
+
+
+def _leaves(stage: Stage, journey: Journey, properties: Mapping[str, Any]) -> str:
+    for rule in journey.leave:
+        if rule.on is None and rule.condition and rule.condition.holds(stage.scope(properties)):
+            return rule.condition.source
+    return ""
+
+
+def _end(stage: Stage, enrollment: Enrollment, status: str, reason: str | None) -> None:
+    stage.stand(
+        replace(
+            enrollment,
+            status=status,
+            step=None,
+            due_at=None,
+            waiting=None,
+            ended_at=stage.now,
+            reason=reason,
+        )
+    )
+
+
+def leave_all(stage: Stage, refused: Iterator[Enrollment], reason: str) -> None:
+    """Those enrollments end: after an opt-out, nothing of theirs may go out any more."""
+    for enrollment in refused:
+        _end(stage, enrollment, "left", reason)
+
+
+def _here(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]) -> Here:
+    assert enrollment.step is not None
+    placed = stage.journey(enrollment).steps[enrollment.step]
+    return Here(stage, enrollment, placed, properties)

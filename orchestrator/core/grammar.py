@@ -1,0 +1,141 @@
+"""What the small words of the YAML mean: durations, days, times, windows, schedules.
+
+Each value type parses its own text and raises `GrammarError` with the forms it takes; the loader
+adds file and line.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import time, timedelta
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from orchestrator.core.errors import GrammarError
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d{1,6})\s*([smhdw])")
+
+
+def parse_duration(text: str) -> timedelta:
+    """The span that `90s`, `30m`, `24h`, `3d`, `2w` or `1d 12h` means."""
+    spans = _DURATION.findall(text)
+    if not spans or _DURATION.sub("", text).strip():
+        raise GrammarError(
+            f"{text!r} is not a duration", "write a number and a unit: 90s, 30m, 24h, 3d or 2w"
+        )
+    return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in spans))
+
+
+def parse_time(text: str) -> time:
+    """The local time of day that `9:30` or `09:30` means."""
+    match = re.fullmatch(r"(\d{1,2}):(\d{2})", text.strip())
+    if not match or int(match[1]) > 23 or int(match[2]) > 59:
+        raise GrammarError(f"{text!r} is not a time of day", "write hours and minutes: 09:30")
+    return time(int(match[1]), int(match[2]))
+
+
+def parse_percent(text: str) -> float:
+    """The share, 0 to 1, that `5%` means."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", text.strip())
+    if not match or float(match[1]) > 100:
+        raise GrammarError(f"{text!r} is not a share", "write a percentage from 0% to 100%: 5%")
+    return float(match[1]) / 100
+
+
+class At(Struct, frozen=True):
+    """`day 2 10:00`: a local time on a day of the journey; day 1 is the day of entry."""
+
+    day: int
+    time: time
+
+    @classmethod
+    def parse(cls, text: str) -> At:
+        match = re.fullmatch(r"day\s+(\d{1,4})\s+(\d{1,2}:\d{2})", text.strip())
+        if not match or int(match[1]) < 1:
+            raise GrammarError(
+                f"{text!r} is not a day and a time",
+                "write the day of the journey, from 1, and a local time: day 2 10:00",
+            )
+        return cls(int(match[1]), parse_time(match[2]))
+
+
+class Window(Struct, frozen=True):
+    """`09:00-20:00`: from `opens` until just before `closes`, local time, within one day."""
+
+    opens: time
+    closes: time
+
+    @classmethod
+    def parse(cls, text: str) -> Window:
+        opens, dash, closes = text.partition("-")
+        if not dash:
+            raise GrammarError(f"{text!r} is not a window", "write it from-to: 09:00-20:00")
+        window = cls(parse_time(opens), parse_time(closes))
+        if window.opens >= window.closes:
+            raise GrammarError(
+                f"the window {text!r} never opens", "it must close later than it opens, same day"
+            )
+        return window
+
+
+class Again(Struct, frozen=True):
+    """May a subscriber enter once more: `never`, `always`, or `after 90d` since they entered."""
+
+    after: timedelta | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Again:
+        if text == "never":
+            return cls(None)
+        if text == "always":
+            return cls(timedelta())
+        if text.startswith("after "):
+            return cls(parse_duration(text.removeprefix("after ")))
+        raise GrammarError(f"{text!r} does not say when", "write never, always, or after 90d")
+
+
+class Schedule(Struct, frozen=True):
+    """`day at 09:30`, `week on monday at 09:30` or `month on 1 at 09:30`, in the project's zone."""
+
+    unit: Literal["day", "week", "month"]
+    on: int
+    time: time
+
+    @classmethod
+    def parse(cls, text: str) -> Schedule:
+        match = re.fullmatch(
+            r"(day|week|month)(?:\s+on\s+(\w+))?\s+at\s+(\d{1,2}:\d{2})", text.strip()
+        )
+        if match:
+            unit, on, at = match.groups()
+            if unit == "day" and on is None:
+                return cls("day", 0, parse_time(at))
+            if unit == "week" and on in WEEKDAYS:
+                return cls("week", WEEKDAYS.index(on), parse_time(at))
+            if unit == "month" and on and on.isdigit() and 1 <= int(on) <= 28:
+                return cls("month", int(on), parse_time(at))
+        raise GrammarError(
+            f"{text!r} is not a schedule",
+            "write `day at 09:30`, `week on monday at 09:30` or `month on 1 at 09:30` (1 to 28)",
+        )
+
+
+class TagChange(Struct, frozen=True):
+    """`+vip` puts the tag on, `-vip` takes it off."""
+
+    tag: str
+    add: bool
+
+    @classmethod
+    def parse(cls, text: str) -> TagChange:
+        if not re.fullmatch(r"[+-][\w.:-]{1,64}", text):
+            raise GrammarError(
+                f"{text!r} does not say what to do with the tag",
+                "write +tag to put it on, -tag to take it off",
+            )
+        return cls(text[1:], text[0] == "+")

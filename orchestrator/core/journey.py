@@ -1,0 +1,89 @@
+"""A journey, compiled: its steps laid flat, each knowing the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+from msgspec import Struct
+
+from orchestrator.core.expression import Condition
+from orchestrator.core.grammar import Again, Schedule
+from orchestrator.core.steps.base import Block, Step
+
+
+class Entry(Struct, frozen=True):
+    """Who enters: on an event, or everyone in a segment on a schedule."""
+
+    on: str | None = None
+    condition: Condition | None = None
+    segment: str | None = None
+    every: Schedule | None = None
+
+
+class Goal(Struct, frozen=True):
+    """What the journey is for: this event, within so long after entering."""
+
+    on: str
+    condition: Condition | None = None
+    within: timedelta | None = None
+
+
+class LeaveRule(Struct, frozen=True):
+    """Who leaves early: on an event, or as soon as a condition holds before a step."""
+
+    on: str | None = None
+    condition: Condition | None = None
+
+
+class Placed(Struct, frozen=True):
+    """A step in its place: `next` follows it, `blocks` maps each of its branches to that
+    branch's first step. A None is the journey's end."""
+
+    id: str
+    step: Step
+    next: str | None
+    blocks: Mapping[str, str | None]
+
+
+class Journey(Struct, frozen=True):
+    """One version of one journey. `control` is the share, 0 to 1, that is held out."""
+
+    name: str
+    version: str
+    contact_class: str
+    enter: tuple[Entry, ...]
+    first: str | None
+    steps: Mapping[str, Placed]
+    summary: str = ""
+    again: Again = Again()
+    control: float = 0.0
+    goal: Goal | None = None
+    leave: tuple[LeaveRule, ...] = ()
+
+
+def lay_out(block: Block) -> tuple[str | None, dict[str, Placed]]:
+    """The first step's id and every step by id, nested ones under `parent.branch.number`."""
+    placed: dict[str, Placed] = {}
+
+    def lay(block: Block, prefix: str, after: str | None) -> str | None:
+        following = after
+        for number, step in reversed([*enumerate(block, 1)]):
+            name = step.id or (f"{prefix}.{number}" if prefix else str(number))
+            starts = {
+                label: lay(inner, f"{name}.{label}", following) for label, inner in step.blocks()
+            }
+            placed[name] = Placed(name, step, following, starts)
+            following = name
+        return following
+
+    first = lay(block, "", None)
+    return first, dict(reversed(placed.items()))
+
+
+def every_step(block: Block) -> Iterator[Step]:
+    """Each step of a block and of the blocks within, in reading order."""
+    for step in block:
+        yield step
+        for _, inner in step.blocks():
+            yield from every_step(inner)

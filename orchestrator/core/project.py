@@ -1,0 +1,74 @@
+"""The frozen whole of what authors wrote: journeys, messages, policy, points, rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from msgspec import Struct
+
+from orchestrator.core.contact import ContactPolicy
+from orchestrator.core.expression import Condition
+from orchestrator.core.journey import Journey
+from orchestrator.core.render import MessageTemplate
+
+
+class EarningRule(Struct, frozen=True):
+    """`points` for every event `on` that fulfils `condition`, at most `per_day` times a UTC day."""
+
+    on: str
+    award: int
+    reason: str
+    condition: Condition | None = None
+    per_day: int | None = None
+
+
+class Tier(Struct, frozen=True):
+    """A level that holds from `from_points` ever earned."""
+
+    name: str
+    from_points: int
+
+
+class PointsProgram(Struct, frozen=True):
+    """How points come, and when they go: `expires` after they were earned (None: never), `hold`
+    is how long a purchase waits for its confirmation."""
+
+    earn: tuple[EarningRule, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    expires: timedelta | None = None
+    hold: timedelta = timedelta(minutes=15)
+
+    def tier(self, earned_points: int) -> str:
+        """The name of the highest tier reached, or ''."""
+        reached = [t for t in self.tiers if t.from_points <= earned_points]
+        return max(reached, key=lambda t: t.from_points).name if reached else ""
+
+
+class Reward(Struct, frozen=True):
+    """Something points buy. `names` by locale; `stock` is how many there were at first;
+    `per_member` limits purchases of one member (None: no limit); `code` says whether the buyer
+    gets a code to show."""
+
+    id: str
+    names: Mapping[str, str]
+    cost_points: int
+    stock: int
+    per_member: int | None = None
+    code: bool = True
+
+
+class Project(Struct, frozen=True):
+    """Everything authors wrote, compiled. `versions` holds journeys by version hash: the current
+    ones and every older one that somebody still stands in."""
+
+    journeys: Mapping[str, Journey]
+    versions: Mapping[str, Journey]
+    messages: Mapping[str, MessageTemplate]
+    contact: ContactPolicy
+    segments: Mapping[str, Condition]
+    points: PointsProgram
+    rewards: Mapping[str, Reward]
+    locale: str
+    timezone: str
+    name: str = ""

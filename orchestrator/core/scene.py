@@ -1,0 +1,42 @@
+"""All that one decision needs, and all that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from orchestrator.core.effects import Effect
+from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber
+from orchestrator.core.points import Account
+from orchestrator.core.project import Project
+
+
+class Scene(Struct, frozen=True):
+    """One subscriber as a turn finds them, and the project they live in.
+
+    `enrollments` holds the latest run of each journey, by journey. `recent` is the contact
+    history, oldest first, as far back as the contact policy looks. `chance` is this turn's
+    randomness (16 octets, drawn by whoever loads the scene); `stock` says how many items of each
+    reward are free, and is filled only when a reply may claim one. `history` lists the last
+    ledger lines (points, reason, at), newest first, likewise only for a reply.
+    """
+
+    project: Project
+    subscriber: Subscriber
+    enrollments: Mapping[str, Enrollment]
+    recent: tuple[Sent, ...] = ()
+    account: Account = Account()
+    conversation: Conversation | None = None
+    stock: Mapping[str, int] = {}
+    claimed: Mapping[str, int] = {}
+    history: tuple[tuple[int, str, datetime], ...] = ()
+    chance: bytes = b""
+
+
+class Decision(Struct, frozen=True):
+    """What to do, in order, and the scene as it is once that is done."""
+
+    effects: tuple[Effect, ...]
+    scene: Scene

@@ -1,0 +1,277 @@
+"""The working copy of a scene while one decision is made, and what a step may do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.core import contact, points
+from orchestrator.core.chance import draw
+from orchestrator.core.effects import (
+    EmitEvent,
+    Effect,
+    MoveTo,
+    SendMessage,
+    SetAttributes,
+    Suppress,
+)
+from orchestrator.core.errors import RenderError
+from orchestrator.core.expression import subscriber_scope
+from orchestrator.core.grammar import TagChange
+from orchestrator.core.journey import Journey, Placed
+from orchestrator.core.model import CHAT_CHANNELS, Enrollment, Message, Sent, Waiting
+from orchestrator.core.scene import Decision, Scene
+from orchestrator.core.steps.base import Go, Step
+
+
+class Stage:
+    """A scene being changed. Every change is also an effect."""
+
+    def __init__(self, scene: Scene, now: datetime) -> None:
+        self.project = scene.project
+        self.subscriber = scene.subscriber
+        self.enrollments = dict(scene.enrollments)
+        self.recent = [*scene.recent]
+        self.account = scene.account
+        self.now = now
+        self.effects: list[Effect] = []
+        self._scene = scene
+        self._scope: dict[str, Any] | None = None
+
+    def decision(self) -> Decision:
+        """What was decided, and the scene as it then is."""
+        scene = replace(
+            self._scene,
+            subscriber=self.subscriber,
+            enrollments=self.enrollments,
+            recent=tuple(self.recent),
+            account=self.account,
+        )
+        return Decision(tuple(self.effects), scene)
+
+    def scope(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """What conditions and templates see. `properties` are those of the event at hand."""
+        if self._scope is None:
+            self._scope = subscriber_scope(
+                self.subscriber,
+                balance_points=self.account.balance_points,
+                earned_points=self.account.earned_points,
+            )
+            self._scope["link"] = str
+        return {**self._scope, "event": properties}
+
+    def journey(self, enrollment: Enrollment) -> Journey:
+        """The version this enrollment stands in."""
+        return self.project.versions[enrollment.version]
+
+    def stand(self, enrollment: Enrollment) -> None:
+        """The enrollment now stands so."""
+        self.enrollments[enrollment.journey] = enrollment
+        self.effects.append(MoveTo(enrollment))
+
+    def enter(self, journey: Journey) -> Enrollment | None:
+        """The subscriber is in `journey`, or None if its `again` does not let them in."""
+        before = self.enrollments.get(journey.name)
+        if before is not None:
+            after = journey.again.after
+            if before.open or after is None or before.entered_at + after > self.now:
+                return None
+        held_out = draw("control", journey.name, self.subscriber.id) < journey.control
+        goal = journey.goal
+        until = self.now + goal.within if held_out and goal and goal.within else None
+        entered = Enrollment(
+            journey=journey.name,
+            version=journey.version,
+            run=before.run + 1 if before else 1,
+            status="control" if held_out else "active",
+            step=None if held_out else journey.first,
+            due_at=until if held_out else self.now,
+            entered_at=self.now,
+        )
+        self.stand(entered)
+        return entered
+
+    def award(
+        self, award_points: int, reason: str, key: str, expires: timedelta | None = None
+    ) -> None:
+        """The points are the member's; `key` makes it happen once."""
+        span = expires or self.project.points.expires
+        self.account, entry = points.award(
+            self.account, award_points, key, reason, self.now, self.now + span if span else None
+        )
+        self.effects.append(entry)
+        self._scope = None
+
+    def send(self, where: Here, template: str, via: Iterable[str]) -> datetime | None:
+        """The message is queued (`where.sent`), or not and the reason recorded, or put off: then
+        the instant at which to try again."""
+        journey = where.definition
+        verdict = contact.may_go(
+            self.project.contact.classes[journey.contact_class],
+            self.subscriber,
+            self.recent,
+            template,
+            journey.name,
+            self.now,
+        )
+        where.sent = False
+        if isinstance(verdict, contact.Go):
+            message = self.compose(where, template, tuple(via))
+            if isinstance(message, Message):
+                self.effects.append(SendMessage(message))
+                self.recent.append(
+                    Sent(self.now, template, journey.name, journey.contact_class)
+                )
+                where.sent = True
+                return None
+            self._suppress(where, template, message, None)
+            return None
+        until = verdict.until if isinstance(verdict, contact.Later) else None
+        self._suppress(where, template, verdict.reason, until)
+        return until
+
+    def compose(self, where: Here, template: str, via: tuple[str, ...]) -> Message | str:
+        """The message rendered for the first channel of `via` that reaches the subscriber and has
+        wording, or the reason why there is none."""
+        wordings = self.project.messages[template]
+        channels = wordings.channels(self.subscriber.locale)
+        for number, word in enumerate(via or channels):
+            reached = self.subscriber.reach(word)
+            if reached is None or word_of(word) not in channels:
+                continue
+            try:
+                content = wordings.render(word, self.subscriber.locale, where.scope())
+            except RenderError as failure:
+                return f"render_failed: {failure.message}"
+            return Message(
+                template=template,
+                contact_class=where.definition.contact_class,
+                channel=reached[0],
+                address=reached[1],
+                content=content,
+                via=(via or channels)[number + 1 :],
+                journey=where.journey,
+                run=where.run,
+                step=where.step_id,
+            )
+        return "no_channel"
+
+    def _suppress(
+        self, where: Here, template: str, reason: str, until: datetime | None
+    ) -> None:
+        self.effects.append(Suppress(where.journey, where.step_id, template, reason, until))
+
+    def set(self, attributes: Mapping[str, Any], tags: Iterable[TagChange]) -> None:
+        """The subscriber has these attributes and tags besides their other ones."""
+        merged = {**self.subscriber.attributes, **attributes}
+        merged = {name: value for name, value in merged.items() if value is not None}
+        held = set(self.subscriber.tags)
+        for change in tags:
+            (held.add if change.add else held.discard)(change.tag)
+        self.subscriber = replace(self.subscriber, attributes=merged, tags=frozenset(held))
+        self.effects.append(SetAttributes(merged, frozenset(held)))
+        self._scope = None
+
+
+def word_of(channel: str) -> str:
+    """The `via` word whose wording a channel uses: every chat channel uses `chat`."""
+    return "chat" if channel in CHAT_CHANNELS else channel
+
+
+class Here:
+    """Where a step works: one enrollment, at one step. A step may do what this offers."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        enrollment: Enrollment,
+        placed: Placed,
+        properties: Mapping[str, Any],
+    ) -> None:
+        self._stage = stage
+        self._enrollment = enrollment
+        self._placed = placed
+        self._properties = properties
+        self.definition = stage.journey(enrollment)
+        self.now = stage.now
+        self.sent = False
+        """Whether the last `send` queued a message."""
+
+    @property
+    def journey(self) -> str:
+        return self._enrollment.journey
+
+    @property
+    def run(self) -> int:
+        return self._enrollment.run
+
+    @property
+    def placed_step(self) -> Step:
+        return self._placed.step
+
+    @property
+    def step_id(self) -> str:
+        return self._placed.id
+
+    @property
+    def subscriber_id(self) -> int:
+        return self._stage.subscriber.id
+
+    @property
+    def timezone(self) -> str | None:
+        return self._stage.subscriber.timezone
+
+    @property
+    def waiting(self) -> Waiting:
+        """What this step waits for; only a started step asks."""
+        waiting = self._enrollment.waiting
+        assert waiting is not None
+        return waiting
+
+    @property
+    def until(self) -> datetime:
+        """When this step's wait ends; only a started step asks."""
+        until = self._enrollment.due_at
+        assert until is not None
+        return until
+
+    def next(self) -> Go:
+        return Go(self._placed.next)
+
+    def into(self, label: str) -> Go:
+        """Into the branch of that label; an empty one leads to what follows this step."""
+        return Go(self._placed.blocks[label])
+
+    def scope(self, properties: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return self._stage.scope(self._properties if properties is None else properties)
+
+    def send(self, template: str, via: Iterable[str]) -> datetime | None:
+        """See `Stage.send`."""
+        return self._stage.send(self, template, via)
+
+    def award(self, award_points: int, reason: str, expires: timedelta | None) -> None:
+        key = f"journey:{self.journey}:{self.run}:{self.step_id}"
+        self._stage.award(award_points, reason, key, expires)
+
+    def set(self, attributes: Mapping[str, Any], tags: Iterable[TagChange]) -> None:
+        self._stage.set(attributes, tags)
+
+    def emit(self, name: str, properties: Mapping[str, Any]) -> None:
+        source = f"journey:{self.journey}:{self.run}:{self.step_id}"
+        self._stage.effects.append(EmitEvent(name, properties, source))
+
+    def enroll(self, journey: str) -> None:
+        self._stage.enter(self._stage.project.journeys[journey])
+
+    def run_aside(self, label: str) -> None:
+        """The branch's steps are done at once, while the enrollment stays where it is. The loader
+        allows only steps that do not wait there."""
+        step = self._placed.blocks[label]
+        while step is not None and step != self._placed.next:
+            placed = self.definition.steps[step]
+            aside = Here(self._stage, self._enrollment, placed, self._properties)
+            placed.step.start(aside)
+            step = placed.next

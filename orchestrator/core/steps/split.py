@@ -1,0 +1,47 @@
+"""`split`: chance picks one of several ways, for each subscriber always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from orchestrator.core.chance import draw
+from orchestrator.core.steps.base import Block, Outcome, Step
+
+if TYPE_CHECKING:
+    from orchestrator.core.stage import Here
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """One way: its `name` for reports, its `weight` against the others, its steps."""
+
+    name: str
+    do: Block
+    weight: int = 1
+
+
+class Ways(Struct, frozen=True, kw_only=True):
+    ways: tuple[Way, ...]
+
+
+class Split(Step, frozen=True, kw_only=True):
+    """Send each subscriber one of several ways, in proportion to their weights."""
+
+    split: Ways
+
+    def blocks(self) -> Iterable[tuple[str, Block]]:
+        for way in self.split.ways:
+            yield way.name, way.do
+
+    def start(self, here: Here) -> Outcome:
+        ways = self.split.ways
+        mark = draw("split", here.journey, here.step_id, here.subscriber_id) * sum(
+            way.weight for way in ways
+        )
+        for way in ways:
+            mark -= way.weight
+            if mark < 0:
+                return here.into(way.name)
+        return here.into(ways[-1].name)
