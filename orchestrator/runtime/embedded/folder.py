@@ -1,0 +1,106 @@
+"""Where the embedded servers keep their files, and how their sockets stay reachable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from orchestrator.core.errors import OutreachError
+
+MAX_SOCKET_OCTETS = 103
+"""`sun_path` holds 108 octets on Linux and 104 on macOS, with a closing zero (unix(7))."""
+LONGEST_SOCKET = ".s.PGSQL.5432.lock"
+MAX_LOG_OCTETS = 8 * 1024 * 1024
+
+
+class Folder(Struct, frozen=True):
+    """The files of one project's servers: data under `root`, sockets in `sockets` (0700, ours)."""
+
+    root: Path
+    sockets: Path
+
+    def lock(self, server: str) -> Path:
+        return self.root / f"{server}.lock"
+
+    def log(self, server: str) -> Path:
+        return self.root / f"{server}.log"
+
+
+def open_folder(root: Path) -> Folder:
+    """The folder exists, closed to others and ignored by git, with a place for sockets.
+
+    Raises OutreachError if it cannot be made, or belongs to somebody else.
+    """
+    root = root.absolute()
+    make_folder(root)
+    _demand_ours(root, root.stat())
+    if stat.S_IMODE(root.stat().st_mode) & 0o066:
+        root.chmod(0o700)
+    ignore = root / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return Folder(root, _open_sockets(root))
+
+
+def make_folder(folder: Path) -> None:
+    """`folder` is there; if it was not, nobody else may enter it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutreachError(
+            f"Cannot make the folder {folder}: {error.strerror}",
+            "Set OUTREACH_DATA to a folder that you may write to.",
+        ) from None
+
+
+def _demand_ours(folder: Path, found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+        return
+    raise OutreachError(
+        f"{folder} belongs to another user (uid {found.st_uid})",
+        "Run as that user, or set OUTREACH_DATA to a folder of your own.",
+    )
+
+
+def _open_sockets(root: Path) -> Path:
+    """A private folder whose socket paths are short enough, always the same for the same root.
+
+    In a temporary folder the name may have been taken by somebody else: that is an error, a link
+    is one too.
+    """
+    own = root / "run"
+    if _short_enough(own):
+        make_folder(own)
+        return own
+    digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
+    name = f"outreach-{os.geteuid()}-{digest}"
+    places = [Path(top) / name for top in (tempfile.gettempdir(), "/tmp")]
+    sockets = next(filter(_short_enough, places), places[-1])
+    make_folder(sockets)
+    _demand_ours(sockets, sockets.lstat())
+    sockets.chmod(0o700)
+    return sockets
+
+
+def _short_enough(folder: Path) -> bool:
+    return len(os.fsencode(folder / LONGEST_SOCKET)) <= MAX_SOCKET_OCTETS
+
+
+def roll_log(log: Path) -> None:
+    """The log is small: a large one has been put aside as `.old`."""
+    if log.exists() and log.stat().st_size > MAX_LOG_OCTETS:
+        log.replace(log.with_suffix(".log.old"))
+
+
+def last_lines(log: Path, since: int = 0, count: int = 5) -> Iterator[str]:
+    """The last lines written to `log` after octet `since`, for an error a person will read."""
+    if log.exists():
+        with log.open("rb") as file:
+            file.seek(since)
+            yield from file.read().decode(errors="replace").splitlines()[-count:]
