@@ -1,0 +1,70 @@
+"""A real PostgreSQL and a real Valkey for every test that asks: started once per test worker,
+a fresh migrated database per test (30 ms), an empty Redis per test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import count
+from types import SimpleNamespace
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from orchestrator.runtime.embedded import Urls, run_servers
+
+_numbers = count(1)
+
+
+def _named(url: str, database: str) -> str:
+    return url.replace("/outreach?", f"/{database}?")
+
+
+@pytest.fixture(scope="session")
+def embedded_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Urls]:
+    """Embedded servers of this test worker's own."""
+    data = tmp_path_factory.mktemp("embedded")
+    with run_servers(SimpleNamespace(database_url=None, redis_url=None, data=data)) as urls:
+        yield urls
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def template_database(embedded_urls: Urls) -> str:
+    """The name of a migrated, empty database to copy."""
+    connection = await asyncpg.connect(embedded_urls.database_url)
+    # Tests make and drop hundreds of databases; those about durability start their own servers.
+    await connection.execute("ALTER SYSTEM SET fsync = off")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.execute("CREATE DATABASE migrated")
+    await connection.close()
+    if find_spec("orchestrator.store.migrate"):
+        connection = await asyncpg.connect(_named(embedded_urls.database_url, "migrated"))
+        await import_module("orchestrator.store.migrate").migrate(connection)
+        await connection.close()
+    return "migrated"
+
+
+@pytest_asyncio.fixture
+async def database_url(embedded_urls: Urls, template_database: str) -> AsyncIterator[str]:
+    """A database of this test's own, migrated and empty."""
+    name = f"test_{next(_numbers)}"
+    connection = await asyncpg.connect(embedded_urls.database_url)
+    # Measured: 23 ms to make and 7 to drop, against 120 and 8 by wal_log.
+    await connection.execute(
+        f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY file_copy"
+    )
+    yield _named(embedded_urls.database_url, name)
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+@pytest_asyncio.fixture
+async def redis_url(embedded_urls: Urls) -> str:
+    """An empty Redis."""
+    client = Redis.from_url(embedded_urls.redis_url)
+    await client.flushall()
+    await client.aclose()
+    return embedded_urls.redis_url
