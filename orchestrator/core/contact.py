@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from orchestrator.core import calendar
-from orchestrator.core.grammar import WEEKDAYS, Window
+from orchestrator.core.grammar import WEEKDAYS, WeekdayNumber, Window
 from orchestrator.core.model import Sent, Subscriber
 
 EVERYTHING = "everything"
@@ -40,7 +40,7 @@ class ContactClass(Struct, frozen=True):
     purpose: str
     consent: Literal["opt_in", "opt_out", "answer"] = "opt_in"
     hours: Window | None = None
-    weekdays: frozenset[int] = frozenset(range(len(WEEKDAYS)))
+    weekdays: frozenset[WeekdayNumber] = frozenset(range(len(WEEKDAYS)))
     per_day: int | None = None
     same_message: timedelta | None = None
     other_journey: timedelta | None = None

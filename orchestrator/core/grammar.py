@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import time, timedelta
-from typing import Literal, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
@@ -16,6 +16,9 @@ from orchestrator.core.errors import GrammarError
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+
+WeekdayNumber: TypeAlias = Annotated[int, WEEKDAYS]
+"""0 is monday; authors write the name."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d{1,6})\s*([smhdw])")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Again, Schedule
@@ -16,7 +16,7 @@ class Entry(Struct, frozen=True):
     """Who enters: on an event, or everyone in a segment on a schedule."""
 
     on: str | None = None
-    condition: Condition | None = None
+    condition: Condition | None = field(default=None, name="if")
     segment: str | None = None
     every: Schedule | None = None
 
@@ -25,7 +25,7 @@ class Goal(Struct, frozen=True):
     """What the journey is for: this event, within so long after entering."""
 
     on: str
-    condition: Condition | None = None
+    condition: Condition | None = field(default=None, name="if")
     within: timedelta | None = None
 
 
@@ -33,7 +33,7 @@ class LeaveRule(Struct, frozen=True):
     """Who leaves early: on an event, or as soon as a condition holds before a step."""
 
     on: str | None = None
-    condition: Condition | None = None
+    condition: Condition | None = field(default=None, name="if")
 
 
 class Placed(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.core.contact import ContactPolicy
 from orchestrator.core.expression import Condition
@@ -19,7 +19,7 @@ class EarningRule(Struct, frozen=True):
     on: str
     award: int
     reason: str
-    condition: Condition | None = None
+    condition: Condition | None = field(default=None, name="if")
     per_day: int | None = None
 
 
