@@ -33,11 +33,17 @@ class Folder(Struct, frozen=True):
 
 
 def open_folder(root: Path) -> Folder:
-    """The folder exists, closed to others and ignored by git, with a place for sockets.
+    """`root` is open to us (see `open_root`), with a place for sockets."""
+    root = root.absolute()
+    open_root(root)
+    return Folder(root, _open_sockets(root))
+
+
+def open_root(root: Path) -> None:
+    """The folder exists, closed to others and ignored by git.
 
     Raises OutreachError if it cannot be made, or belongs to somebody else.
     """
-    root = root.absolute()
     make_folder(root)
     _demand_ours(root, root.stat())
     if stat.S_IMODE(root.stat().st_mode) & 0o066:
@@ -45,7 +51,6 @@ def open_folder(root: Path) -> Folder:
     ignore = root / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")
-    return Folder(root, _open_sockets(root))
 
 
 def make_folder(folder: Path) -> None:
