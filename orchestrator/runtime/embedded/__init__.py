@@ -1,5 +1,5 @@
 """PostgreSQL and Valkey as children of this program: the default that needs no installation."""
 
-from orchestrator.runtime.embedded.servers import Urls, run_servers, servers
+from orchestrator.runtime.embedded.launcher import Urls, run_servers, servers
 
 __all__ = ["Urls", "run_servers", "servers"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from orchestrator.core.errors import OutreachError
 
 MAX_SOCKET_OCTETS = 103
 """`sun_path` holds 108 octets on Linux and 104 on macOS, with a closing zero (unix(7))."""
+SHORT = Path("/tmp")
+"""Where sockets go if the path of the data is long; not TMPDIR, which programs may differ in."""
 LONGEST_SOCKET = ".s.PGSQL.5432.lock"
 MAX_LOG_OCTETS = 8 * 1024 * 1024
 
@@ -34,7 +35,7 @@ class Folder(Struct, frozen=True):
 
 def open_folder(root: Path) -> Folder:
     """`root` is open to us (see `open_root`), with a place for sockets."""
-    root = root.absolute()
+    root = root.resolve()
     open_root(root)
     return Folder(root, _open_sockets(root))
 
@@ -68,25 +69,22 @@ def _demand_ours(folder: Path, found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
         return
     raise OutreachError(
-        f"{folder} belongs to another user (uid {found.st_uid})",
+        f"{folder} is a link, or belongs to another user (uid {found.st_uid})",
         "Run as that user, or set OUTREACH_DATA to a folder of your own.",
     )
 
 
 def _open_sockets(root: Path) -> Path:
-    """A private folder whose socket paths are short enough, always the same for the same root.
+    """A private folder whose socket paths are short enough, for every program the same one.
 
-    In a temporary folder the name may have been taken by somebody else: that is an error, a link
-    is one too.
+    Under `SHORT` somebody else may have taken its name: that is an error, a link is one too.
     """
     own = root / "run"
     if _short_enough(own):
         make_folder(own)
         return own
-    digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
-    name = f"outreach-{os.geteuid()}-{digest}"
-    places = [Path(top) / name for top in (tempfile.gettempdir(), "/tmp")]
-    sockets = next(filter(_short_enough, places), places[-1])
+    digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
+    sockets = SHORT / f"outreach-{os.geteuid()}-{digest}"
     make_folder(sockets)
     _demand_ours(sockets, sockets.lstat())
     sockets.chmod(0o700)
