@@ -1,0 +1,369 @@
+"""Tree to Python closures. The rules they keep stand in the package's docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Context, Decimal
+from math import isfinite
+from typing import Any
+
+from orchestrator.core.expression import tree
+from orchestrator.core.expression.tree import LARGEST, PLACES, Node
+
+Scope = Mapping[str, Any]
+Reading = Callable[[Scope], Any]
+
+_EXACT = 2**53
+_CONTEXT = Context(prec=20_000, rounding=ROUND_HALF_UP, Emin=-999_999, Emax=999_999, traps=[])
+_UNIT = Decimal(1).scaleb(-PLACES)
+_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+_UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
+
+
+def predicate(node: Node) -> Reading:
+    """A function that gives True, False, or None for unknown. It never raises."""
+    if tree.is_truth(node):
+        return _value(node)
+    read = _value(node)
+    return lambda scope: bool(read(scope))
+
+
+def _value(node: Node) -> Reading:
+    match node:
+        case tree.Name():
+            return _name(node.root, node.path)
+        case tree.Constant(value):
+            return lambda scope: value
+        case tree.Listing(items):
+            reads = [_value(item) for item in items]
+            return lambda scope: [read(scope) for read in reads]
+        case tree.Same(left, right):
+            return _same(left, right)
+        case tree.Less(left, right, or_same):
+            return _less(_value(left), _value(right), or_same)
+        case tree.Contains(container, item):
+            return _contains(container, item)
+        case tree.All(items):
+            return _all([predicate(item) for item in items])
+        case tree.Some(items):
+            return _some([predicate(item) for item in items])
+        case tree.Not(item):
+            return _not(predicate(item))
+        case tree.Is(item, kind):
+            return _is(_value(item), kind)
+        case tree.Choose(test, then, otherwise):
+            return _choose(predicate(test), _value(then), _value(otherwise))
+        case tree.Default(item, fallback):
+            return _default(_value(item), _value(fallback))
+        case tree.Letters(item, case):
+            return _letters(_value(item), _LOWER if case == "lower" else _UPPER)
+        case tree.Length(item):
+            return _length(_value(item))
+        case tree.Rounded(item, places):
+            return _rounded(_amount(item), Decimal(1).scaleb(-places))
+        case tree.Negative(item):
+            return _negative(_amount(item))
+        case tree.Arithmetic(operator, left, right):
+            return _arithmetic(_OPERATORS[operator], _amount(left), _amount(right))
+
+
+def _name(root: str, path: tuple[str | int, ...]) -> Reading:
+    if len(path) == 1 and isinstance(first := path[0], str):
+
+        def read(scope: Scope) -> Any:
+            try:
+                return scope[root][first]
+            except (KeyError, TypeError, IndexError):
+                return None
+
+        return read
+
+    def walk(scope: Scope) -> Any:
+        here = scope.get(root)
+        for part in path:
+            try:
+                if type(here) is str:
+                    return None
+                here = here[part]  # type: ignore[index]
+            except (KeyError, TypeError, IndexError):
+                return None
+        return here
+
+    return walk
+
+
+# Truths
+
+
+def _same(left: Node, right: Node) -> Reading:
+    if isinstance(left, tree.Constant):
+        left, right = right, left
+    read = _value(left)
+    if isinstance(right, tree.Constant) and isinstance(right.value, str | None):
+        constant = right.value
+        return lambda scope: read(scope) == constant
+    other = _value(right)
+    return lambda scope: same(read(scope), other(scope))
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two JSON values are the same: numbers by value, texts by code points."""
+    kind = type(left)
+    if kind is type(right):
+        if kind is list:
+            return len(left) == len(right) and all(map(same, left, right))
+        if kind is dict:
+            return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+        return bool(left == right)
+    if _is_number(left) and _is_number(right):
+        left, right = _comparable(left, right)
+        return bool(left == right)
+    return False
+
+
+def _is_number(value: Any) -> bool:
+    kind = type(value)
+    return kind is int or (kind is float and isfinite(value)) or kind is Decimal
+
+
+def _comparable(left: Any, right: Any) -> tuple[Any, Any]:
+    """Both as they are if Python then compares what their decimal texts say, else as decimals."""
+    if type(left) is type(right):
+        return left, right
+    if type(left) is not Decimal and type(right) is not Decimal:
+        whole = left if type(left) is int else right
+        if -_EXACT < whole < _EXACT:
+            return left, right
+    return _decimal(left), _decimal(right)
+
+
+def _decimal(number: Any) -> Decimal:
+    return Decimal(repr(number)) if type(number) is float else Decimal(number)
+
+
+def _less(left: Reading, right: Reading, or_same: bool) -> Reading:
+    def read(scope: Scope) -> bool | None:
+        a, b = left(scope), right(scope)
+        if type(a) is not type(b) or not (type(a) is int or type(a) is str):
+            if not (_is_number(a) and _is_number(b)):
+                return None
+            a, b = _comparable(a, b)
+        return a <= b if or_same else a < b  # type: ignore[no-any-return]
+
+    return read
+
+
+def _contains(container: Node, item: Node) -> Reading:
+    read = _value(item)
+    if isinstance(container, tree.Listing) and all(
+        isinstance(each, tree.Constant) and isinstance(each.value, str) for each in container.items
+    ):
+        words = frozenset(each.value for each in container.items)  # type: ignore[union-attr]
+
+        def among(scope: Scope) -> bool:
+            value = read(scope)
+            return type(value) is str and value in words
+
+        return among
+    held = _value(container)
+
+    def contains(scope: Scope) -> bool:
+        where, value = held(scope), read(scope)
+        if type(where) is list:
+            if type(value) is str:
+                return value in where
+            return any(same(value, each) for each in where)
+        if type(where) is str or type(where) is dict:
+            return type(value) is str and value in where
+        return False
+
+    return contains
+
+
+def _all(reads: list[Reading]) -> Reading:
+    if len(reads) == 2:
+        first, second = reads
+
+        def both(scope: Scope) -> bool | None:
+            a = first(scope)
+            if a is False:
+                return False
+            b = second(scope)
+            return b if a else (False if b is False else None)
+
+        return both
+
+    def every(scope: Scope) -> bool | None:
+        result: bool | None = True
+        for read in reads:
+            truth = read(scope)
+            if truth is False:
+                return False
+            if truth is None:
+                result = None
+        return result
+
+    return every
+
+
+def _some(reads: list[Reading]) -> Reading:
+    def some(scope: Scope) -> bool | None:
+        result: bool | None = False
+        for read in reads:
+            truth = read(scope)
+            if truth:
+                return True
+            if truth is None:
+                result = None
+        return result
+
+    return some
+
+
+def _not(read: Reading) -> Reading:
+    def opposite(scope: Scope) -> bool | None:
+        truth = read(scope)
+        return None if truth is None else not truth
+
+    return opposite
+
+
+def _is(read: Reading, kind: str) -> Reading:
+    match kind:
+        case "null":
+            return lambda scope: read(scope) is None
+        case "string":
+            return lambda scope: type(read(scope)) is str
+        case "boolean":
+            return lambda scope: type(read(scope)) is bool
+        case _:
+            return lambda scope: _is_number(read(scope))
+
+
+# Values
+
+
+def _choose(test: Reading, then: Reading, otherwise: Reading) -> Reading:
+    return lambda scope: then(scope) if test(scope) else otherwise(scope)
+
+
+def _default(read: Reading, fallback: Reading) -> Reading:
+    def default(scope: Scope) -> Any:
+        value = read(scope)
+        return fallback(scope) if value is None else value
+
+    return default
+
+
+def _letters(read: Reading, table: dict[int, int]) -> Reading:
+    def letters(scope: Scope) -> str | None:
+        value = read(scope)
+        return value.translate(table) if type(value) is str else None
+
+    return letters
+
+
+def _length(read: Reading) -> Reading:
+    def length(scope: Scope) -> int | None:
+        value = read(scope)
+        return len(value) if type(value) in (str, list, dict) else None
+
+    return length
+
+
+def _amount(node: Node) -> Reading:
+    """A number fit for arithmetic, or None."""
+    read = _value(node)
+    if isinstance(node, tree.COMPUTED):
+        return read
+
+    def amount(scope: Scope) -> int | Decimal | None:
+        value = read(scope)
+        if type(value) is int:
+            return value if -LARGEST < value < LARGEST else None
+        if _is_number(value):
+            exact = _decimal(value)
+            return _settled(exact) if abs(exact) < LARGEST else None
+        return None
+
+    return amount
+
+
+def _settled(number: Decimal) -> Decimal:
+    return number.quantize(_UNIT, context=_CONTEXT)
+
+
+def _rounded(read: Reading, unit: Decimal) -> Reading:
+    def rounded(scope: Scope) -> Any:
+        value = read(scope)
+        return value.quantize(unit, context=_CONTEXT) if type(value) is Decimal else value
+
+    return rounded
+
+
+def _negative(read: Reading) -> Reading:
+    def negative(scope: Scope) -> Any:
+        value = read(scope)
+        return _CONTEXT.minus(value) if type(value) is Decimal else value and -value
+
+    return negative
+
+
+def _arithmetic(
+    compute: Callable[[Any, Any], int | Decimal | None], left: Reading, right: Reading
+) -> Reading:
+    def arithmetic(scope: Scope) -> int | Decimal | None:
+        a, b = left(scope), right(scope)
+        return None if a is None or b is None else compute(a, b)
+
+    return arithmetic
+
+
+def _plus(a: int | Decimal, b: int | Decimal) -> int | Decimal:
+    if type(a) is int and type(b) is int:
+        return a + b
+    return _CONTEXT.add(Decimal(a), Decimal(b))
+
+
+def _minus(a: int | Decimal, b: int | Decimal) -> int | Decimal:
+    if type(a) is int and type(b) is int:
+        return a - b
+    return _CONTEXT.subtract(Decimal(a), Decimal(b))
+
+
+def _times(a: int | Decimal, b: int | Decimal) -> int | Decimal:
+    if type(a) is int and type(b) is int:
+        return a * b
+    return _settled(_CONTEXT.multiply(Decimal(a), Decimal(b)))
+
+
+def _over(a: int | Decimal, b: int | Decimal) -> Decimal | None:
+    if not b:
+        return None
+    # Cut after one digit more, then rounded: the exact quotient's rounding, as in SQL.
+    cut = _CONTEXT.divide_int(Decimal(a).scaleb(PLACES + 1, _CONTEXT), Decimal(b))
+    return _settled(cut.scaleb(-PLACES - 1, _CONTEXT))
+
+
+def _floor_over(a: int | Decimal, b: int | Decimal) -> int | Decimal:
+    if type(a) is int and type(b) is int:
+        return a // b
+    whole = _CONTEXT.subtract(Decimal(a), Decimal(_left_over(a, b)))
+    return _CONTEXT.divide_int(whole, Decimal(b))
+
+
+def _left_over(a: int | Decimal, b: int | Decimal) -> int | Decimal:
+    if type(a) is int and type(b) is int:
+        return a % b
+    rest = _CONTEXT.remainder(Decimal(a), Decimal(b))
+    return _CONTEXT.add(rest, Decimal(b)) if rest < 0 else rest
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], int | Decimal | None]] = {
+    "+": _plus,
+    "-": _minus,
+    "*": _times,
+    "/": _over,
+    "//": _floor_over,
+    "%": _left_over,
+}

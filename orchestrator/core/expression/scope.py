@@ -1,0 +1,32 @@
+"""What conditions and templates see of a subscriber: one view for both."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+from orchestrator.core.model import Subscriber
+
+BUILT_IN = ("key", "locale", "timezone", "tags", "created_at")
+"""Names under `subscriber` that no attribute can take; every other name is an attribute."""
+
+
+def subscriber_scope(
+    subscriber: Subscriber, *, balance_points: int = 0, earned_points: int = 0
+) -> dict[str, Any]:
+    """The names `subscriber`, `usage` and `points`, as plain JSON values. Tags are a sorted list,
+    `created_at` is text like 2026-01-31T09:30:00Z. Add `event` where something has happened."""
+    created = subscriber.created_at.astimezone(UTC)
+    view = {
+        **subscriber.attributes,
+        "key": subscriber.key,
+        "locale": subscriber.locale,
+        "timezone": subscriber.timezone,
+        "tags": sorted(subscriber.tags),
+        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return {
+        "subscriber": view,
+        "usage": view.get("usage"),
+        "points": {"balance": balance_points, "earned": earned_points},
+    }

@@ -1,0 +1,346 @@
+"""Tree to a PostgreSQL boolean expression that agrees with the Python predicate on every row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.core.errors import GrammarError
+from orchestrator.core.expression import tree
+from orchestrator.core.expression.tree import LARGEST, PLACES, Node
+
+_COLUMNS = {"key": "s.key", "locale": "s.locale", "timezone": "s.timezone"}
+_TAGS = (
+    "(SELECT coalesce(jsonb_agg(t ORDER BY t COLLATE \"C\"), '[]')"
+    " FROM (SELECT DISTINCT unnest(s.tags) AS t) AS tags)"
+)
+_CREATED = "to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+_POINTS = {"balance": "s.balance_points::numeric", "earned": "s.earned_points::numeric"}
+_SHORT = 120
+
+
+class SqlCondition(Struct, frozen=True):
+    """`text` is true, false or null for a row `s`; `parameters` are its `$n`, all of them text."""
+
+    text: str
+    parameters: tuple[str, ...]
+
+
+class _Sql(Struct, frozen=True):
+    """An expression and its PostgreSQL type. JSON null is always SQL NULL here."""
+
+    text: str
+    type: Literal["jsonb", "text", "numeric", "boolean"]
+
+
+def sql_condition(node: Node, first_parameter: int) -> SqlCondition:
+    """The condition for a WHERE clause."""
+    writer = _Writer(first_parameter)
+    text = writer.truth(node)
+    return SqlCondition(text, tuple(writer.parameters))
+
+
+class _Writer:
+    def __init__(self, first_parameter: int) -> None:
+        self.parameters: dict[str, int] = {}
+        self._first = first_parameter
+        self._bound = 0
+
+    def _parameter(self, value: str) -> str:
+        number = self.parameters.setdefault(value, self._first + len(self.parameters))
+        return f"${number}::text"
+
+    # Truths
+
+    def truth(self, node: Node) -> str:
+        """A boolean expression; null is unknown."""
+        match node:
+            case tree.Same(left, right):
+                return self._same(left, right)
+            case tree.Less(left, right, or_same):
+                return self._less(left, right, "<=" if or_same else "<")
+            case tree.Contains(tree.Listing(items), item):
+                inside = ", ".join(self._exact(each) for each in items)
+                return f"({self._exact(item)} IN ({inside}))" if items else "false"
+            case tree.Contains(container, item):
+                return self._contains(container, item)
+            case tree.All(items):
+                return f"({' AND '.join(self.truth(item) for item in items)})"
+            case tree.Some(items):
+                return f"({' OR '.join(self.truth(item) for item in items)})"
+            case tree.Not(item):
+                return f"(NOT {self.truth(item)})"
+            case tree.Is(item, kind):
+                return self._is(item, kind)
+            case tree.Choose(test, then, otherwise) if tree.is_truth(node):
+                return self._case(self.truth(test), self.truth(then), self.truth(otherwise))
+        value = self.value(node)
+        match value.type:
+            case "boolean":
+                return f"coalesce({value.text}, false)"
+            case "numeric":
+                return f"coalesce({value.text} <> 0, false)"
+            case "text":
+                return f"coalesce({value.text} <> '', false)"
+        return (
+            f"coalesce({value.text} NOT IN"
+            " ('false'::jsonb, '0'::jsonb, '\"\"'::jsonb, '[]'::jsonb, '{}'::jsonb), false)"
+        )
+
+    def _same(self, left: Node, right: Node) -> str:
+        if isinstance(left, tree.Constant):
+            left, right = right, left
+        a, b = self.value(left), self.value(right)
+        if isinstance(right, tree.Constant) and right.value is None:
+            return f"({a.text} IS NULL)"
+        if a.type != b.type:
+            a, b = self._jsonb(left), self._jsonb(right)
+        if isinstance(right, tree.Constant):
+            return f"coalesce({a.text} = {b.text}, false)"
+        return f"({a.text} IS NOT DISTINCT FROM {b.text})"
+
+    def _less(self, left: Node, right: Node, operator: str) -> str:
+        a, b = self.value(left), self.value(right)
+        types = {a.type, b.type}
+        if "boolean" in types or types == {"text", "numeric"}:
+            return "NULL::boolean"
+        if "numeric" in types:
+            return f"({self._number(a)} {operator} {self._number(b)})"
+        if "text" in types:
+            return f'({self._string(a)} COLLATE "C" {operator} {self._string(b)})'
+
+        def either(x: str) -> str:
+            return self._with(b.text, lambda y: self._ordered(x, operator, y))
+
+        return self._with(a.text, either)
+
+    def _ordered(self, a: str, operator: str, b: str) -> str:
+        return (
+            f"CASE WHEN jsonb_typeof({a}) <> jsonb_typeof({b}) THEN NULL"
+            f" WHEN jsonb_typeof({a}) = 'number' THEN ({a})::numeric {operator} ({b})::numeric"
+            f" WHEN jsonb_typeof({a}) = 'string'"
+            f" THEN ({a} #>> '{{}}') COLLATE \"C\" {operator} ({b} #>> '{{}}') END"
+        )
+
+    def _exact(self, node: Node) -> str:
+        """jsonb that is never NULL."""
+        if isinstance(node, tree.Constant) and node.value is not None:
+            return self._jsonb(node).text
+        return f"coalesce({self._jsonb(node).text}, 'null'::jsonb)"
+
+    def _contains(self, container: Node, item: Node) -> str:
+        value = self.value(item)
+        if isinstance(container, tree.Name) and (container.root, *container.path) == (
+            "subscriber",
+            "tags",
+        ):
+            return f"coalesce({self._string(value)} = ANY(s.tags), false)"
+        held = self._json(self.value(container))
+        if value.type == "text":
+            return self._with(held, lambda h: self._with(value.text, lambda v: _has(h, v)))
+
+        def either(h: str) -> str:
+            return self._with(
+                f"coalesce({self._json(value)}, 'null'::jsonb)",
+                lambda v: (
+                    f"CASE jsonb_typeof({h}) WHEN 'array'"
+                    f" THEN EXISTS (SELECT FROM jsonb_array_elements({h}) AS e(v) WHERE e.v = {v})"
+                    f" WHEN 'string' THEN jsonb_typeof({v}) = 'string'"
+                    f" AND strpos(({h} #>> '{{}}') COLLATE \"C\", {v} #>> '{{}}') > 0"
+                    f" WHEN 'object' THEN jsonb_typeof({v}) = 'string' AND {h} ? ({v} #>> '{{}}')"
+                    " ELSE false END"
+                ),
+            )
+
+        return self._with(held, either)
+
+    def _is(self, item: Node, kind: str) -> str:
+        value = self.value(item)
+        if kind == "null":
+            return f"({value.text} IS NULL)"
+        if value.type == "jsonb":
+            return f"coalesce(jsonb_typeof({value.text}) = '{kind}', false)"
+        name = {"text": "string", "numeric": "number", "boolean": "boolean"}[value.type]
+        return f"({value.text} IS NOT NULL)" if name == kind else "false"
+
+    # Values
+
+    def value(self, node: Node) -> _Sql:
+        """An expression of the node's narrowest type; null is NULL."""
+        if tree.is_truth(node):
+            return _Sql(self.truth(node), "boolean")
+        match node:
+            case tree.Name():
+                return self._name(node)
+            case tree.Constant(value):
+                return self._constant(value)
+            case tree.Listing(items):
+                inside = ", ".join(self._exact(item) for item in items)
+                return _Sql(f"jsonb_build_array({inside})", "jsonb")
+            case tree.Choose(test, then, otherwise):
+                a, b = self._alike(then, otherwise)
+                return _Sql(self._case(self.truth(test), a.text, b.text), a.type)
+            case tree.Default(item, fallback):
+                a, b = self._alike(item, fallback)
+                return _Sql(f"coalesce({a.text}, {b.text})", a.type)
+            case tree.Letters(item, case):
+                return _Sql(f'{case}({self._string(self.value(item))} COLLATE "C")', "text")
+            case tree.Length(item):
+                return self._length(self.value(item))
+            case tree.Rounded(item, places):
+                return _Sql(f"round({self._amount(item)}, {places})", "numeric")
+            case tree.Negative(item):
+                return _Sql(f"(- {self._amount(item)})", "numeric")
+            case tree.Arithmetic(operator, left, right):
+                return _Sql(_computed(operator, self._amount(left), self._amount(right)), "numeric")
+        raise AssertionError(node)
+
+    def _name(self, node: tree.Name) -> _Sql:
+        if node.root == "event":
+            raise GrammarError(
+                "event is unknown here: nothing has happened yet",
+                "event is only allowed in an entry's if, a goal's if, or in wait_for",
+            )
+        if node.root == "points":
+            return _Sql(_POINTS[str(node.path[0])], "numeric")
+        path: tuple[str | int, ...] = node.path
+        if node.root == "usage":
+            path = ("usage", *path)
+        first = str(path[0])
+        if first in _COLUMNS:
+            base = _Sql(_COLUMNS[first], "text")
+        elif first == "created_at":
+            base = _Sql(_CREATED, "text")
+        elif first == "tags":
+            base = _Sql(_TAGS, "jsonb")
+        else:
+            base = _Sql(f"s.attributes -> {self._parameter(first)}", "jsonb")
+            return self._walk(base.text, path[1:])
+        return self._walk(self._json(base), path[1:]) if path[1:] else base
+
+    def _walk(self, text: str, path: tuple[str | int, ...]) -> _Sql:
+        for part in path:
+            if isinstance(part, str):
+                text = f"({text}) -> {self._parameter(part)}"
+            else:
+                # PostgreSQL takes a lone scalar for an array of one; we do not.
+                text = self._with(
+                    f"({text})",
+                    lambda v, part=part: (  # type: ignore[misc]
+                        f"CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} -> ({part}) END"
+                    ),
+                )
+        return _Sql(f"nullif({text}, 'null'::jsonb)", "jsonb")
+
+    def _constant(self, value: tree.Scalar) -> _Sql:
+        if value is None:
+            return _Sql("NULL::jsonb", "jsonb")
+        if isinstance(value, bool):
+            return _Sql("true" if value else "false", "boolean")
+        if isinstance(value, str):
+            return _Sql(self._parameter(value), "text")
+        return _Sql(f"'{value!r}'::numeric", "numeric")
+
+    def _length(self, value: _Sql) -> _Sql:
+        if value.type == "text":
+            return _Sql(f"char_length({value.text})::numeric", "numeric")
+        if value.type != "jsonb":
+            return _Sql("NULL::numeric", "numeric")
+        text = self._with(
+            value.text,
+            lambda v: (
+                f"CASE jsonb_typeof({v}) WHEN 'string' THEN char_length({v} #>> '{{}}')"
+                f" WHEN 'array' THEN jsonb_array_length({v})"
+                f" WHEN 'object' THEN (SELECT count(*) FROM jsonb_object_keys({v})) END"
+            ),
+        )
+        return _Sql(f"({text})::numeric", "numeric")
+
+    def _alike(self, left: Node, right: Node) -> tuple[_Sql, _Sql]:
+        """Both with one type: their own if it is the same, else jsonb."""
+        a, b = self.value(left), self.value(right)
+        if a.type == b.type:
+            return a, b
+        return self._jsonb(left), self._jsonb(right)
+
+    def _case(self, test: str, then: str, otherwise: str) -> str:
+        return f"CASE WHEN {test} THEN {then} ELSE {otherwise} END"
+
+    # Types
+
+    def _jsonb(self, node: Node) -> _Sql:
+        if isinstance(node, tree.Constant) and node.value is not None:
+            # As a literal, which PostgreSQL reads once; to_jsonb() it would call for every row.
+            written = json.dumps(node.value, ensure_ascii=False)
+            text = self._parameter(written) if isinstance(node.value, str) else f"'{written}'"
+            return _Sql(f"{text}::jsonb", "jsonb")
+        return _Sql(self._json(self.value(node)), "jsonb")
+
+    def _json(self, value: _Sql) -> str:
+        return value.text if value.type == "jsonb" else f"to_jsonb({value.text})"
+
+    def _number(self, value: _Sql) -> str:
+        """numeric, NULL for what is no number."""
+        if value.type == "numeric":
+            return value.text
+        return self._typed(value, "number", lambda v: f"({v})::numeric")
+
+    def _string(self, value: _Sql) -> str:
+        """text, NULL for what is no string."""
+        if value.type == "text":
+            return value.text
+        return self._typed(value, "string", lambda v: f"({v} #>> '{{}}')")
+
+    def _typed(self, value: _Sql, kind: str, cast: Callable[[str], str]) -> str:
+        if value.type != "jsonb":
+            return "NULL::numeric" if kind == "number" else "NULL::text"
+        return self._with(
+            value.text, lambda v: f"CASE WHEN jsonb_typeof({v}) = '{kind}' THEN {cast(v)} END"
+        )
+
+    def _amount(self, node: Node) -> str:
+        """numeric fit for arithmetic."""
+        number = self._number(self.value(node))
+        if isinstance(node, tree.COMPUTED):
+            return number
+        return self._with(
+            number, lambda v: f"CASE WHEN abs({v}) < {LARGEST} THEN round({v}, {PLACES}) END"
+        )
+
+    def _with(self, text: str, build: Callable[[str], str]) -> str:
+        """`build` may name its argument often: what is long is computed once, so that neither the
+        text nor the work doubles at every level."""
+        if len(text) <= _SHORT:
+            return f"({build(text)})"
+        self._bound += 1
+        name = f"v{self._bound}"
+        return f"(SELECT {build(name)} FROM (SELECT {text} AS {name} OFFSET 0) AS q{self._bound})"
+
+
+def _has(held: str, word: str) -> str:
+    """Whether the jsonb has this text as an item, a substring or a key."""
+    return (
+        f"CASE jsonb_typeof({held}) WHEN 'array' THEN coalesce({held} ? {word}, false)"
+        f" WHEN 'object' THEN coalesce({held} ? {word}, false) WHEN 'string'"
+        f" THEN coalesce(strpos(({held} #>> '{{}}') COLLATE \"C\", {word}) > 0, false)"
+        " ELSE false END"
+    )
+
+
+def _computed(operator: str, a: str, b: str) -> str:
+    match operator:
+        case "*":
+            return f"round({a} * {b}, {PLACES})"
+        case "/":
+            # Cut after one digit more, then rounded: numeric's own / picks its places by itself.
+            cut = f"div({a} * 1e{PLACES + 1}, nullif({b}, 0))"
+            return f"round({cut} * 1e-{PLACES + 1}, {PLACES})"
+        case "//":
+            # b is a constant of at most 12 places, so 40 places tell every quotient from the next.
+            return f"floor(round({a}, 40) / {b})"
+        case "%":
+            return f"mod(mod({a}, {b}) + {b}, {b})"
+    return f"({a} {operator} {b})"

@@ -1,0 +1,182 @@
+"""What a condition says, once parsed: a small checked tree that every evaluator walks.
+
+A node is either a *truth* (it may be true, false or unknown) or a *value* (any JSON value).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Scalar = str | int | float | bool | None
+
+
+class Name(Struct, frozen=True):
+    """`root.path…`: null where it does not lead anywhere."""
+
+    root: str
+    path: tuple[str | int, ...]
+
+
+class Constant(Struct, frozen=True):
+    """A literal."""
+
+    value: Scalar
+
+
+class Listing(Struct, frozen=True):
+    """A list written out."""
+
+    items: tuple[Node, ...]
+
+
+class Same(Struct, frozen=True):
+    """Truth, never unknown: both are the same JSON value."""
+
+    left: Node
+    right: Node
+
+
+class Less(Struct, frozen=True):
+    """Truth: of two numbers or two texts `left` comes first, or (`or_same`) is the same."""
+
+    left: Node
+    right: Node
+    or_same: bool
+
+
+class Contains(Struct, frozen=True):
+    """Truth, never unknown: an array has the item, a string the substring, an object the key."""
+
+    container: Node
+    item: Node
+
+
+class All(Struct, frozen=True):
+    """Truth: every item."""
+
+    items: tuple[Node, ...]
+
+
+class Some(Struct, frozen=True):
+    """Truth: at least one item."""
+
+    items: tuple[Node, ...]
+
+
+class Not(Struct, frozen=True):
+    """Truth: the opposite."""
+
+    item: Node
+
+
+class Is(Struct, frozen=True):
+    """Truth, never unknown: a value is of this JSON type."""
+
+    item: Node
+    type: Literal["null", "number", "string", "boolean"]
+
+
+class Choose(Struct, frozen=True):
+    """`then` if `test` is true, else `otherwise`. A truth if both branches are."""
+
+    test: Node
+    then: Node
+    otherwise: Node
+
+
+class Default(Struct, frozen=True):
+    """Value: `fallback` where `item` is null."""
+
+    item: Node
+    fallback: Node
+
+
+class Letters(Struct, frozen=True):
+    """Value: a string with its ASCII letters in this case; null for anything else."""
+
+    item: Node
+    case: Literal["lower", "upper"]
+
+
+class Length(Struct, frozen=True):
+    """Value: how many code points, items or keys; null for anything else."""
+
+    item: Node
+
+
+class Arithmetic(Struct, frozen=True):
+    """Value: a number, or null."""
+
+    operator: Literal["+", "-", "*", "/", "//", "%"]
+    left: Node
+    right: Node
+
+
+class Negative(Struct, frozen=True):
+    """Value: a number, or null."""
+
+    item: Node
+
+
+class Rounded(Struct, frozen=True):
+    """Value: a number to so many decimal places, or null."""
+
+    item: Node
+    places: int
+
+
+Node = (
+    Name
+    | Constant
+    | Listing
+    | Same
+    | Less
+    | Contains
+    | All
+    | Some
+    | Not
+    | Is
+    | Choose
+    | Default
+    | Letters
+    | Length
+    | Arithmetic
+    | Negative
+    | Rounded
+)
+
+COMPUTED = (Arithmetic, Negative, Rounded)
+"""Nodes whose value already is a decimal with at most `PLACES` places."""
+
+PLACES = 12
+"""Arithmetic is exact decimal arithmetic, each result rounded (half away from zero) to so many."""
+
+LARGEST = 10**18
+"""Numbers from here on do not take part in arithmetic: with them its result is null."""
+
+
+def is_truth(node: Node) -> bool:
+    """Whether the node can be unknown rather than null."""
+    if isinstance(node, Choose):
+        return is_truth(node.then) and is_truth(node.otherwise)
+    return isinstance(node, Same | Less | Contains | All | Some | Not | Is)
+
+
+def names(node: Node) -> frozenset[str]:
+    """Every dotted name in the tree, up to its first index."""
+    if isinstance(node, Name):
+        dotted = [node.root]
+        for part in node.path:
+            if not isinstance(part, str):
+                break
+            dotted.append(part)
+        return frozenset((".".join(dotted),))
+    found: frozenset[str] = frozenset()
+    for field in node.__struct_fields__:
+        inner = getattr(node, field)
+        for child in inner if isinstance(inner, tuple) else (inner,):
+            if isinstance(child, Node):
+                found |= names(child)
+    return found
