@@ -124,7 +124,8 @@ class Content(Struct, frozen=True, omit_defaults=True):
 class Message(Struct, frozen=True):
     """One thing sent to one subscriber on one channel. `via` holds the channel words still to try
     if this one fails; `contact_class` names its class in the contact policy. `journey`, `run` and
-    `step` are empty for the bot's answers."""
+    `step` are empty for the bot's answers. It must have been submitted before `valid_until`, when
+    the subscriber's hours end or the message is stale."""
 
     template: str
     contact_class: str
@@ -135,6 +136,7 @@ class Message(Struct, frozen=True):
     journey: str = ""
     run: int = 0
     step: str = ""
+    valid_until: datetime | None = None
 
 
 class Sent(Struct, frozen=True):

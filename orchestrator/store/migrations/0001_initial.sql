@@ -121,6 +121,7 @@ CREATE TABLE messages (
     parts smallint,
     may_duplicate boolean NOT NULL DEFAULT false,
     queued_at timestamptz NOT NULL,
+    valid_until timestamptz,
     ended_at timestamptz,
     PRIMARY KEY (subscriber_id, id) INCLUDE (template, journey, contact_class)
 ) WITH (fillfactor = 80);

@@ -1,0 +1,336 @@
+"""Decisions, saved: all effects of one turn, in a fixed number of set-based statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from orchestrator.core.contact import refusal
+from orchestrator.core.effects import (
+    Effect,
+    EmitEvent,
+    MoveTo,
+    PostEntry,
+    Redeem,
+    Release,
+    RerouteMessage,
+    Reserve,
+    SendMessage,
+    SetAttributes,
+    SetConsent,
+    SetConversation,
+    SetLocale,
+    Suppress,
+)
+from orchestrator.core.model import Enrollment, Message, Subscriber
+from orchestrator.core.scene import Scene
+from orchestrator.store import events, json, points
+from orchestrator.store.ids import Ids
+
+ATTEMPT_SIZE = 250
+"""Messages of one attempt at most: what a crash while submitting can leave unknown."""
+
+# Enrollments that were there move to where they now stand.
+MOVE = """
+UPDATE enrollments e SET
+    status = u.status, step = u.step, due_at = u.due_at, waiting = u.waiting::jsonb,
+    ran_at = u.ran_at, ran_step = u.ran_step, goal_at = u.goal_at, ended_at = u.ended_at,
+    reason = u.reason
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[],
+            $7::timestamptz[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[])
+    AS u (subscriber_id, journey, status, step, due_at, waiting, ran_at, ran_step, goal_at,
+          ended_at, reason)
+WHERE e.subscriber_id = u.subscriber_id AND e.journey = u.journey
+"""
+
+# Runs that a new entry is about to replace are kept.
+KEEP_RUNS = """
+INSERT INTO past_enrollments
+SELECT e.* FROM enrollments e
+JOIN unnest($1::bigint[], $2::text[]) AS u (subscriber_id, journey) USING (subscriber_id, journey)
+"""
+
+# Subscribers enter journeys; a later run takes the place of the earlier one.
+ENTER = """
+INSERT INTO enrollments (subscriber_id, journey, shard, version, run, status, step, due_at,
+    entered_at, waiting, ran_at, ran_step, goal_at, ended_at, reason)
+SELECT u.subscriber_id, u.journey, u.shard, u.version, u.run, u.status, u.step, u.due_at,
+    u.entered_at, u.waiting::jsonb, u.ran_at, u.ran_step, u.goal_at, u.ended_at, u.reason
+FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::text[], $5::integer[], $6::text[],
+    $7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::timestamptz[],
+    $12::text[], $13::timestamptz[], $14::timestamptz[], $15::text[])
+    AS u (subscriber_id, journey, shard, version, run, status, step, due_at, entered_at, waiting,
+          ran_at, ran_step, goal_at, ended_at, reason)
+ON CONFLICT (subscriber_id, journey) DO UPDATE SET
+    version = excluded.version, run = excluded.run, status = excluded.status,
+    step = excluded.step, due_at = excluded.due_at, entered_at = excluded.entered_at,
+    waiting = excluded.waiting, ran_at = excluded.ran_at, ran_step = excluded.ran_step,
+    goal_at = excluded.goal_at, ended_at = excluded.ended_at, reason = excluded.reason
+"""
+
+# Attempts to be claimed by whoever holds their channel.
+ADD_ATTEMPTS = """
+INSERT INTO attempts (channel, priority, not_before)
+SELECT * FROM unnest($1::text[], $2::smallint[], $3::timestamptz[])
+RETURNING id
+"""
+
+# Messages are queued, each in its attempt.
+QUEUE = """
+INSERT INTO messages (id, subscriber_id, template, journey, contact_class, attempt_id, state,
+    channel, address, content, via, run, step, valid_until, queued_at)
+SELECT id, subscriber_id, template, journey, contact_class, attempt_id, 'queued', channel,
+    address, content, string_to_array(via, ','), run, step, valid_until, $14
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+    $7::text[], $8::text[], $9::text[], $10::text[], $11::integer[], $12::text[],
+    $13::timestamptz[])
+    AS u (id, subscriber_id, template, journey, contact_class, attempt_id, channel, address,
+          content, via, run, step, valid_until)
+"""
+
+# A failed message moves on to its next channel, in a new attempt.
+REROUTE = """
+UPDATE messages m SET state = 'queued', attempt_id = u.attempt_id, channel = u.channel,
+    address = u.address, content = u.content, via = string_to_array(u.via, ','),
+    valid_until = u.valid_until, carrier_id = NULL, ended_at = NULL,
+    reason = 'fell back from ' || m.channel || ': ' || coalesce(m.reason, '')
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+    $7::text[], $8::timestamptz[])
+    AS u (subscriber_id, id, attempt_id, channel, address, content, via, valid_until)
+WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id
+  AND m.state IN ('rejected', 'undelivered', 'expired')
+"""
+
+# Why something did not go, or goes later.
+SUPPRESS = """
+INSERT INTO suppressions (subscriber_id, at, journey, step, template, reason, until)
+SELECT u.subscriber_id, $7, u.journey, u.step, u.template, u.reason, u.until
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+    AS u (subscriber_id, journey, step, template, reason, until)
+"""
+
+# What we know of these subscribers is now this.
+SET_SUBSCRIBERS = """
+UPDATE subscribers s SET attributes = u.attributes::jsonb, tags = array(
+        SELECT jsonb_array_elements_text(u.tags::jsonb)),
+    consents = u.consents::jsonb, conversation = u.conversation::jsonb, locale = u.locale
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    AS u (id, attributes, tags, consents, conversation, locale)
+WHERE s.id = u.id
+"""
+
+# Queued messages of these classes to people who no longer want them are dropped; those whose
+# attempt a gateway has claimed are on their way already.
+DROP_QUEUED = """
+WITH free AS (
+    SELECT id FROM attempts WHERE claimed_by IS NULL AND id IN (
+        SELECT m.attempt_id FROM messages m
+        JOIN unnest($1::bigint[], $2::text[]) AS u (subscriber_id, contact_class)
+            USING (subscriber_id, contact_class)
+        WHERE m.state = 'queued')
+    FOR UPDATE
+)
+UPDATE messages m SET state = 'suppressed', reason = 'opted_out', ended_at = $3
+FROM unnest($1::bigint[], $2::text[]) AS u (subscriber_id, contact_class)
+WHERE m.subscriber_id = u.subscriber_id AND m.contact_class = u.contact_class
+  AND m.state = 'queued' AND m.attempt_id IN (SELECT id FROM free)
+"""
+
+# Each consent given or withdrawn leaves a record.
+RECORD_CONSENTS = """
+INSERT INTO consent_records (subscriber_id, at, purpose, granted, how, wording)
+SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::boolean[], $5::text[],
+    $6::text[])
+"""
+
+_CHANGES_SUBSCRIBER = (SetAttributes, SetConsent, SetConversation, SetLocale)
+_CHANGES_POINTS = (PostEntry, Reserve, Redeem, Release)
+
+
+class Decided(Struct, frozen=True):
+    """What was decided for one subscriber: the scene it was decided on, the effects, the scene
+    that they make. `urgent` messages are answers to somebody who waits."""
+
+    before: Scene
+    effects: tuple[Effect, ...]
+    after: Scene
+    urgent: bool = False
+
+
+class _Queued(Struct, frozen=True):
+    subscriber_id: int
+    message: Message
+    priority: int
+    not_before: datetime
+    reroutes: int | None = None
+
+
+async def save(
+    connection: asyncpg.Connection, decided: Sequence[Decided], now: datetime, ids: Ids
+) -> set[str]:
+    """Everything decided is in the database (in the caller's transaction); returns the channels
+    that now have something to deliver."""
+    moved: dict[tuple[int, str], tuple[Enrollment, Decided]] = {}
+    queued: list[_Queued] = []
+    suppressed: list[tuple[int, Suppress]] = []
+    consents: list[tuple[int, SetConsent]] = []
+    changed: list[Decided] = []
+    emitted: list[tuple[Subscriber, EmitEvent]] = []
+    posted: list[tuple[int, int, Effect]] = []
+    for decision in decided:
+        subscriber = decision.after.subscriber
+        changes = False
+        for effect in decision.effects:
+            if isinstance(effect, MoveTo):
+                enrollment = effect.enrollment
+                moved[subscriber.id, enrollment.journey] = (enrollment, decision)
+            elif isinstance(effect, SendMessage):
+                priority = 0 if decision.urgent else 1
+                queued.append(_Queued(subscriber.id, effect.message, priority, now))
+            elif isinstance(effect, Suppress):
+                suppressed.append((subscriber.id, effect))
+            elif isinstance(effect, RerouteMessage):
+                queued.append(
+                    _Queued(subscriber.id, effect.message, 1, effect.not_before, effect.message_id)
+                )
+            elif isinstance(effect, EmitEvent):
+                emitted.append((subscriber, effect))
+            elif isinstance(effect, _CHANGES_POINTS):
+                posted.append((subscriber.id, subscriber.shard, effect))
+            elif isinstance(effect, _CHANGES_SUBSCRIBER):
+                changes = True
+                if isinstance(effect, SetConsent):
+                    consents.append((subscriber.id, effect))
+        if changes:
+            changed.append(decision)
+    await _save_enrollments(connection, moved)
+    await _save_messages(connection, queued, now, ids)
+    await _save_subscribers(connection, changed, consents, now)
+    if suppressed:
+        await connection.execute(
+            SUPPRESS,
+            *_columns(
+                (who, s.journey, s.step, s.template, s.reason, s.until) for who, s in suppressed
+            ),
+            now,
+        )
+    if emitted:
+        await events.add_emitted(connection, emitted, now, ids)
+    if posted:
+        await points.save_points(connection, posted)
+    return {item.message.channel for item in queued}
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+async def _save_enrollments(
+    connection: asyncpg.Connection, moved: dict[tuple[int, str], tuple[Enrollment, Decided]]
+) -> None:
+    staying: list[tuple[Any, ...]] = []
+    entering: list[tuple[Any, ...]] = []
+    replaced: list[tuple[int, str]] = []
+    for (subscriber_id, journey), (e, decision) in moved.items():
+        waiting = json.encode(e.waiting) if e.waiting else None
+        before = decision.before.enrollments.get(journey)
+        if before is not None and before.run == e.run:
+            staying.append(
+                (subscriber_id, journey, e.status, e.step, e.due_at, waiting, e.ran_at, e.ran_step,
+                 e.goal_at, e.ended_at, e.reason)
+            )  # fmt: skip
+            continue
+        if before is not None:
+            replaced.append((subscriber_id, journey))
+        entering.append(
+            (subscriber_id, journey, decision.after.subscriber.shard, e.version, e.run, e.status,
+             e.step, e.due_at, e.entered_at, waiting, e.ran_at, e.ran_step, e.goal_at, e.ended_at,
+             e.reason)
+        )  # fmt: skip
+    if staying:
+        await connection.execute(MOVE, *_columns(staying))
+    if replaced:
+        await connection.execute(KEEP_RUNS, *_columns(replaced))
+    if entering:
+        await connection.execute(ENTER, *_columns(entering))
+
+
+async def _save_messages(
+    connection: asyncpg.Connection, queued: list[_Queued], now: datetime, ids: Ids
+) -> None:
+    if not queued:
+        return
+    by_attempt: Callable[[_Queued], tuple[Any, ...]] = lambda item: (  # noqa: E731
+        item.message.channel,
+        item.priority,
+        item.not_before,
+    )
+    queued = sorted(queued, key=by_attempt)
+    attempts: list[tuple[Any, ...]] = []
+    places: list[int] = []
+    size = ATTEMPT_SIZE
+    for item in queued:
+        key = by_attempt(item)
+        if size == ATTEMPT_SIZE or attempts[-1] != key:
+            attempts.append(key)
+            size = 0
+        size += 1
+        places.append(len(attempts) - 1)
+    attempt_ids = [row[0] for row in await connection.fetch(ADD_ATTEMPTS, *_columns(attempts))]
+    new: list[tuple[Any, ...]] = []
+    rerouted: list[tuple[Any, ...]] = []
+    for item, place in zip(queued, places, strict=True):
+        m = item.message
+        content, via, attempt = json.encode(m.content), ",".join(m.via), attempt_ids[place]
+        if item.reroutes is None:
+            new.append(
+                (ids.draw(now), item.subscriber_id, m.template, m.journey, m.contact_class,
+                 attempt, m.channel, m.address, content, via, m.run, m.step, m.valid_until)
+            )  # fmt: skip
+        else:
+            rerouted.append(
+                (item.subscriber_id, item.reroutes, attempt, m.channel, m.address, content, via,
+                 m.valid_until)
+            )  # fmt: skip
+    if new:
+        await connection.execute(QUEUE, *_columns(new), now)
+    if rerouted:
+        await connection.execute(REROUTE, *_columns(rerouted))
+
+
+async def _save_subscribers(
+    connection: asyncpg.Connection,
+    changed: list[Decided],
+    consents: list[tuple[int, SetConsent]],
+    now: datetime,
+) -> None:
+    if changed:
+        rows = []
+        for decision in changed:
+            s, conversation = decision.after.subscriber, decision.after.conversation
+            rows.append(
+                (s.id, json.encode(s.attributes), json.encode(sorted(s.tags)),
+                 json.encode(s.consents), json.encode(conversation) if conversation else None,
+                 s.locale)
+            )  # fmt: skip
+        await connection.execute(SET_SUBSCRIBERS, *_columns(rows))
+    if consents:
+        await connection.execute(
+            RECORD_CONSENTS,
+            *_columns(
+                (who, c.consent.at, c.purpose, c.consent.granted, c.consent.how, c.consent.wording)
+                for who, c in consents
+            ),
+        )
+        unwanted = [
+            (decision.after.subscriber.id, name)
+            for decision in changed
+            for name, rules in decision.after.project.contact.classes.items()
+            if refusal(rules, decision.after.subscriber) == "opted_out"
+        ]
+        if unwanted:
+            await connection.execute(DROP_QUEUED, *_columns(unwanted), now)

@@ -1,0 +1,131 @@
+"""What happened, written once: events, replies, and what they wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from orchestrator.core.effects import EmitEvent
+from orchestrator.core.model import Subscriber
+from orchestrator.store import json
+from orchestrator.store.ids import Ids
+
+# Events whose source id is new are written; the rest are known already. Returns whose they are.
+ADD = """
+WITH given AS (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[],
+        $6::text[], $7::timestamptz[], $8::text[], $9::text[])
+        AS u (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
+), fresh AS (
+    INSERT INTO sources (source, source_id, at)
+    SELECT source, source_id, $10 FROM given ON CONFLICT DO NOTHING
+    RETURNING source, source_id
+)
+INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source_id)
+SELECT DISTINCT ON (source, source_id)
+    id, subscriber_id, shard, kind, name, properties::jsonb, at, source_id
+FROM given JOIN fresh USING (source, source_id)
+ORDER BY source, source_id, id
+RETURNING subscriber_id, shard
+"""
+
+# A turn has looked at these events.
+TAKE = """
+UPDATE events e SET taken_at = $3
+FROM unnest($1::bigint[], $2::bigint[]) AS u (subscriber_id, id)
+WHERE e.subscriber_id = u.subscriber_id AND e.id = u.id
+"""
+
+# A turn failed on these events: they wait, or, tried too often, are given up.
+PUT_BACK = """
+UPDATE events e SET tries = e.tries + 1, not_before = $3,
+    taken_at = CASE WHEN e.tries + 1 >= $4 THEN $5 END
+FROM unnest($1::bigint[], $2::bigint[]) AS u (subscriber_id, id)
+WHERE e.subscriber_id = u.subscriber_id AND e.id = u.id
+"""
+
+
+class NewEvent(Struct, frozen=True):
+    """One thing that happened to a known subscriber. `source` and `source_id` name it for ever."""
+
+    subscriber_id: int
+    shard: int
+    kind: str
+    name: str
+    properties: Mapping[str, Any]
+    at: datetime
+    source: str
+    source_id: str
+
+
+async def add(
+    connection: asyncpg.Connection, news: Sequence[NewEvent], now: datetime, ids: Ids
+) -> list[tuple[int, int]]:
+    """Events not seen before are stored; returns (subscriber id, shard) of each of those."""
+    if not news:
+        return []
+    columns = [
+        [ids.draw(now) for _ in news],
+        [e.subscriber_id for e in news],
+        [e.shard for e in news],
+        [e.kind for e in news],
+        [e.name for e in news],
+        [json.encode(e.properties) for e in news],
+        [e.at for e in news],
+        [e.source for e in news],
+        [e.source_id for e in news],
+    ]
+    return [(row[0], row[1]) for row in await connection.fetch(ADD, *columns, now)]
+
+
+async def add_emitted(
+    connection: asyncpg.Connection,
+    emitted: Iterable[tuple[Subscriber, EmitEvent]],
+    now: datetime,
+    ids: Ids,
+) -> None:
+    """Events that journeys let happen wait for the next turn of their subscribers."""
+    await add(
+        connection,
+        [
+            NewEvent(
+                subscriber.id,
+                subscriber.shard,
+                "event",
+                effect.name,
+                effect.properties,
+                now,
+                "journey",
+                f"{subscriber.id}:{effect.source_id}",
+            )
+            for subscriber, effect in emitted
+        ],
+        now,
+        ids,
+    )
+
+
+async def take(
+    connection: asyncpg.Connection, taken: Sequence[tuple[int, int]], now: datetime
+) -> None:
+    """These (subscriber id, event id) need no turn any more."""
+    if taken:
+        await connection.execute(TAKE, [t[0] for t in taken], [t[1] for t in taken], now)
+
+
+async def put_back(
+    connection: asyncpg.Connection,
+    failed: Sequence[tuple[int, int]],
+    not_before: datetime,
+    now: datetime,
+    most_tries: int,
+) -> None:
+    """These (subscriber id, event id) wait until `not_before`, or are given up."""
+    if failed:
+        await connection.execute(
+            PUT_BACK, [f[0] for f in failed], [f[1] for f in failed], not_before, most_tries, now
+        )

@@ -1,0 +1,363 @@
+"""Messages on their way: claimed, submitted, answered, receipted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import asyncpg
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from orchestrator.core.delivery import Outcome, Outgoing, Receipt
+from orchestrator.core.model import CHAT_CHANNELS, Content
+from orchestrator.store.events import NewEvent
+from orchestrator.store.events import add as add_events
+from orchestrator.store.ids import Ids
+
+# Attempts on a channel that nobody has, taken by one gateway for the time of its lease.
+CLAIM_ATTEMPTS = """
+UPDATE attempts SET claimed_by = $2, lease_until = $3
+WHERE id IN (
+    SELECT id FROM attempts
+    WHERE channel = $1 AND claimed_by IS NULL AND not_before <= $4
+    ORDER BY priority, id LIMIT $5 FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+# The messages of attempts just claimed. This looks again, after the claim, so that it sees
+# every opt-out committed until then.
+LOAD_CLAIMED = """
+SELECT m.id, m.subscriber_id, m.attempt_id, m.address, m.content, m.contact_class, m.valid_until
+FROM messages m WHERE m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
+"""
+
+# What a channel said of messages is recorded, if they are still this attempt's.
+RECORD = """
+UPDATE messages m SET state = u.state, carrier_id = nullif(u.carrier_id, ''),
+    code = nullif(u.code, ''), reason = coalesce(nullif(u.reason, ''), m.reason),
+    parts = u.parts, ended_at = CASE WHEN u.state = 'accepted' THEN NULL ELSE $9 END
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+    $7::text[], $8::smallint[])
+    AS u (subscriber_id, id, attempt_id, state, carrier_id, code, reason, parts)
+WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = u.attempt_id
+  AND m.state IN ('queued', 'unknown')
+"""
+
+# Messages that were not sent wait in a new attempt.
+REQUEUE = """
+WITH fresh AS (
+    INSERT INTO attempts (channel, priority, not_before) VALUES ($4, 1, $5) RETURNING id
+)
+UPDATE messages m SET state = 'queued', attempt_id = fresh.id,
+    may_duplicate = m.may_duplicate OR u.may_duplicate, reason = nullif(u.reason, '')
+FROM fresh, unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::boolean[], $7::text[])
+    AS u (subscriber_id, id, attempt_id, may_duplicate, reason)
+WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = u.attempt_id
+  AND m.state IN ('queued', 'unknown')
+"""
+
+# Attempts that are over.
+END_ATTEMPTS = "DELETE FROM attempts WHERE id = ANY($1::bigint[])"
+
+# Messages that carriers have the last word on; a state that is final already stays.
+RECEIVE = """
+UPDATE messages m SET state = u.state, code = coalesce(nullif(u.code, ''), m.code), ended_at = $4
+FROM (SELECT DISTINCT ON (carrier_id) * FROM
+        unnest($2::text[], $3::text[], $5::text[]) AS g (carrier_id, state, code)) u
+WHERE m.carrier_id = u.carrier_id AND m.channel = $1 AND m.state = 'accepted'
+RETURNING m.carrier_id, m.id, m.subscriber_id, m.template, m.contact_class, m.journey, m.run,
+    m.step, m.via, m.state
+"""
+
+# Of these carrier ids, those that are some message's.
+KNOWN_IDS = """
+SELECT carrier_id FROM messages WHERE channel = $1 AND carrier_id = ANY($2::text[])
+"""
+
+# Receipts for nothing we know wait for the response that names them.
+PARK = """
+INSERT INTO parked_receipts (channel, carrier_id, state, code, at)
+SELECT $1, carrier_id, state, code, $5
+FROM unnest($2::text[], $3::text[], $4::text[]) AS u (carrier_id, state, code)
+"""
+
+# Parked receipts whose messages are now known are taken out again.
+UNPARK = """
+DELETE FROM parked_receipts p WHERE EXISTS (
+    SELECT FROM messages m WHERE m.carrier_id = p.carrier_id AND m.channel = p.channel)
+RETURNING p.channel, p.carrier_id, p.state, p.code
+"""
+
+# Messages that gateways claimed and never answered for: their leases are over.
+LAPSED = """
+SELECT a.id AS attempt_id, a.channel, m.id, m.subscriber_id, m.contact_class
+FROM attempts a LEFT JOIN messages m ON m.attempt_id = a.id AND m.state = 'queued'
+WHERE a.claimed_by IS NOT NULL AND a.lease_until < $1
+LIMIT 5000
+"""
+
+# What failed messages were, for the turn that may send them on.
+FAILED = """
+SELECT m.id, m.subscriber_id, s.shard, m.template, m.contact_class, m.journey, m.run, m.step,
+    m.via, m.channel
+FROM unnest($1::bigint[], $2::bigint[]) AS u (subscriber_id, id)
+JOIN messages m USING (subscriber_id, id)
+JOIN subscribers s ON s.id = m.subscriber_id
+WHERE m.journey <> ''
+"""
+
+# Messages whose time ran out before they could be submitted.
+EXPIRE = """
+UPDATE messages m SET state = 'expired', reason = 'its hours ended first', ended_at = $3
+FROM unnest($1::bigint[], $2::bigint[]) AS u (subscriber_id, id)
+WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.state = 'queued'
+"""
+
+# Channels with something to deliver now.
+WAITING_CHANNELS = """
+SELECT DISTINCT channel FROM attempts WHERE claimed_by IS NULL AND not_before <= $1
+"""
+
+_content = Decoder(Content).decode
+
+Uncertain = Callable[[str], Literal["hold", "resend"]]
+"""What to do with an unknown outcome, by contact class."""
+
+
+class Claimed(Struct, frozen=True):
+    """A message claimed by this gateway, and the attempt that fences it."""
+
+    outgoing: Outgoing
+    attempt_id: int
+    contact_class: str
+
+
+class Claim(Struct, frozen=True):
+    """What one claim gave: attempts to end, and their messages."""
+
+    attempts: tuple[int, ...]
+    messages: tuple[Claimed, ...]
+
+
+async def claim(
+    connection: asyncpg.Connection,
+    channel: str,
+    gateway: str,
+    now: datetime,
+    lease_until: datetime,
+    attempts: int,
+    ids: Ids,
+) -> Claim:
+    """Up to so many attempts are this gateway's until `lease_until`; their messages are
+    `submitting` once this transaction commits. What has outlived its hours is put off instead."""
+    claimed = [
+        row["id"]
+        for row in await connection.fetch(
+            CLAIM_ATTEMPTS, channel, gateway, lease_until, now, attempts
+        )
+    ]
+    if not claimed:
+        return Claim((), ())
+    going: list[Claimed] = []
+    late: list[tuple[int, int]] = []
+    for row in await connection.fetch(LOAD_CLAIMED, claimed):
+        i, subscriber_id, attempt_id, address, content, contact_class, valid_until = row
+        if valid_until is not None and valid_until <= now:
+            late.append((subscriber_id, i))
+        else:
+            outgoing = Outgoing(
+                i, subscriber_id, address, _content(content), valid_until=valid_until
+            )
+            going.append(Claimed(outgoing, attempt_id, contact_class))
+    if late:
+        await connection.execute(EXPIRE, *_pairs(late), now)
+        await _send_on(connection, late, "expired", now, ids, retry_channel=True)
+    return Claim(tuple(claimed), tuple(going))
+
+
+async def record(
+    connection: asyncpg.Connection,
+    channel: str,
+    claimed: Claim,
+    outcomes: Iterable[Outcome],
+    uncertain: Uncertain,
+    now: datetime,
+    retry_at: datetime,
+    ids: Ids,
+) -> list[int]:
+    """What the channel said is recorded and the attempts are over; returns the subscribers whose
+    messages failed and wait for a turn.
+
+    `unsent` and `rejected` for later wait until `retry_at`; `unknown` follows its contact class.
+    Safe to repeat: a message that is no longer this attempt's is not touched.
+    """
+    by_id = {m.outgoing.message_id: m for m in claimed.messages}
+    said = {outcome.message_id: outcome for outcome in outcomes}
+    final: list[tuple[Any, ...]] = []
+    again: list[tuple[Any, ...]] = []
+    failed: list[tuple[int, int]] = []
+    for message_id, m in by_id.items():
+        outcome = said.get(message_id) or Outcome(message_id, "unknown", reason="no outcome")
+        who = m.outgoing.subscriber_id
+        resend = outcome.result == "unknown" and uncertain(m.contact_class) == "resend"
+        if resend or (outcome.result in ("unsent", "rejected") and outcome.retry == "later"):
+            again.append((who, message_id, m.attempt_id, resend, outcome.reason or outcome.code))
+            continue
+        state = "rejected" if outcome.result == "unsent" else outcome.result
+        final.append(
+            (who, message_id, m.attempt_id, state, outcome.carrier_id, outcome.code,
+             outcome.reason, outcome.parts)
+        )  # fmt: skip
+        if state == "rejected":
+            failed.append((who, message_id))
+    if final:
+        await connection.execute(RECORD, *_columns(final), now)
+    if again:
+        who, which, attempt, may_duplicate, reasons = _columns(again)
+        await connection.execute(
+            REQUEUE, who, which, attempt, channel, retry_at, may_duplicate, reasons
+        )
+    await connection.execute(END_ATTEMPTS, list(claimed.attempts))
+    return await _send_on(connection, failed, "rejected", now, ids) if failed else []
+
+
+async def receive(
+    connection: asyncpg.Connection,
+    channel: str,
+    receipts: Sequence[Receipt],
+    now: datetime,
+    ids: Ids,
+) -> list[int]:
+    """What the carrier says later is recorded; receipts for nothing we know are parked. Returns
+    the subscribers whose messages failed and wait for a turn. Safe to repeat: a state that is
+    final stays."""
+    carrier_ids = [r.carrier_id for r in receipts]
+    rows = await connection.fetch(
+        RECEIVE,
+        channel,
+        carrier_ids,
+        [r.state for r in receipts],
+        now,
+        [r.code for r in receipts],
+    )
+    matched = {row["carrier_id"] for row in rows}
+    if len(matched) < len(set(carrier_ids)):
+        rest = [r for r in receipts if r.carrier_id not in matched]
+        known = {
+            row["carrier_id"]
+            for row in await connection.fetch(KNOWN_IDS, channel, [r.carrier_id for r in rest])
+        }
+        parked = [(r.carrier_id, r.state, r.code) for r in rest if r.carrier_id not in known]
+        if parked:
+            await connection.execute(PARK, channel, *_columns(parked), now)
+    failed: dict[str, list[tuple[int, int]]] = {}
+    for row in rows:
+        if row["state"] != "delivered" and row["via"]:
+            failed.setdefault(row["state"], []).append((row["subscriber_id"], row["id"]))
+    waiting: list[int] = []
+    for state, pairs in failed.items():
+        waiting += await _send_on(connection, pairs, state, now, ids)
+    return waiting
+
+
+async def match_parked(connection: asyncpg.Connection, now: datetime, ids: Ids) -> list[int]:
+    """Parked receipts whose messages have become known are recorded."""
+    by_channel: dict[str, list[Receipt]] = {}
+    for row in await connection.fetch(UNPARK):
+        by_channel.setdefault(row["channel"], []).append(
+            Receipt(row["channel"], row["carrier_id"], row["state"], row["code"])
+        )
+    waiting: list[int] = []
+    for channel, receipts in by_channel.items():
+        waiting += await receive(connection, channel, receipts, now, ids)
+    return waiting
+
+
+async def end_lapsed(
+    connection: asyncpg.Connection,
+    real_now: datetime,
+    uncertain: Uncertain,
+    now: datetime,
+    ids: Ids,
+) -> int:
+    """Messages of gateways that fell silent while submitting are `unknown`, or are sent again if
+    their contact class says so; returns how many."""
+    by_channel: dict[str, list[asyncpg.Record]] = {}
+    for row in await connection.fetch(LAPSED, real_now):
+        by_channel.setdefault(row["channel"], []).append(row)
+    count = 0
+    for channel, rows in by_channel.items():
+        messages = tuple(
+            Claimed(
+                Outgoing(row["id"], row["subscriber_id"], "", Content()),
+                row["attempt_id"],
+                row["contact_class"],
+            )
+            for row in rows
+            if row["id"] is not None
+        )
+        lapsed = Claim(tuple({row["attempt_id"] for row in rows}), messages)
+        outcomes = [
+            Outcome(m.outgoing.message_id, "unknown", reason="the gateway stopped meanwhile")
+            for m in messages
+        ]
+        await record(connection, channel, lapsed, outcomes, uncertain, now, now, ids)
+        count += len(messages)
+    return count
+
+
+async def waiting_channels(connection: asyncpg.Connection, now: datetime) -> list[str]:
+    """Channels with something to deliver now."""
+    return [row["channel"] for row in await connection.fetch(WAITING_CHANNELS, now)]
+
+
+async def _send_on(
+    connection: asyncpg.Connection,
+    failed: Sequence[tuple[int, int]],
+    state: str,
+    now: datetime,
+    ids: Ids,
+    retry_channel: bool = False,
+) -> list[int]:
+    """Failed messages (subscriber id, id) that have a channel left wait for their subscriber's
+    turn; with `retry_channel` the one they were on counts as left."""
+    news = []
+    for row in await connection.fetch(FAILED, *_pairs(failed)):
+        word = "chat" if row["channel"] in CHAT_CHANNELS else row["channel"]
+        via = [word, *row["via"]] if retry_channel else [*row["via"]]
+        if not via:
+            continue
+        properties = {
+            "message_id": row["id"],
+            "template": row["template"],
+            "contact_class": row["contact_class"],
+            "journey": row["journey"],
+            "run": row["run"],
+            "step": row["step"],
+            "via": via,
+            "state": state,
+        }
+        source = f"{row['id']}:{row['channel']}:{state}:{now.timestamp()}"
+        news.append(
+            NewEvent(
+                row["subscriber_id"],
+                row["shard"],
+                "failed",
+                state,
+                properties,
+                now,
+                "messages",
+                source,
+            )
+        )
+    return [subscriber_id for subscriber_id, _ in await add_events(connection, news, now, ids)]
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _pairs(rows: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    return [row[0] for row in rows], [row[1] for row in rows]

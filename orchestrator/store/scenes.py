@@ -1,0 +1,208 @@
+"""Scenes, loaded: everything that decisions about some hundred subscribers need, in a fixed
+number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import asyncpg
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from orchestrator.core.events import Entered, Event, MessageFailed, ReplyReceived, SubscriberEvent
+from orchestrator.core.model import (
+    Consent,
+    Conversation,
+    Enrollment,
+    Sent,
+    Subscriber,
+    Waiting,
+)
+from orchestrator.core.points import Account
+from orchestrator.core.project import Project
+from orchestrator.core.scene import Scene
+from orchestrator.store import points
+from orchestrator.store.ids import first_id, instant_of
+
+# Subscribers of some shards who have something due (a timer, an event, expiring points), locked
+# for this transaction; those whom another worker has in hand are passed over.
+CLAIM_DUE = """
+WITH due AS (
+    SELECT subscriber_id FROM unnest($1::smallint[]) AS shards (shard) CROSS JOIN LATERAL (
+        SELECT e.subscriber_id FROM events e
+        WHERE e.shard = shards.shard AND e.taken_at IS NULL
+          AND (e.not_before IS NULL OR e.not_before <= $2)
+        ORDER BY e.id LIMIT $3) waiting
+    UNION
+    SELECT subscriber_id FROM unnest($1::smallint[]) AS shards (shard) CROSS JOIN LATERAL (
+        SELECT e.subscriber_id FROM enrollments e
+        WHERE e.shard = shards.shard AND e.due_at <= $2
+        ORDER BY e.due_at LIMIT $3) timers
+    UNION
+    SELECT subscriber_id FROM unnest($1::smallint[]) AS shards (shard) CROSS JOIN LATERAL (
+        SELECT a.subscriber_id FROM accounts a
+        WHERE a.shard = shards.shard AND a.due_at <= $2
+        ORDER BY a.due_at LIMIT $3) expiries
+)
+SELECT id, key, shard, locale, timezone, attributes, tags, addresses, consents, conversation,
+       created_at
+FROM subscribers WHERE id IN (SELECT subscriber_id FROM due)
+FOR UPDATE SKIP LOCKED
+"""
+
+# The subscribers named, locked for this transaction, in an order that all transactions share.
+CLAIM_NAMED = """
+SELECT id, key, shard, locale, timezone, attributes, tags, addresses, consents, conversation,
+       created_at
+FROM subscribers WHERE id = ANY($1::bigint[])
+ORDER BY id FOR UPDATE
+"""
+
+# The latest run of every journey these subscribers have been in.
+LOAD_ENROLLMENTS = """
+SELECT subscriber_id, journey, version, run, status, step, due_at, entered_at, waiting, ran_at,
+       ran_step, goal_at, ended_at, reason
+FROM enrollments WHERE subscriber_id = ANY($1::bigint[])
+"""
+
+# Their journeys' messages since an id, oldest first: the contact history.
+LOAD_RECENT = """
+SELECT subscriber_id, array_agg(id ORDER BY id) AS ids, array_agg(template ORDER BY id) AS templates,
+       array_agg(journey ORDER BY id) AS journeys, array_agg(contact_class ORDER BY id) AS classes
+FROM messages WHERE subscriber_id = ANY($1::bigint[]) AND id >= $2 AND journey <> ''
+GROUP BY subscriber_id
+"""
+
+# What happened to them that no turn has looked at.
+LOAD_EVENTS = """
+SELECT id, subscriber_id, kind, name, properties, at, source_id, tries
+FROM events
+WHERE subscriber_id = ANY($1::bigint[]) AND taken_at IS NULL
+  AND (not_before IS NULL OR not_before <= $2)
+ORDER BY id
+"""
+
+_attributes = Decoder(dict[str, Any]).decode
+_addresses = Decoder(dict[str, str]).decode
+_consents = Decoder(dict[str, Consent]).decode
+_conversation = Decoder(Conversation).decode
+_waiting = Decoder(Waiting).decode
+
+EventKind = Literal["event", "entered", "reply", "failed"]
+
+
+class PendingEvent(Struct, frozen=True):
+    """An event that waits for this turn, `tries` earlier ones having failed."""
+
+    id: int
+    event: Event
+    tries: int
+
+
+class Case(Struct, frozen=True):
+    """One subscriber as a turn takes them up."""
+
+    scene: Scene
+    pending: tuple[PendingEvent, ...]
+
+
+async def claim_due(
+    connection: asyncpg.Connection, shards: Sequence[int], now: datetime, limit: int
+) -> list[asyncpg.Record]:
+    """Up to about `limit` subscribers of these shards, locked, who have something due."""
+    each = -(-limit // len(shards))
+    return await connection.fetch(CLAIM_DUE, shards, now, each)
+
+
+async def claim_named(
+    connection: asyncpg.Connection, subscriber_ids: Iterable[int]
+) -> list[asyncpg.Record]:
+    """These subscribers, locked; waits for turns that have them in hand."""
+    return await connection.fetch(CLAIM_NAMED, sorted(set(subscriber_ids)))
+
+
+async def load(
+    connection: asyncpg.Connection,
+    claimed: Sequence[asyncpg.Record],
+    project: Project,
+    now: datetime,
+) -> list[Case]:
+    """A case for each claimed subscriber, in five queries however many they are."""
+    ids = [row["id"] for row in claimed]
+    enrollments: dict[int, dict[str, Enrollment]] = {}
+    for row in await connection.fetch(LOAD_ENROLLMENTS, ids):
+        (
+            subscriber_id, journey, version, run, status, step, due_at, entered_at, waiting, ran_at,
+            ran_step, goal_at, ended_at, reason,
+        ) = row  # fmt: skip
+        enrollments.setdefault(subscriber_id, {})[journey] = Enrollment(
+            journey, version, run, status, step, due_at, entered_at,
+            _waiting(waiting) if waiting else None, ran_at, ran_step, goal_at, ended_at, reason,
+        )  # fmt: skip
+    since = first_id(now - project.contact.memory)
+    recent = {
+        subscriber_id: tuple(
+            Sent(instant_of(i), template, journey, contact_class)
+            for i, template, journey, contact_class in zip(
+                message_ids, templates, journeys, classes, strict=True
+            )
+        )
+        for subscriber_id, message_ids, templates, journeys, classes in await connection.fetch(
+            LOAD_RECENT, ids, since
+        )
+    }
+    pending: dict[int, list[PendingEvent]] = {}
+    for row in await connection.fetch(LOAD_EVENTS, ids, now):
+        pending.setdefault(row["subscriber_id"], []).append(
+            PendingEvent(row["id"], _event(row), row["tries"])
+        )
+    accounts = await points.load_accounts(connection, ids)
+    return [
+        Case(
+            Scene(
+                project=project,
+                subscriber=_subscriber(row),
+                enrollments=enrollments.get(row["id"], {}),
+                recent=recent.get(row["id"], ()),
+                account=accounts.get(row["id"], _NO_ACCOUNT),
+                conversation=_conversation(row["conversation"]) if row["conversation"] else None,
+            ),
+            tuple(pending.get(row["id"], ())),
+        )
+        for row in claimed
+    ]
+
+
+_NO_ACCOUNT = Account()
+
+
+def _subscriber(row: asyncpg.Record) -> Subscriber:
+    return Subscriber(
+        id=row["id"],
+        key=row["key"],
+        shard=row["shard"],
+        locale=row["locale"],
+        timezone=row["timezone"],
+        attributes=_attributes(row["attributes"]),
+        tags=frozenset(row["tags"]),
+        addresses=_addresses(row["addresses"]),
+        consents=_consents(row["consents"]),
+        created_at=row["created_at"],
+    )
+
+
+def _event(row: asyncpg.Record) -> Event:
+    properties = _attributes(row["properties"])
+    at = row["at"]
+    match row["kind"]:
+        case "reply":
+            return ReplyReceived(at=at, source_id=row["source_id"], **properties)
+        case "entered":
+            return Entered(row["name"], at)
+        case "failed":
+            properties["via"] = tuple(properties["via"])
+            return MessageFailed(at=at, **properties)
+        case _:
+            return SubscriberEvent(row["name"], at, properties, row["source_id"])

@@ -1,0 +1,148 @@
+"""Subscribers: who they are and whose an address is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from orchestrator.core.model import SHARDS, Consent
+from orchestrator.store import json
+
+# Subscribers are there, by key: new ones made, known ones given what is new of theirs. What is
+# not said (null) stays; attributes, tags and addresses are added to; a refusal is never undone.
+UPSERT = """
+WITH given AS (
+    SELECT * FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::text[],
+        $6::text[], $7::text[], $8::text[])
+        AS u (key, shard, locale, timezone, attributes, tags, addresses, consents)
+)
+INSERT INTO subscribers AS s
+    (key, shard, locale, timezone, attributes, tags, addresses, consents, created_at)
+SELECT key, shard, coalesce(locale, $10), timezone, attributes::jsonb,
+    array(SELECT jsonb_array_elements_text(tags::jsonb)), addresses::jsonb, consents::jsonb, $9
+FROM given
+ON CONFLICT (key) DO UPDATE SET
+    locale = coalesce((SELECT g.locale FROM given g WHERE g.key = s.key), s.locale),
+    timezone = coalesce(excluded.timezone, s.timezone),
+    attributes = s.attributes || excluded.attributes,
+    tags = array(SELECT DISTINCT unnest(s.tags || excluded.tags) ORDER BY 1),
+    addresses = s.addresses || excluded.addresses,
+    consents = excluded.consents || s.consents
+RETURNING s.id, s.key, s.shard, (xmax = 0) AS made
+"""
+
+# Addresses belong to these subscribers, unless they are somebody else's already.
+ADD_ADDRESSES = """
+INSERT INTO addresses (channel, address, subscriber_id)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
+ON CONFLICT DO NOTHING
+"""
+
+# Of these addresses, those that are somebody's.
+OWNERS = """
+SELECT a.channel, a.address, a.subscriber_id, s.shard, s.key
+FROM unnest($1::text[], $2::text[]) AS u (channel, address)
+JOIN addresses a USING (channel, address)
+JOIN subscribers s ON s.id = a.subscriber_id
+"""
+
+# Of these keys, those that are somebody's.
+KEYS = "SELECT key, id, shard FROM subscribers WHERE key = ANY($1::text[])"
+
+# Consents that came with a new subscriber leave a record.
+RECORD_CONSENTS = """
+INSERT INTO consent_records (subscriber_id, at, purpose, granted, how, wording)
+SELECT s.id, (c.value ->> 'at')::timestamptz, c.key, (c.value ->> 'granted')::boolean,
+    coalesce(c.value ->> 'how', ''), coalesce(c.value ->> 'wording', '')
+FROM subscribers s CROSS JOIN LATERAL jsonb_each(s.consents) c
+WHERE s.id = ANY($1::bigint[])
+"""
+
+
+class NewSubscriber(Struct, frozen=True):
+    """A subscriber as somebody outside describes them; None means not said."""
+
+    key: str
+    locale: str | None = None
+    timezone: str | None = None
+    attributes: Mapping[str, Any] = {}
+    tags: tuple[str, ...] = ()
+    addresses: Mapping[str, str] = {}
+    consents: Mapping[str, Consent] = {}
+
+
+class Owner(Struct, frozen=True):
+    """Whose an address is."""
+
+    subscriber_id: int
+    shard: int
+    key: str
+
+
+def shard_of(key: str) -> int:
+    """The logical shard that a subscriber of this key belongs to, for ever."""
+    return blake2b(key.encode(), digest_size=2).digest()[0] % SHARDS
+
+
+async def upsert(
+    connection: asyncpg.Connection,
+    news: Sequence[NewSubscriber],
+    now: datetime,
+    default_locale: str,
+) -> tuple[int, int]:
+    """These subscribers are there, as described; returns how many were made and how many were
+    known. The last of several with one key wins. Safe to repeat."""
+    by_key = {s.key: s for s in news}
+    if not by_key:
+        return 0, 0
+    rows = await connection.fetch(
+        UPSERT,
+        [*by_key],
+        [shard_of(key) for key in by_key],
+        [s.locale for s in by_key.values()],
+        [s.timezone for s in by_key.values()],
+        [json.encode(s.attributes) for s in by_key.values()],
+        [json.encode(s.tags) for s in by_key.values()],
+        [json.encode(s.addresses) for s in by_key.values()],
+        [json.encode(s.consents) for s in by_key.values()],
+        now,
+        default_locale,
+    )
+    addresses = [
+        (channel, address, row["id"])
+        for row in rows
+        for channel, address in by_key[row["key"]].addresses.items()
+    ]
+    if addresses:
+        await connection.execute(
+            ADD_ADDRESSES, *[list(column) for column in zip(*addresses, strict=True)]
+        )
+    made = [row["id"] for row in rows if row["made"]]
+    if made:
+        await connection.execute(RECORD_CONSENTS, made)
+    return len(made), len(rows) - len(made)
+
+
+async def owners(
+    connection: asyncpg.Connection, addresses: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Owner]:
+    """Whose each (channel, address) is; those of nobody are left out."""
+    wanted = [*set(addresses)]
+    rows = await connection.fetch(OWNERS, [w[0] for w in wanted], [w[1] for w in wanted])
+    return {
+        (row["channel"], row["address"]): Owner(row["subscriber_id"], row["shard"], row["key"])
+        for row in rows
+    }
+
+
+async def find_keys(
+    connection: asyncpg.Connection, keys: Iterable[str]
+) -> dict[str, tuple[int, int]]:
+    """(subscriber id, shard) of each key that is somebody's."""
+    rows = await connection.fetch(KEYS, [*set(keys)])
+    return {row["key"]: (row["id"], row["shard"]) for row in rows}
