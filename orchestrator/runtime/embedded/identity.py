@@ -6,7 +6,7 @@ import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from orchestrator.core.errors import OutreachError
@@ -21,7 +21,12 @@ def choose_identity(binary: Path, folder: Path) -> str:
     """
     if os.geteuid() != 0:
         return "self"
-    for identity in ("userns", *_ordinary_users(folder)):
+    return first_that_works(("userns", *_ordinary_users(folder)), binary, folder)
+
+
+def first_that_works(identities: Iterable[str], binary: Path, folder: Path) -> str:
+    """The first of `identities` that can run `binary` on `folder`; OutreachError if none can."""
+    for identity in identities:
         if _works(identity, binary, folder):
             return identity
     raise OutreachError(
