@@ -4,8 +4,6 @@ a fresh migrated database per test (30 ms), an empty Redis per test."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import count
 from types import SimpleNamespace
 
@@ -15,6 +13,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from orchestrator.runtime.embedded import Urls, run_servers
+from orchestrator.store.migrate import migrate
 
 _numbers = count(1)
 
@@ -40,10 +39,9 @@ async def template_database(embedded_urls: Urls) -> str:
     await connection.execute("SELECT pg_reload_conf()")
     await connection.execute("CREATE DATABASE migrated")
     await connection.close()
-    if find_spec("orchestrator.store.migrate"):
-        connection = await asyncpg.connect(_named(embedded_urls.database_url, "migrated"))
-        await import_module("orchestrator.store.migrate").migrate(connection)
-        await connection.close()
+    connection = await asyncpg.connect(_named(embedded_urls.database_url, "migrated"))
+    await migrate(connection)
+    await connection.close()
     return "migrated"
 
 
