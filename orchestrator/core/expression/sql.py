@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -20,6 +21,7 @@ _TAGS = (
 _CREATED = "to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 _POINTS = {"balance": "s.balance_points::numeric", "earned": "s.earned_points::numeric"}
 _SHORT = 120
+_MARK = re.compile(r"\$\d+")
 
 
 class SqlCondition(Struct, frozen=True):
@@ -38,19 +40,24 @@ class _Sql(Struct, frozen=True):
 
 def sql_condition(node: Node, first_parameter: int) -> SqlCondition:
     """The condition for a WHERE clause."""
-    writer = _Writer(first_parameter)
-    text = writer.truth(node)
-    return SqlCondition(text, tuple(writer.parameters))
+    writer = _Writer()
+    written = writer.truth(node)
+    # What was written and then found not to matter has left its parameters behind.
+    kept: dict[str, str] = {}
+    for mark in _MARK.findall(written):
+        kept.setdefault(mark, f"${first_parameter + len(kept)}")
+    values = {f"${number}": value for value, number in writer.parameters.items()}
+    text = _MARK.sub(lambda mark: kept[mark[0]], written)
+    return SqlCondition(text, tuple(values[mark] for mark in kept))
 
 
 class _Writer:
-    def __init__(self, first_parameter: int) -> None:
+    def __init__(self) -> None:
         self.parameters: dict[str, int] = {}
-        self._first = first_parameter
         self._bound = 0
 
     def _parameter(self, value: str) -> str:
-        number = self.parameters.setdefault(value, self._first + len(self.parameters))
+        number = self.parameters.setdefault(value, len(self.parameters) + 1)
         return f"${number}::text"
 
     # Truths
