@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ from orchestrator.core.effects import (
 from orchestrator.core.model import Enrollment, Message, Subscriber
 from orchestrator.core.scene import Scene
 from orchestrator.store import events, json, points
+from orchestrator.store.columns import columns
 from orchestrator.store.ids import Ids
 
 ATTEMPT_SIZE = 250
@@ -213,7 +214,7 @@ async def save(
     if suppressed:
         await connection.execute(
             SUPPRESS,
-            *_columns(
+            *columns(
                 (who, s.journey, s.step, s.template, s.reason, s.until) for who, s in suppressed
             ),
             now,
@@ -223,10 +224,6 @@ async def save(
     if posted:
         await points.save_points(connection, posted)
     return {item.message.channel for item in queued}
-
-
-def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 async def _save_enrollments(
@@ -252,11 +249,11 @@ async def _save_enrollments(
              e.reason)
         )  # fmt: skip
     if staying:
-        await connection.execute(MOVE, *_columns(staying))
+        await connection.execute(MOVE, *columns(staying))
     if replaced:
-        await connection.execute(KEEP_RUNS, *_columns(replaced))
+        await connection.execute(KEEP_RUNS, *columns(replaced))
     if entering:
-        await connection.execute(ENTER, *_columns(entering))
+        await connection.execute(ENTER, *columns(entering))
 
 
 async def _save_messages(
@@ -280,7 +277,7 @@ async def _save_messages(
             size = 0
         size += 1
         places.append(len(attempts) - 1)
-    attempt_ids = [row[0] for row in await connection.fetch(ADD_ATTEMPTS, *_columns(attempts))]
+    attempt_ids = [row[0] for row in await connection.fetch(ADD_ATTEMPTS, *columns(attempts))]
     new: list[tuple[Any, ...]] = []
     rerouted: list[tuple[Any, ...]] = []
     for item, place in zip(queued, places, strict=True):
@@ -297,9 +294,9 @@ async def _save_messages(
                  m.valid_until)
             )  # fmt: skip
     if new:
-        await connection.execute(QUEUE, *_columns(new), now)
+        await connection.execute(QUEUE, *columns(new), now)
     if rerouted:
-        await connection.execute(REROUTE, *_columns(rerouted))
+        await connection.execute(REROUTE, *columns(rerouted))
 
 
 async def _save_subscribers(
@@ -317,11 +314,11 @@ async def _save_subscribers(
                  json.encode(s.consents), json.encode(conversation) if conversation else None,
                  s.locale)
             )  # fmt: skip
-        await connection.execute(SET_SUBSCRIBERS, *_columns(rows))
+        await connection.execute(SET_SUBSCRIBERS, *columns(rows))
     if consents:
         await connection.execute(
             RECORD_CONSENTS,
-            *_columns(
+            *columns(
                 (who, c.consent.at, c.purpose, c.consent.granted, c.consent.how, c.consent.wording)
                 for who, c in consents
             ),
@@ -333,4 +330,4 @@ async def _save_subscribers(
             if refusal(rules, decision.after.subscriber) == "opted_out"
         ]
         if unwanted:
-            await connection.execute(DROP_QUEUED, *_columns(unwanted), now)
+            await connection.execute(DROP_QUEUED, *columns(unwanted), now)

@@ -12,6 +12,7 @@ from msgspec.json import Decoder
 
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt
 from orchestrator.core.model import CHAT_CHANNELS, Content
+from orchestrator.store.columns import columns
 from orchestrator.store.events import NewEvent
 from orchestrator.store.events import add as add_events
 from orchestrator.store.ids import Ids
@@ -213,9 +214,9 @@ async def record(
         if state == "rejected":
             failed.append((who, message_id))
     if final:
-        await connection.execute(RECORD, *_columns(final), now)
+        await connection.execute(RECORD, *columns(final), now)
     if again:
-        who, which, attempt, may_duplicate, reasons = _columns(again)
+        who, which, attempt, may_duplicate, reasons = columns(again)
         await connection.execute(
             REQUEUE, who, which, attempt, channel, retry_at, may_duplicate, reasons
         )
@@ -251,7 +252,7 @@ async def receive(
         }
         parked = [(r.carrier_id, r.state, r.code) for r in rest if r.carrier_id not in known]
         if parked:
-            await connection.execute(PARK, channel, *_columns(parked), now)
+            await connection.execute(PARK, channel, *columns(parked), now)
     failed: dict[str, list[tuple[int, int]]] = {}
     for row in rows:
         if row["state"] != "delivered" and row["via"]:
@@ -353,10 +354,6 @@ async def _send_on(
             )
         )
     return [subscriber_id for subscriber_id, _ in await add_events(connection, news, now, ids)]
-
-
-def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _pairs(rows: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:

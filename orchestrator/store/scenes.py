@@ -69,8 +69,8 @@ FROM enrollments WHERE subscriber_id = ANY($1::bigint[])
 
 # Their journeys' messages since an id, oldest first: the contact history.
 LOAD_RECENT = """
-SELECT subscriber_id, array_agg(id ORDER BY id) AS ids, array_agg(template ORDER BY id) AS templates,
-       array_agg(journey ORDER BY id) AS journeys, array_agg(contact_class ORDER BY id) AS classes
+SELECT subscriber_id, array_agg(id ORDER BY id), array_agg(template ORDER BY id),
+    array_agg(journey ORDER BY id), array_agg(contact_class ORDER BY id)
 FROM messages WHERE subscriber_id = ANY($1::bigint[]) AND id >= $2 AND journey <> ''
 GROUP BY subscriber_id
 """

@@ -1,0 +1,91 @@
+"""The doorbell: the only place that enqueues arq jobs, so that the queue can be swapped.
+
+Jobs carry no state. `turn` names a lane (some shards), `deliver` a channel. A job's id is fixed
+but for a generation: each run of a job begins a new generation, so that a ring during the run
+queues exactly one more, and a worker that was killed in its run blocks nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from redis.exceptions import RedisError
+
+from orchestrator.core.model import SHARDS
+
+LANES = 8
+"""Turn jobs: each concerns SHARDS / LANES shards, so that workers rarely meet."""
+
+TURNS = "outreach:turns"
+"""The arq queue of turns and sweeps."""
+
+log = logging.getLogger(__name__)
+
+
+def lane_of(shard: int) -> int:
+    """The lane whose turn job looks after this shard."""
+    return shard % LANES
+
+
+def shards_of(lane: int) -> list[int]:
+    """The shards that a lane's turn job looks after."""
+    return [shard for shard in range(SHARDS) if lane_of(shard) == lane]
+
+
+def delivery_queue(channel: str) -> str:
+    """The arq queue whose worker is the gateway that holds this channel."""
+    return f"outreach:deliver:{channel}"
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """A job as JSON: nothing that a stranger on Redis could make us execute. A result that is an
+    exception is kept as its text."""
+    return json.dumps(job, default=repr).encode()
+
+
+def deserialize(text: bytes) -> dict[str, Any]:
+    job: dict[str, Any] = json.loads(text)
+    return job
+
+
+async def connect(settings: RedisSettings) -> ArqRedis:
+    """A pool that speaks to arq in JSON."""
+    return await create_pool(settings, job_serializer=serialize, job_deserializer=deserialize)
+
+
+class Bell:
+    """Rings for workers. A ring that fails is logged and made up for by the next sweep."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self._redis = redis
+
+    async def ring_turns(self, shards: Iterable[int]) -> None:
+        """The turn jobs of these shards are queued, once each."""
+        for lane in sorted({lane_of(shard) for shard in shards}):
+            await self._ring("turn", str(lane), TURNS)
+
+    async def ring_delivery(self, channels: Iterable[str]) -> None:
+        """The delivery jobs of these channels are queued, once each."""
+        for channel in sorted(set(channels)):
+            await self._ring("deliver", channel, delivery_queue(channel))
+
+    async def ring_sweep(self) -> None:
+        """A sweep is queued, unless one is already."""
+        await self._ring("sweep", "all", TURNS)
+
+    async def begin(self, job: str, about: str) -> None:
+        """A run of this job has begun: what rings from now on is for another one."""
+        await self._redis.incr(f"outreach:generation:{job}:{about}")
+
+    async def _ring(self, job: str, about: str, queue: str) -> None:
+        try:
+            generation = await self._redis.get(f"outreach:generation:{job}:{about}") or b"0"
+            await self._redis.enqueue_job(
+                job, about, _job_id=f"{job}:{about}:{int(generation)}", _queue_name=queue
+            )
+        except (RedisError, OSError) as error:
+            log.warning("bell_silent job=%s about=%s error=%s", job, about, type(error).__name__)

@@ -1,0 +1,74 @@
+"""What every process has: connections, the clock, the project, the bell."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from msgspec import Struct
+
+from orchestrator.core.errors import OutreachError
+from orchestrator.runtime import bell
+from orchestrator.runtime.clock import Clock
+from orchestrator.runtime.projects import Projects
+from orchestrator.runtime.redis_url import redis_settings
+from orchestrator.store.ids import Ids
+
+
+class Context(Struct, frozen=True):
+    """The means of one process. `name` tells it from the others; `secret` keys its hashes;
+    `batch` bounds how many subscribers one turn takes."""
+
+    pool: asyncpg.Pool
+    bell: bell.Bell
+    redis_url: str
+    projects: Projects
+    clock: Clock
+    ids: Ids
+    secret: bytes
+    name: str
+    batch: int = 500
+    sweep_s: float = 1.0
+
+
+@asynccontextmanager
+async def open_context(
+    database_url: str,
+    redis_url: str,
+    *,
+    secret: bytes,
+    clock: Clock,
+    batch: int = 500,
+    sweep_s: float = 1.0,
+    role: str = "process",
+    connections: int = 8,
+) -> AsyncIterator[Context]:
+    """A process's means, given back at the end. The database must have its schema already."""
+    try:
+        pool = await asyncpg.create_pool(database_url, min_size=1, max_size=connections)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise OutreachError(
+            f"cannot reach PostgreSQL: {error}", "is it running, and is DATABASE_URL right?"
+        ) from None
+    try:
+        redis = await bell.connect(redis_settings(redis_url))
+        try:
+            yield Context(
+                pool=pool,
+                bell=bell.Bell(redis),
+                redis_url=redis_url,
+                projects=Projects(),
+                clock=clock,
+                ids=Ids(),
+                secret=secret,
+                name=f"{role}@{socket.gethostname()}:{secrets.token_hex(4)}",
+                batch=batch,
+                sweep_s=sweep_s,
+            )
+        finally:
+            await redis.aclose()
+    finally:
+        await pool.close()

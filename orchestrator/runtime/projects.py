@@ -1,0 +1,67 @@
+"""The project that runs: applied once, then followed by every process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import asyncpg
+from msgspec.structs import replace
+
+from orchestrator.core.errors import OutreachError
+from orchestrator.core.project import Project
+from orchestrator.project import source
+from orchestrator.project.load import load, load_journey
+from orchestrator.store import projects
+
+
+async def apply(
+    connection: asyncpg.Connection, files: Mapping[str, str], now: datetime
+) -> tuple[Project, bool]:
+    """The project of these files is the one that runs, and whether it was not before."""
+    project = load(files)
+    paths = {
+        source.version_hash(text): path
+        for path, text in files.items()
+        if source.version_hash(text) in project.versions
+    }
+    changed = await projects.apply(
+        connection, project, files, paths, source.content_hash(files), now
+    )
+    return project, changed
+
+
+class Projects:
+    """The current project, and each older journey version that somebody still stands in."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._project: Project | None = None
+
+    @property
+    def project(self) -> Project:
+        """The project as last followed."""
+        if self._project is None:
+            raise OutreachError("no project has been applied", "apply one: outreach apply")
+        return self._project
+
+    async def follow(self, connection: asyncpg.Connection) -> Project:
+        """The newest applied project is the current one."""
+        found = await projects.current(connection)
+        if found is not None and found[0] != self._number:
+            older = dict(self._project.versions) if self._project else {}
+            project = load(found[1])
+            versions = {**older, **project.versions}
+            self._number = found[0]
+            self._project = replace(project, versions=versions)
+        return self.project
+
+    async def with_versions(self, connection: asyncpg.Connection, wanted: set[str]) -> Project:
+        """The current project, knowing these journey versions as well."""
+        project = self.project
+        missing = wanted - project.versions.keys()
+        if missing:
+            texts = await projects.versions(connection, missing)
+            found = {version: load_journey(*text) for version, text in texts.items()}
+            self._project = project = replace(project, versions={**project.versions, **found})
+        return project

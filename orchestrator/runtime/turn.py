@@ -1,0 +1,189 @@
+"""Turns: lock some subscribers, decide for each, commit. The only way state changes."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import asyncpg
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bot import router
+from orchestrator.core import engine
+from orchestrator.core.effects import Effect
+from orchestrator.core.events import ReplyReceived, TimerDue
+from orchestrator.core.scene import Scene
+from orchestrator.runtime.context import Context
+from orchestrator.store import decisions, events, failures, points, scenes
+from orchestrator.store.decisions import Decided
+from orchestrator.store.scenes import Case
+
+MOST_TRIES = 5
+"""Turns that may fail on an event before it is given up."""
+
+log = logging.getLogger(__name__)
+
+Claim = Callable[[asyncpg.Connection], Awaitable[list[asyncpg.Record]]]
+
+
+class Taken(Struct, frozen=True):
+    """What a batch of turns came to: how many subscribers had one, how many of them failed, and
+    which channels now have something to deliver."""
+
+    subscribers: int
+    failed: int = 0
+    channels: frozenset[str] = frozenset()
+
+
+async def take_due(context: Context, shards: Sequence[int]) -> Taken:
+    """Up to a batch of subscribers of these shards, with something due, have had their turn."""
+    now = context.clock.now()
+    return await _take(
+        context, lambda connection: scenes.claim_due(connection, shards, now, context.batch), now
+    )
+
+
+async def take_named(context: Context, subscriber_ids: Iterable[int]) -> Taken:
+    """These subscribers have had their turn, now. Waits for other turns of theirs to end."""
+    wanted = sorted(set(subscriber_ids))
+    now = context.clock.now()
+    return await _take(context, lambda connection: scenes.claim_named(connection, wanted), now)
+
+
+async def _take(context: Context, claim: Claim, now: datetime) -> Taken:
+    """One transaction for all whom `claim` locks. If it fails, it is taken in halves, until the
+    one subscriber it fails for stands alone and is put aside."""
+    claimed: list[int] = []
+    try:
+        async with context.pool.acquire() as connection, connection.transaction():
+            rows = await claim(connection)
+            claimed = [row["id"] for row in rows]
+            return await _turn(context, connection, rows, now) if rows else Taken(0)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, OverflowError) as error:
+        if not claimed or _transient(error):
+            raise
+        log.warning("turn_failed subscribers=%d error=%s", len(claimed), type(error).__name__)
+        if len(claimed) == 1:
+            await _put_aside(context, claimed[0], error, now)
+            return Taken(1, 1)
+    half = len(claimed) // 2
+    halves = [claimed[:half], claimed[half:]]
+    taken = [
+        await _take(context, lambda c, part=part: scenes.claim_named(c, part), now)  # type: ignore[misc]
+        for part in halves
+    ]
+    return Taken(
+        sum(t.subscribers for t in taken),
+        sum(t.failed for t in taken),
+        frozenset().union(*(t.channels for t in taken)),
+    )
+
+
+def _transient(error: Exception) -> bool:
+    """Whether it is the database's trouble and nobody's fault."""
+    return isinstance(
+        error,
+        asyncpg.PostgresConnectionError
+        | asyncpg.InterfaceError
+        | asyncpg.DeadlockDetectedError
+        | asyncpg.SerializationError
+        | asyncpg.OperatorInterventionError
+        | asyncpg.InsufficientResourcesError,
+    )
+
+
+async def _turn(
+    context: Context,
+    connection: asyncpg.Connection,
+    rows: Sequence[asyncpg.Record],
+    now: datetime,
+) -> Taken:
+    project = context.projects.project
+    cases = await scenes.load(connection, rows, project, now)
+    wanted = {e.version for case in cases for e in case.scene.enrollments.values()}
+    if not wanted <= project.versions.keys():
+        project = await context.projects.with_versions(connection, wanted)
+        cases = [replace(case, scene=replace(case.scene, project=project)) for case in cases]
+    stock = await _stock_for(connection, cases)
+    decided: list[Decided] = []
+    failed: list[tuple[Case, Exception]] = []
+    for case in cases:
+        try:
+            decision = decide_case(_equipped(context, case, stock), now)
+        except Exception as error:  # whatever it is, it must stay with this one subscriber
+            log.exception("decision_failed subscriber=%d", case.scene.subscriber.id)
+            failed.append((case, error))
+            continue
+        stock = decision.after.stock if decision.urgent else stock
+        decided.append(decision)
+    channels = await decisions.save(connection, decided, now, context.ids)
+    aside = {case.scene.subscriber.id for case, _ in failed}
+    pairs = [(case.scene.subscriber.id, p.id) for case in cases for p in case.pending]
+    await events.take(connection, [pair for pair in pairs if pair[0] not in aside], now)
+    if failed:
+        retry_at = now + timedelta(minutes=10)
+        await failures.record(
+            connection,
+            [(case.scene.subscriber.id, "decide", _text(error)) for case, error in failed],
+            now,
+            retry_at,
+        )
+        given_back = [pair for pair in pairs if pair[0] in aside]
+        await events.put_back(connection, given_back, retry_at, now, MOST_TRIES)
+    return Taken(len(rows), len(failed), frozenset(channels))
+
+
+def decide_case(case: Case, now: datetime) -> Decided:
+    """What is to be done for one subscriber: first about what happened, in order, then about the
+    timers that are due."""
+    scene = case.scene
+    effects: list[Effect] = []
+    urgent = False
+    for pending in case.pending:
+        if isinstance(pending.event, ReplyReceived):
+            decision = router.answer(scene, pending.event, now)
+            urgent = True
+        else:
+            decision = engine.decide(scene, pending.event, now)
+        effects += decision.effects
+        scene = decision.scene
+    decision = engine.decide(scene, TimerDue(), now)
+    effects += decision.effects
+    return Decided(case.scene, tuple(effects), decision.scene, urgent)
+
+
+async def _stock_for(connection: asyncpg.Connection, cases: Sequence[Case]) -> dict[str, int]:
+    """How many items are free, locked until the end of the turn, if any reply may claim one."""
+    if not any(isinstance(p.event, ReplyReceived) for case in cases for p in case.pending):
+        return {}
+    rewards = cases[0].scene.project.rewards
+    return await points.lock_stock(connection, rewards)
+
+
+def _equipped(context: Context, case: Case, stock: dict[str, int]) -> Scene:
+    return replace(case.scene, stock=stock)
+
+
+async def _put_aside(
+    context: Context, subscriber_id: int, error: Exception, now: datetime
+) -> None:
+    """One subscriber's turn cannot be saved: what was due for them is put off, with the reason."""
+    retry_at = now + timedelta(minutes=10)
+    async with context.pool.acquire() as connection, connection.transaction():
+        rows = await scenes.claim_named(connection, [subscriber_id])
+        cases = await scenes.load(connection, rows, context.projects.project, now)
+        pairs = [(case.scene.subscriber.id, p.id) for case in cases for p in case.pending]
+        await failures.record(connection, [(subscriber_id, "save", _text(error))], now, retry_at)
+        await events.put_back(connection, pairs, retry_at, now, MOST_TRIES)
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".replace("\0", "")[:500]
+
+
+def nonce() -> bytes:
+    """Randomness for one scene."""
+    return secrets.token_bytes(16)

@@ -1,0 +1,40 @@
+"""What went wrong for one subscriber: recorded, put off, and in nobody else's way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+
+# Each failure leaves a row.
+RECORD = """
+INSERT INTO failures (subscriber_id, at, what, error)
+SELECT subscriber_id, $4, what, error
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u (subscriber_id, what, error)
+"""
+
+# Their due enrollments are looked at again later.
+PUT_OFF = """
+UPDATE enrollments SET due_at = $3
+WHERE subscriber_id = ANY($1::bigint[]) AND due_at <= $2
+"""
+
+# Their due points are looked at again later.
+PUT_OFF_POINTS = """
+UPDATE accounts SET due_at = $3
+WHERE subscriber_id = ANY($1::bigint[]) AND due_at <= $2
+"""
+
+
+async def record(
+    connection: asyncpg.Connection,
+    failed: Sequence[tuple[int, str, str]],
+    now: datetime,
+    retry_at: datetime,
+) -> None:
+    """Each (subscriber id, what, error) is on record, and what was due for them is put off."""
+    who = [f[0] for f in failed]
+    await connection.execute(RECORD, who, [f[1] for f in failed], [f[2] for f in failed], now)
+    await connection.execute(PUT_OFF, who, now, retry_at)
+    await connection.execute(PUT_OFF_POINTS, who, now, retry_at)
