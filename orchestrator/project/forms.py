@@ -1,0 +1,90 @@
+"""What each kind of YAML file holds, where that is not a Struct of the core already."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+from msgspec import Struct, field
+
+from orchestrator.core.contact import ContactClass
+from orchestrator.core.expression import Condition
+from orchestrator.core.grammar import Again, parse_percent
+from orchestrator.core.journey import Entry, Goal, Journey, LeaveRule, lay_out
+from orchestrator.core.project import Reward
+from orchestrator.core.steps.base import Block, JourneyName
+
+ClassName = NewType("ClassName", str)
+"""A contact class of program/contact.yaml."""
+
+
+class Share(Struct, frozen=True):
+    """`5%`: a part of all."""
+
+    share: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        return cls(parse_percent(text))
+
+
+class JourneyForm(Struct, frozen=True, kw_only=True):
+    """One journey.
+
+    `class` names its contact class; `enter` says who comes in and `again` whether they may come
+    back; `control` is the share that is held out and only measured; `goal` is what it is for;
+    `leave` says who goes early, and is looked at before every step.
+    """
+
+    journey: JourneyName
+    summary: str = ""
+    class_: ClassName = field(name="class")
+    enter: tuple[Entry, ...] = ()
+    again: Again = Again()
+    control: Share = Share()
+    goal: Goal | None = None
+    leave: tuple[LeaveRule, ...] = ()
+    steps: Block
+
+    def compiled(self, version: str) -> Journey:
+        """The journey, its steps laid flat."""
+        first, steps = lay_out(self.steps)
+        return Journey(
+            name=self.journey,
+            version=version,
+            contact_class=self.class_,
+            enter=self.enter,
+            first=first,
+            steps=steps,
+            summary=self.summary,
+            again=self.again,
+            control=self.control.share,
+            goal=self.goal,
+            leave=self.leave,
+        )
+
+
+class ContactForm(Struct, frozen=True):
+    """journeys/program/contact.yaml: the contact classes, by name."""
+
+    classes: dict[str, ContactClass]
+
+
+class RewardsForm(Struct, frozen=True):
+    """journeys/program/rewards.yaml: what points buy."""
+
+    rewards: tuple[Reward, ...] = ()
+
+
+class SegmentsForm(Struct, frozen=True):
+    """journeys/program/segments.yaml: conditions over subscribers, by name."""
+
+    segments: dict[str, Condition] = {}
+
+
+class ProjectForm(Struct, frozen=True):
+    """journeys/program/project.yaml: the project's name, and the locale and time zone of
+    subscribers of whom nothing else is known."""
+
+    name: str
+    locale: str
+    timezone: str

@@ -1,0 +1,173 @@
+"""Texts to a `Project`: everything authors wrote, read, checked and compiled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from msgspec import Struct
+
+from orchestrator.core.contact import ContactPolicy
+from orchestrator.core.errors import OutreachError
+from orchestrator.core.journey import Journey
+from orchestrator.core.project import PointsProgram, Project
+from orchestrator.core.render import compile_message
+from orchestrator.project import lint, source, yaml
+from orchestrator.project.draft import Draft
+from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean, in_order
+from orchestrator.project.forms import (
+    ContactForm,
+    JourneyForm,
+    ProjectForm,
+    RewardsForm,
+    SegmentsForm,
+)
+from orchestrator.project.reader import Places, Reader
+
+Form = TypeVar("Form", bound=Struct)
+
+PROGRAM = "journeys/program/"
+PROGRAM_FILES = ("contact", "points", "rewards", "segments", "project")
+
+_TEMPLATE = re.compile(r"templates/(?P<name>.+)\.(?P<locale>[a-z]{2,3}(?:-[A-Za-z]{2,4})?)\.j2")
+
+
+def load(files: Mapping[str, str]) -> Project:
+    """The project these texts, by path, make up. Raises `ProjectErrors` with every error found."""
+    project, findings = check(files)
+    if project is None:
+        raise ProjectErrors(found for found in findings if found.severity == "error")
+    return project
+
+
+def load_folder(folder: Path) -> Project:
+    """The project in a folder. Raises `OutreachError`, `ProjectErrors` for what is in it."""
+    return load(source.read_folder(folder))
+
+
+def check(files: Mapping[str, str]) -> tuple[Project | None, tuple[Finding, ...]]:
+    """The project, or None if there are errors, and all findings in order, warnings as well."""
+    draft = read(files)
+    findings = in_order([*draft.findings, *lint.findings(draft)])
+    if any(found.severity == "error" for found in findings):
+        return None, findings
+    return _compiled(draft), findings
+
+
+def load_journey(path: str, text: str) -> Journey:
+    """The journey in one text, as stored for those who still stand in it. It was checked against
+    its project when it was applied, so only its form is checked here."""
+    places = Places()
+    form, findings = _read_file(path, text, JourneyForm, places)
+    if form is None:
+        raise ProjectErrors(findings)
+    return form.compiled(source.version_hash(text))
+
+
+def read(files: Mapping[str, str]) -> Draft:
+    """All that can be read, with a finding for all that cannot."""
+    draft = Draft(files)
+    _read_program(draft)
+    for path in sorted(files):
+        if path.startswith("journeys/") and not path.startswith(PROGRAM):
+            form, findings = _read_file(path, files[path], JourneyForm, draft.places)
+            draft.findings += findings
+            if form is None:
+                draft.broken_journeys = True
+            else:
+                draft.journeys[path] = form
+    _read_templates(draft)
+    return draft
+
+
+def _read_program(draft: Draft) -> None:
+    def part(name: str, form: type[Form], required: bool = False) -> Form | None:
+        path = f"{PROGRAM}{name}.yaml"
+        if path in draft.files:
+            value, findings = _read_file(path, draft.files[path], form, draft.places)
+            draft.findings.extend(findings)
+            return value
+        if required:
+            keys = ", ".join(form.__struct_fields__)
+            hint = f"write it; its keys are: {keys}"
+            draft.findings.append(Finding(Mark(path), "this file is missing", hint, "file"))
+            return None
+        return form()
+
+    if contact := part("contact", ContactForm, required=True):
+        draft.contact = ContactPolicy(contact.classes)
+    draft.settings = part("project", ProjectForm, required=True)
+    draft.points = part("points", PointsProgram)
+    if rewards := part("rewards", RewardsForm):
+        draft.rewards = rewards.rewards
+    if segments := part("segments", SegmentsForm):
+        draft.segments = segments.segments
+    for path in draft.files:
+        name = PurePosixPath(path)
+        if path.startswith(PROGRAM) and name.stem not in PROGRAM_FILES:
+            hint = did_you_mean(name.stem, PROGRAM_FILES)
+            message = f"{name.name} is no part of the programme"
+            draft.findings.append(Finding(Mark(path), message, hint, "file"))
+
+
+def _read_file(
+    path: str, text: str, form: type[Form], places: Places
+) -> tuple[Form | None, Iterable[Finding]]:
+    try:
+        node = yaml.parse(path, text)
+    except ProjectErrors as errors:
+        return None, errors.findings
+    reader = Reader(places)
+    if node is None:
+        return None, [Finding(Mark(path), "the file is empty", "write it, or delete it", "file")]
+    value = reader.read(node, form)
+    return value, reader.findings
+
+
+def _read_templates(draft: Draft) -> None:
+    for path in sorted(draft.files):
+        if not path.startswith("templates/"):
+            continue
+        if match := _TEMPLATE.fullmatch(path):
+            draft.template_files.setdefault(match["name"], {})[match["locale"]] = path
+        else:
+            hint = "name it message.locale.j2: templates/seven-days/entrance.zh.j2"
+            message = "the file's name does not tell its locale"
+            draft.findings.append(Finding(Mark(path), message, hint, "file"))
+    default = draft.settings.locale if draft.settings else "en"
+    for name, paths in draft.template_files.items():
+        sources = {locale: draft.files[path] for locale, path in paths.items()}
+        try:
+            draft.messages[name] = compile_message(name, sources, default)
+        except OutreachError as error:
+            draft.broken.add(name)
+            draft.findings.append(_template_finding(paths, error))
+
+
+def _template_finding(paths: Mapping[str, str], error: OutreachError) -> Finding:
+    path = next(iter(paths.values()))
+    return Finding(Mark(path), error.message, error.hint, "template")
+
+
+def _compiled(draft: Draft) -> Project:
+    assert draft.contact is not None
+    assert draft.settings is not None
+    assert draft.points is not None
+    journeys = [
+        form.compiled(source.version_hash(draft.files[path]))
+        for path, form in draft.journeys.items()
+    ]
+    return Project(
+        journeys={journey.name: journey for journey in journeys},
+        versions={journey.version: journey for journey in journeys},
+        messages=draft.messages,
+        contact=draft.contact,
+        segments=draft.segments or {},
+        points=draft.points,
+        rewards={reward.id: reward for reward in draft.rewards or ()},
+        locale=draft.settings.locale,
+        timezone=draft.settings.timezone,
+        name=draft.settings.name,
+    )

@@ -1,0 +1,37 @@
+"""What a lint rule is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from inspect import cleandoc
+from typing import ClassVar
+
+from orchestrator.project.draft import Draft
+from orchestrator.project.findings import Finding, Mark, Severity
+
+
+class Rule:
+    """One thing that must hold. The docstring's first paragraph is its message, with `{words}`
+    filled in; the rest explains it to authors."""
+
+    severity: ClassVar[Severity] = "error"
+
+    @classmethod
+    def name(cls) -> str:
+        """`UnknownTemplate` is `unknown-template`."""
+        return re.sub(r"(?<=.)(?=[A-Z])", "-", cls.__name__).lower()
+
+    @classmethod
+    def message(cls) -> str:
+        first, _, _ = cleandoc(cls.__doc__ or "").partition("\n\n")
+        return " ".join(first.split())
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        """Whatever breaks the rule."""
+        raise NotImplementedError
+
+    def at(self, mark: Mark, hint: str = "", **words: object) -> Finding:
+        """The finding that the rule is broken at `mark`."""
+        message = self.message().format_map(words)
+        return Finding(mark, message, hint, self.name(), self.severity)

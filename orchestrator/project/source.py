@@ -1,0 +1,90 @@
+"""A project's texts: from a directory, or from wherever a copy of them is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from orchestrator.core.errors import OutreachError
+from orchestrator.project.findings import Finding, Mark, ProjectErrors
+
+MAX_FILE_OCTETS = 256 * 1024
+MAX_PROJECT_OCTETS = 32 * 1024 * 1024
+MAX_FILES = 10_000
+
+PATTERNS = ("journeys/**/*.yaml", "journeys/**/*.yml", "templates/**/*.j2")
+"""What belongs to a project, below its folder."""
+
+
+def read_folder(folder: Path) -> dict[str, str]:
+    """The project's files, by path below `folder` with `/`, in order.
+
+    Raises `OutreachError` if there is no project there, and `ProjectErrors` for files that are
+    too large or not UTF-8. Hidden files and folders, and links that lead out, are passed over.
+    """
+    if not (folder / "journeys").is_dir():
+        raise OutreachError(
+            f"{folder} is not a project: it has no journeys/ folder",
+            "name the folder that holds journeys/ and templates/, or start one: outreach init",
+        )
+    texts: dict[str, str] = {}
+    findings: list[Finding] = []
+    octets = 0
+    for path in sorted(_files(folder.resolve())):
+        name = path.relative_to(folder.resolve()).as_posix()
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_OCTETS + 1)
+        octets += len(raw)
+        if len(texts) >= MAX_FILES or octets > MAX_PROJECT_OCTETS:
+            raise OutreachError(
+                f"{folder} holds more than {MAX_FILES} files or {MAX_PROJECT_OCTETS} octets",
+                "is it really a project? split it, or move what does not belong out of it",
+            )
+        try:
+            texts[name] = decode(name, raw)
+        except ProjectErrors as errors:
+            findings += errors.findings
+    if findings:
+        raise ProjectErrors(findings)
+    return texts
+
+
+def decode(name: str, raw: bytes) -> str:
+    """The file's text; `ProjectErrors` if it is too large or not UTF-8."""
+    if len(raw) > MAX_FILE_OCTETS:
+        message = f"the file is larger than {MAX_FILE_OCTETS} octets"
+        raise ProjectErrors([Finding(Mark(name), message, "split it", "file")])
+    try:
+        return raw.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
+        raise ProjectErrors(
+            [Finding(Mark(name, line, column), "this is not UTF-8", "save it as UTF-8", "file")]
+        ) from None
+
+
+def content_hash(files: Mapping[str, str]) -> str:
+    """64 hexadecimal digits that change whenever a path or a text does."""
+    digest = sha256()
+    for name, text in sorted(files.items()):
+        for part in (name, text):
+            raw = part.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()
+
+
+def version_hash(text: str) -> str:
+    """16 hexadecimal digits that name one text of one journey."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for pattern in PATTERNS:
+        for path in folder.glob(pattern):
+            inside = path.resolve().is_relative_to(folder)
+            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if inside and not hidden and path.is_file():
+                yield path

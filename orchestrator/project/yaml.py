@@ -1,0 +1,183 @@
+"""YAML as plain data that knows where it stands.
+
+libyaml parses; what its events mean is decided here: no tags, no anchors or aliases, no second
+document, no key twice. A scalar is text until somebody asks for its value, and then only
+`true`, `false`, `null` and plain numbers are anything else: `no`, `0123`, `12:30` and
+`2026-01-01` stay what they look like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import yaml
+from msgspec import Struct
+
+from orchestrator.project.findings import Finding, Mark, ProjectErrors
+
+MAX_DEPTH = 40
+MAX_NODES = 50_000
+
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})\.\d{1,17}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_TAB = re.compile(r" *\t")
+_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "": None}
+
+
+class Scalar(Struct, frozen=True):
+    """A text; `plain` if it was written without quotes. On one line it begins at `first`."""
+
+    mark: Mark
+    text: str
+    plain: bool = False
+    first: Mark | None = None
+
+    @property
+    def value(self) -> str | int | float | bool | None:
+        """What it means where any value may stand."""
+        if not self.plain:
+            return self.text
+        if self.text in _WORDS:
+            value: bool | None = _WORDS[self.text]
+            return value
+        if _INTEGER.fullmatch(self.text):
+            return int(self.text)
+        return float(self.text) if _NUMBER.fullmatch(self.text) else self.text
+
+
+class Listing(Struct, frozen=True):
+    mark: Mark
+    items: tuple[Node, ...]
+
+
+class Table(Struct, frozen=True):
+    """Keys and values, in order."""
+
+    mark: Mark
+    pairs: tuple[tuple[Scalar, Node], ...]
+
+    def get(self, key: str) -> Node | None:
+        return next((node for name, node in self.pairs if name.text == key), None)
+
+    def key(self, key: str) -> Scalar | None:
+        return next((name for name, _ in self.pairs if name.text == key), None)
+
+
+Node: TypeAlias = Scalar | Listing | Table
+
+
+def plain_value(node: Node) -> Any:
+    """The node as lists, dicts and scalars."""
+    match node:
+        case Scalar():
+            return node.value
+        case Listing():
+            return [plain_value(item) for item in node.items]
+        case Table():
+            return {name.text: plain_value(value) for name, value in node.pairs}
+
+
+def parse(file: str, text: str) -> Node | None:
+    """The one document in `text`, or None if it is empty. Raises `ProjectErrors`."""
+    if found := _CONTROL.search(text):
+        raise _refused(
+            _mark_at(file, text, found.start()),
+            f"the character U+{ord(found[0]):04X} does not belong in a text file",
+            "delete it",
+        )
+    try:
+        return _Builder(file, text).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = Mark(file, mark.line + 1, mark.column + 1) if mark else Mark(file)
+        problem = error.problem or error.context or "this is not YAML"
+        if _TAB.match((text.split("\n") + [""])[where.line - 1]):
+            raise _refused(where, "a tab cannot indent YAML", "use spaces") from None
+        hint = "quote the text, or look at the line above"
+        if error.context and error.context_mark:
+            hint = f"{error.context} that begins on line {error.context_mark.line + 1}"
+        raise _refused(where, f"this is not YAML: {problem}", hint) from None
+    except yaml.YAMLError as error:
+        raise _refused(Mark(file), f"this is not YAML: {error}", "") from None
+
+
+class _Builder:
+    """Events to nodes, with every bound checked on the way."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._nodes = 0
+        self._repeated: list[Finding] = []
+
+    def document(self) -> Node | None:
+        root: Node | None = None
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    raise _refused(
+                        self._mark(event), "a second document begins here", "one file, one document"
+                    )
+                root = self._node(next(self._events), 1)
+        if self._repeated:
+            raise ProjectErrors(self._repeated)
+        empty = isinstance(root, Scalar) and root.plain and not root.text
+        return None if empty else root
+
+    def _node(self, event: Any, depth: int) -> Node:
+        mark = self._mark(event)
+        self._nodes += 1
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused(mark, f"*{event.anchor} is an alias", "write the value out")
+        if event.anchor:
+            raise _refused(mark, f"&{event.anchor} is an anchor", "write the value out each time")
+        if event.tag:
+            raise _refused(mark, f"{event.tag} is a tag", "write the plain value")
+        if depth > MAX_DEPTH:
+            raise _refused(mark, f"this is more than {MAX_DEPTH} levels deep", "split it")
+        if self._nodes > MAX_NODES:
+            raise _refused(mark, f"more than {MAX_NODES} values in one file", "split it")
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event, mark)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Listing(mark, tuple(self._items(depth)))
+        return Table(mark, tuple(self._pairs(depth)))
+
+    def _scalar(self, event: Any, mark: Mark) -> Scalar:
+        plain = event.style in (None, "")
+        first = None
+        if event.start_mark.line == event.end_mark.line:
+            first = Mark(mark.file, mark.line, mark.column + (not plain))
+        return Scalar(mark, event.value, plain, first)
+
+    def _items(self, depth: int) -> Iterator[Node]:
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            yield self._node(event, depth + 1)
+
+    def _pairs(self, depth: int) -> Iterator[tuple[Scalar, Node]]:
+        seen: dict[str, Mark] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            if not isinstance(key, Scalar):
+                raise _refused(key.mark, "a key must be a word", "write `word: value`")
+            if key.text in seen:
+                message = f"the key {key.text!r} is here twice"
+                hint = f"it is already on line {seen[key.text].line}"
+                self._repeated.append(Finding(key.mark, message, hint, "yaml"))
+            seen.setdefault(key.text, key.mark)
+            yield key, self._node(next(self._events), depth + 1)
+
+    def _mark(self, event: Any) -> Mark:
+        return Mark(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _refused(mark: Mark, message: str, hint: str) -> ProjectErrors:
+    return ProjectErrors([Finding(mark, message, hint, "yaml")])
+
+
+def _mark_at(file: str, text: str, index: int) -> Mark:
+    line_start = text.rfind("\n", 0, index) + 1
+    return Mark(file, text.count("\n", 0, index) + 1, index - line_start + 1)
