@@ -47,10 +47,13 @@ def on_day(entered_at: datetime, day: int, at: time, tz: ZoneInfo) -> datetime:
     return instant(local_day(entered_at, tz) + (day - 1) * _DAY, at, tz)
 
 
-def next_at(moment: datetime, at: time, tz: ZoneInfo) -> datetime:
-    """The first instant after `moment` at which a clock in `tz` shows `at`."""
-    day = local_day(moment, tz)
-    while (then := instant(day, at, tz)) <= moment:
+def next_at(moment: datetime, at: time, tz: ZoneInfo, weekday: int | None = None) -> datetime:
+    """The first instant after `moment` at which a clock in `tz` shows `at`, on that weekday.
+
+    It may belong to the day before: Nuuk leaves out 23:00 to 24:00, so 23:30 comes after midnight.
+    """
+    day = local_day(moment, tz) - _DAY
+    while weekday not in (None, day.weekday()) or (then := instant(day, at, tz)) <= moment:
         day += _DAY
     return then
 
@@ -77,7 +80,7 @@ def next_open(
 
 def next_run(after: datetime, schedule: Schedule, tz: ZoneInfo) -> datetime:
     """The first instant after `after` that `schedule` names."""
-    day = local_day(after, tz)
+    day = local_day(after, tz) - _DAY
     while True:
         fits = (
             schedule.unit == "day"

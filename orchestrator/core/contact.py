@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Literal
 
@@ -83,6 +83,18 @@ class ContactPolicy(Struct, frozen=True):
             spans += [span for span in (rules.same_message, rules.other_journey) if span]
         return max(spans)
 
+    def counted(self, recent: Iterable[Sent]) -> list[Sent]:
+        """The lines of a contact history that the rules count: those of journeys, except answers
+        to what the subscriber wrote."""
+        return [
+            sent
+            for sent in recent
+            if sent.journey
+            and (
+                (rules := self.classes.get(sent.contact_class)) is None or rules.consent != "answer"
+            )
+        ]
+
 
 def refusal(rules: ContactClass, subscriber: Subscriber) -> Reason | None:
     """Why this person may not be written to for this purpose at all, or None."""
@@ -100,12 +112,12 @@ def refusal(rules: ContactClass, subscriber: Subscriber) -> Reason | None:
 def may_go(
     rules: ContactClass,
     subscriber: Subscriber,
-    recent: Iterable[Sent],
+    counted: Sequence[Sent],
     template: str,
     journey: str,
     now: datetime,
 ) -> Verdict:
-    """Whether a message of this class may go now.
+    """Whether a message of this class may go now. `counted`: see `ContactPolicy.counted`.
 
     The rules are asked in order of finality: consent, then what was sent before, then the clock.
     An unknown time zone blocks wherever a rule needs local time.
@@ -114,7 +126,6 @@ def may_go(
         return GO
     if reason := refusal(rules, subscriber):
         return Never(reason)
-    counted = [sent for sent in recent if sent.journey]
     if rules.same_message is not None:
         since = now - rules.same_message
         if any(sent.template == template and sent.at > since for sent in counted):

@@ -21,6 +21,7 @@ WeekdayNumber: TypeAlias = Annotated[int, WEEKDAYS]
 """0 is monday; authors write the name."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST_S = 100 * 366 * 86400
 _DURATION = re.compile(r"(\d{1,6})\s*([smhdw])")
 
 
@@ -31,7 +32,10 @@ def parse_duration(text: str) -> timedelta:
         raise GrammarError(
             f"{text!r} is not a duration", "write a number and a unit: 90s, 30m, 24h, 3d or 2w"
         )
-    return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in spans))
+    seconds = sum(int(n) * _UNITS[unit] for n, unit in spans)
+    if seconds > _LONGEST_S:
+        raise GrammarError(f"{text!r} is longer than 100 years", "write a shorter one: 90d or 52w")
+    return timedelta(seconds=seconds)
 
 
 def parse_time(text: str) -> time:
@@ -120,7 +124,7 @@ class Schedule(Struct, frozen=True):
                 return cls("day", 0, parse_time(at))
             if unit == "week" and on in WEEKDAYS:
                 return cls("week", WEEKDAYS.index(on), parse_time(at))
-            if unit == "month" and on and on.isdigit() and 1 <= int(on) <= 28:
+            if unit == "month" and on and on.isdecimal() and 1 <= int(on) <= 28:
                 return cls("month", int(on), parse_time(at))
         raise GrammarError(
             f"{text!r} is not a schedule",

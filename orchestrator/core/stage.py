@@ -109,10 +109,11 @@ class Stage:
         """The message is queued (`where.sent`), or not and the reason recorded, or put off: then
         the instant at which to try again."""
         journey = where.definition
+        policy = self.project.contact
         verdict = contact.may_go(
-            self.project.contact.classes[journey.contact_class],
+            policy.classes[journey.contact_class],
             self.subscriber,
-            self.recent,
+            policy.counted(self.recent),
             template,
             journey.name,
             self.now,

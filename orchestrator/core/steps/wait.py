@@ -38,15 +38,12 @@ class Pause(Struct, frozen=True):
         weekday = WEEKDAYS.index(match[1]) if match[1] else None
         return cls(weekday=weekday, time=parse_time(match[2]))
 
-    def end(self, now: datetime, timezone: str) -> datetime:
+    def end(self, now: datetime, timezone: str | None) -> datetime:
         """When a pause that begins now is over."""
         if self.time is None:
             return now + self.span
         tz = calendar.zone(timezone) or calendar.UTC_ZONE
-        then = calendar.next_at(now, self.time, tz)
-        while self.weekday is not None and calendar.local_day(then, tz).weekday() != self.weekday:
-            then = calendar.next_at(then, self.time, tz)
-        return then
+        return calendar.next_at(now, self.time, tz, self.weekday)
 
 
 class Wait(Step, frozen=True, kw_only=True):
