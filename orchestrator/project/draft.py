@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NewType
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import fields
@@ -46,8 +46,8 @@ class Draft(Struct):
         """Every Struct of one journey, in reading order."""
         return self._within(form)
 
-    def references(self, kind: NewType) -> Iterator[tuple[str, Mark]]:
-        """Every word of this kind in the journeys, and where it stands."""
+    def references(self, kind: Any) -> Iterator[tuple[str, Mark]]:
+        """Every word of this `NewType` in the journeys, and where it stands."""
         for form in self.journeys.values():
             for struct in self._within(form):
                 for entry in fields(type(struct)):
@@ -55,7 +55,7 @@ class Draft(Struct):
                     mark = self.places.mark
                     if entry.type is kind:
                         yield value, mark(struct, entry.encode_name)
-                    elif entry.type == tuple[kind, ...]:  # type: ignore[valid-type]
+                    elif entry.type == tuple[kind, ...]:
                         for number, word in enumerate(value):
                             yield word, mark(struct, entry.encode_name, number)
 

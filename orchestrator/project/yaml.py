@@ -94,7 +94,7 @@ def parse(file: str, text: str) -> Node | None:
         mark = error.problem_mark or error.context_mark
         where = Mark(file, mark.line + 1, mark.column + 1) if mark else Mark(file)
         problem = error.problem or error.context or "this is not YAML"
-        if _TAB.match((text.split("\n") + [""])[where.line - 1]):
+        if _TAB.match([*text.split("\n"), ""][where.line - 1]):
             raise _refused(where, "a tab cannot indent YAML", "use spaces") from None
         hint = "quote the text, or look at the line above"
         if error.context and error.context_mark:

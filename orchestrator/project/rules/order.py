@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from orchestrator.core.grammar import At
 from orchestrator.core.steps.ask import Answer, Ask
@@ -26,7 +27,7 @@ class Unreachable(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         for form in draft.journeys.values():
             for block in _blocks(form.steps):
-                for step, following in zip(block, block[1:], strict=False):
+                for step, following in pairwise(block):
                     if _ends(step):
                         word = f"`{step.word()}` on line {draft.places.mark(step).line}"
                         hint = f"everybody leaves at {word}: delete the steps after it, or move it"
@@ -40,7 +41,7 @@ class ElseNotLast(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         for form in draft.journeys.values():
             for step in draft.within(form):
-                for case, following in zip(_cases(step), _cases(step)[1:], strict=False):
+                for case, following in pairwise(_cases(step)):
                     if case.else_ is not None:
                         hint = "put the `else` last"
                         yield self.at(draft.places.mark(following), hint)
@@ -60,9 +61,7 @@ class BranchForm(Rule):
                     tests = case.if_ is not None or bool(getattr(case, "is_", ()))
                     otherwise = case.else_ is not None
                     if tests == otherwise or (otherwise and case.do):
-                        words = (
-                            "`is`, `if` or `else`" if isinstance(step, Ask) else "`if` or `else`"
-                        )
+                        words = "is, if or else" if isinstance(step, Ask) else "if or else"
                         hint = f"write one of {words}; steps under `else` stand without `do`"
                         yield self.at(draft.places.mark(case), hint)
 
@@ -143,9 +142,7 @@ class EntryForm(Rule):
                 by_segment = entry.segment is not None and entry.every is not None
                 half = (entry.segment is None) != (entry.every is None)
                 if half or by_segment == (entry.on is not None):
-                    hint = (
-                        "write `on: an.event`, or `segment: a-segment` with `every: day at 09:30`"
-                    )
+                    hint = "write `on: an.event`, or `segment: some` with `every: day at 09:30`"
                     yield self.at(draft.places.mark(entry), hint)
 
 
