@@ -253,8 +253,8 @@ class WebChat:
         if reason is not None:
             page.answer(Refused(reason, frame.id))
             return
-        page.answer(Stored(frame.id))
         line = Line(frame.id, "you", text, self._now())
+        page.answer(Stored(line.id, line.at))
         for other in self._pages.get(page.address, ()):
             if other is not page:
                 other.show([line])

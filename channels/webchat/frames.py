@@ -60,9 +60,10 @@ class Lines(Struct, frozen=True, tag="lines"):
 
 
 class Stored(Struct, frozen=True, tag="stored"):
-    """To the page: what it said as `id` is safe with us."""
+    """To the page: what it said as `id` is safe with us, since `at`."""
 
     id: str
+    at: datetime
 
 
 class Refused(Struct, frozen=True, tag="refused"):

@@ -34,7 +34,7 @@ function onState(state) {
 
 function onFrame(frame) {
   if (frame.type === 'lines') receive(frame);
-  if (frame.type === 'stored') stored(frame.id);
+  if (frame.type === 'stored') stored(frame);
   if (frame.type === 'refused') refused(frame);
 }
 
@@ -63,15 +63,16 @@ function receive({ lines: some, whole }) {
   markRead();
 }
 
-function stored(id) {
+function stored({ id, at: when }) {
   const item = unsent.items.find((it) => it.id === id);
   unsent.remove(id);
-  if (item && !lines.has(`you:${id}`)) lines.set(`you:${id}`, { ...item, by: 'you' });
+  if (item && !lines.has(`you:${id}`)) lines.set(`you:${id}`, { ...item, at: when, by: 'you' });
   notice('');
   draw();
 }
 
-function refused({ reason, id }) {
+function refused({ reason, id, limit: most }) {
+  limit = most;
   const item = unsent.items.find((it) => it.id === id);
   if (!item) return;
   if (reason === 'too_fast' || reason === 'try_again') {
@@ -107,37 +108,47 @@ function draw() {
   let day = '';
   let marked = false;
   for (const line of sorted) {
-    if (dayOf(line.at) !== day) items.push(make('li', 'day', (day = dayOf(line.at))));
+    if (dayOf(line.at) !== day) {
+      day = dayOf(line.at);
+      items.push(kept(`day ${day}`, () => make('li', 'day', day)));
+    }
     if (!marked && freshFrom && line.by === 'us' && line.at > freshFrom) {
-      items.push(make('li', 'fresh', words.fresh));
+      items.push(kept('fresh', () => make('li', 'fresh', words.fresh)));
       marked = true;
     }
     items.push(element(line));
   }
-  items.push(...unsent.items.map(waiting));
-  const rows = items.map((it) => it.querySelector('.buttons')).filter(Boolean);
-  const last = items.findLastIndex((it) => it.classList.contains('us'));
-  for (const row of rows) row.classList.toggle('old', row.parentElement !== items[last]);
-  list.replaceChildren(...items);
+  items.push(...unsent.items.map((it) => kept(`${it.id} ${it.failed}`, () => waiting(it))));
+  const last = items.findLast((it) => it.classList.contains('us'));
+  for (const row of list.querySelectorAll('.buttons')) row.classList.toggle('old', row.parentElement !== last);
+  place(items);
   at('empty').hidden = !loaded || items.length > 0;
 }
 
 const elements = new Map();
 
+function kept(key, build) {
+  if (!elements.has(key)) elements.set(key, build());
+  return elements.get(key);
+}
+
+// Only what changed is touched, so that a screen reader reads a new line once.
+function place(items) {
+  const wanted = new Set(items);
+  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
+  items.forEach((item, i) => list.children[i] === item || list.insertBefore(item, list.children[i] ?? null));
+}
+
 function element(line) {
   const key = `${line.by}:${line.id}`;
-  if (!elements.has(key)) {
-    const label = line.by === 'you' ? labels.get(line.text) : undefined;
-    elements.set(key, bubble(line, { label, onPress: speak }));
-  }
-  const item = elements.get(key);
+  const label = line.by === 'you' ? labels.get(line.text) : undefined;
+  const item = kept(key, () => bubble(line, { label, onPress: speak }));
   item.classList.toggle('arrives', arrived.delete(key));
   return item;
 }
 
 function waiting(item) {
-  const line = { ...item, by: 'you' };
-  const made = bubble(line, { label: labels.get(item.text), onPress: speak });
+  const made = bubble({ ...item, by: 'you' }, { label: labels.get(item.text), onPress: speak });
   made.classList.add(item.failed ? 'bad' : 'waiting');
   const meta = made.querySelector('.meta');
   meta.textContent = item.failed ? words.failed : words.waiting;
