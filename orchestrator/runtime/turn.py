@@ -167,9 +167,7 @@ def _equipped(context: Context, case: Case, stock: dict[str, int]) -> Scene:
     return replace(case.scene, stock=stock)
 
 
-async def _put_aside(
-    context: Context, subscriber_id: int, error: Exception, now: datetime
-) -> None:
+async def _put_aside(context: Context, subscriber_id: int, error: Exception, now: datetime) -> None:
     """One subscriber's turn cannot be saved: what was due for them is put off, with the reason."""
     retry_at = now + timedelta(minutes=10)
     async with context.pool.acquire() as connection, connection.transaction():

@@ -1,0 +1,83 @@
+"""Delivery: messages claimed, handed to their channel, and what it said recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from channels.base import Channel
+from orchestrator.runtime.context import Context
+from orchestrator.store import messages
+from orchestrator.store.messages import Claim
+
+LEASE = timedelta(seconds=120)
+"""Real time a gateway has for what it claimed; afterwards its messages count as unknown."""
+
+RETRY_S = 2.0
+"""Real seconds before what was not sent is tried again."""
+
+log = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Delivers one channel's messages for as long as there are any.
+
+    Up to `lanes` claims are under way at once, so that the carrier is not idle while PostgreSQL
+    records; a call while all are busy makes them look once more.
+    """
+
+    def __init__(self, context: Context, channel: Channel, lanes: int = 3) -> None:
+        self._context = context
+        self._channel = channel
+        self._free = asyncio.Semaphore(lanes)
+        self._attempts = max(1, context.batch // 250)
+
+    async def run(self) -> int:
+        """Everything that waited has been submitted; returns how many messages that were. Returns
+        at once while the channel is down: a sweep will ring again."""
+        count = 0
+        async with self._free:
+            while self._channel.health() == "up":
+                sent = await self._deliver_some()
+                if sent is None:
+                    break
+                count += sent
+        return count
+
+    async def _deliver_some(self) -> int | None:
+        context = self._context
+        async with context.pool.acquire() as connection, connection.transaction():
+            claim = await messages.claim(
+                connection,
+                self._channel.name,
+                context.name,
+                context.clock.now(),
+                context.clock.real_now() + LEASE,
+                self._attempts,
+                context.ids,
+            )
+        if not claim.attempts:
+            return None
+        outcomes = await self._channel.send([m.outgoing for m in claim.messages])
+        waiting = await self._record(claim, outcomes)
+        if waiting:
+            await context.bell.ring_turns(range(64))
+        return len(claim.messages)
+
+    async def _record(self, claim: Claim, outcomes: list[messages.Outcome]) -> list[int]:
+        context = self._context
+        now = context.clock.now()
+        retry_at = context.clock.domain_at(context.clock.real_now().timestamp() + RETRY_S)
+        classes = context.projects.project.contact.classes
+        async with context.pool.acquire() as connection, connection.transaction():
+            return await messages.record(
+                connection,
+                self._channel.name,
+                claim,
+                outcomes,
+                lambda name: classes[name].uncertain if name in classes else "hold",
+                now,
+                retry_at,
+                context.ids,
+            )

@@ -1,0 +1,157 @@
+"""What comes in: stored once, in batches, and answered at once where somebody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from channels.base import Inbox
+from orchestrator.core.delivery import Receipt, Reply
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.gather import Gathering
+from orchestrator.runtime.turn import take_named
+from orchestrator.store import events, messages, subscribers
+from orchestrator.store.events import NewEvent
+from orchestrator.store.json import clean
+from orchestrator.store.subscribers import NewSubscriber
+
+LONGEST_REPLY = 2000
+"""Characters of a reply that are kept."""
+
+log = logging.getLogger(__name__)
+
+
+class EventIn(Struct, frozen=True):
+    """An event as somebody outside reports it, about the subscriber of that key."""
+
+    subscriber: str
+    name: str
+    source_id: str
+    at: datetime | None = None
+    properties: Mapping[str, Any] = {}
+
+
+class Counts(Struct, frozen=True):
+    """What became of a batch: new, known already by their source ids, and whose subscriber is
+    unknown (their positions in the batch)."""
+
+    stored: int
+    known: int
+    strangers: tuple[int, ...]
+
+
+class Ingest:
+    """The way in of one process. `deliver` is called with the channels that got answers, so that
+    a process which holds one can send at once; by default the bell is rung."""
+
+    def __init__(
+        self,
+        context: Context,
+        deliver: Callable[[frozenset[str]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._context = context
+        self._deliver = deliver or context.bell.ring_delivery
+        self._replies: Gathering[Reply] = Gathering(self._store_replies)
+        self._receipts: Gathering[Receipt] = Gathering(self._store_receipts, most=2000)
+        self._turns: Gathering[int] = Gathering(self._take_turns)
+        self._answering: set[asyncio.Task[None]] = set()
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where channels hand in."""
+        return Inbox(replies=self._replies.add, receipts=self._receipts.add)
+
+    async def answered(self) -> None:
+        """Every reply stored so far has been answered."""
+        while self._answering:
+            await asyncio.gather(*self._answering, return_exceptions=True)
+
+    async def events(self, reported: Sequence[EventIn], source: str) -> Counts:
+        """Events are stored, once per source id, and their subscribers' turns rung for."""
+        now = self._context.clock.now()
+        async with self._context.pool.acquire() as connection, connection.transaction():
+            known = await subscribers.find_keys(connection, (e.subscriber for e in reported))
+            news = [
+                NewEvent(
+                    *known[e.subscriber], "event", e.name, e.properties, e.at or now, source,
+                    e.source_id,
+                )
+                for e in reported
+                if e.subscriber in known
+            ]  # fmt: skip
+            stored = await events.add(connection, news, now, self._context.ids)
+        await self._context.bell.ring_turns(shard for _, shard in stored)
+        strangers = tuple(i for i, e in enumerate(reported) if e.subscriber not in known)
+        return Counts(len(stored), len(news) - len(stored), strangers)
+
+    async def _store_replies(self, replies: Sequence[Reply]) -> None:
+        context = self._context
+        now = context.clock.now()
+        async with context.pool.acquire() as connection, connection.transaction():
+            senders = [(r.channel, r.address) for r in replies]
+            owners = await subscribers.owners(connection, senders)
+            strangers = {sender for sender in senders if sender not in owners}
+            if strangers:
+                # Whoever writes is somebody: their opt-out must hold, their question gets help.
+                news = [
+                    NewSubscriber(key=f"{channel}:{address}", addresses={channel: address})
+                    for channel, address in sorted(strangers)
+                ]
+                locale = context.projects.project.locale
+                await subscribers.upsert(connection, news, now, locale)
+                owners |= await subscribers.owners(connection, strangers)
+            stored = await events.add(
+                connection,
+                [
+                    NewEvent(
+                        owners[r.channel, r.address].subscriber_id,
+                        owners[r.channel, r.address].shard,
+                        "reply",
+                        r.channel,
+                        {
+                            "text": clean(r.text)[:LONGEST_REPLY],
+                            "channel": r.channel,
+                            "address": r.address,
+                        },
+                        now,
+                        r.channel,
+                        r.source_id,
+                    )
+                    for r in replies
+                ],
+                now,
+                context.ids,
+            )
+        if stored:
+            task = asyncio.create_task(self._turns.add([who for who, _ in stored]))
+            self._answering.add(task)
+            task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._answering.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            # The replies are stored: a sweep finds them.
+            log.warning("answer_late error=%s", type(error).__name__)
+
+    async def _take_turns(self, subscriber_ids: Sequence[int]) -> None:
+        taken = await take_named(self._context, subscriber_ids)
+        if taken.channels:
+            await self._deliver(taken.channels)
+
+    async def _store_receipts(self, receipts: Sequence[Receipt]) -> None:
+        context = self._context
+        by_channel: dict[str, list[Receipt]] = {}
+        for receipt in receipts:
+            by_channel.setdefault(receipt.channel, []).append(receipt)
+        now = context.clock.now()
+        waiting: list[int] = []
+        async with context.pool.acquire() as connection, connection.transaction():
+            for channel, given in by_channel.items():
+                waiting += await messages.receive(connection, channel, given, now, context.ids)
+        if waiting:
+            await context.bell.ring_turns(range(64))

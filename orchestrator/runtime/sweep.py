@@ -1,0 +1,30 @@
+"""The sweep: finds what nobody rang for. Losing Redis makes things late by one sweep."""
+
+from __future__ import annotations
+
+from orchestrator.runtime.context import Context
+from orchestrator.store import due, messages
+
+
+async def sweep(context: Context) -> None:
+    """Due work of every kind has been rung for, silent gateways' messages are settled, and the
+    newest project is followed. Safe to run anywhere, any time, any number of times."""
+    now = context.clock.now()
+    async with context.pool.acquire() as connection:
+        project = await context.projects.follow(connection)
+        classes = project.contact.classes
+        async with connection.transaction():
+            await messages.match_parked(connection, now, context.ids)
+            await messages.end_lapsed(
+                connection,
+                context.clock.real_now(),
+                lambda name: classes[name].uncertain if name in classes else "hold",
+                now,
+                context.ids,
+            )
+        async with connection.transaction():
+            await due.enter_segments(connection, project, now, context.ids)
+        shards = await due.due_shards(connection, now)
+        channels = await messages.waiting_channels(connection, now)
+    await context.bell.ring_turns(shards)
+    await context.bell.ring_delivery(channels)
