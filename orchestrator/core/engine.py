@@ -3,8 +3,9 @@ simulation, tests and `explain` run the same code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -34,6 +35,7 @@ _NOTHING: Mapping[str, Any] = {}
 def decide(scene: Scene, event: Event, now: datetime) -> Decision:
     """What to do about `event`, and the scene once it is done."""
     stage = Stage(scene, now)
+    stage.settle()
     match event:
         case TimerDue():
             _time_passed(stage)
@@ -115,9 +117,18 @@ def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
 
 
 def _earn(stage: Stage, event: SubscriberEvent, scope: Mapping[str, Any]) -> None:
-    for number, rule in enumerate(stage.project.points.earn):
-        if rule.on == event.name and (rule.condition is None or rule.condition.holds(scope)):
-            stage.award(rule.award, rule.reason, f"earn:{rule.reason}:{number}:{event.source_id}")
+    """What the event earns is the member's. The keys name the event, so that one that comes twice
+    earns once; rules that share a reason are told apart by their order."""
+    today = stage.now.astimezone(UTC).date()
+    numbers: Counter[str] = Counter()
+    for rule in stage.project.points.earn:
+        number = numbers[rule.reason]
+        numbers[rule.reason] += 1
+        if rule.on != event.name or not (rule.condition is None or rule.condition.holds(scope)):
+            continue
+        if rule.per_day is None or stage.account.awards_on(today, rule.reason) < rule.per_day:
+            key = f"earn:{rule.reason}:{number}:{event.source_id}"
+            stage.award(rule.award, rule.reason, key)
 
 
 def _reply_came(stage: Stage, reply: ReplyReceived) -> None:
@@ -244,7 +255,7 @@ def _end(stage: Stage, enrollment: Enrollment, status: str, reason: str | None) 
     )
 
 
-def leave_all(stage: Stage, refused: Iterator[Enrollment], reason: str) -> None:
+def leave_all(stage: Stage, refused: Iterable[Enrollment], reason: str) -> None:
     """Those enrollments end: after an opt-out, nothing of theirs may go out any more."""
     for enrollment in refused:
         _end(stage, enrollment, "left", reason)

@@ -149,8 +149,14 @@ class Sent(Struct, frozen=True):
 
 
 class Conversation(Struct, frozen=True, omit_defaults=True):
-    """What the bot remembers of a dialogue between two replies; forgotten after `until`."""
+    """What the bot remembers of a dialogue between two replies; forgotten after `until`.
+
+    `since` is when its question was asked (None: no question is open). `unsure` are the instants
+    of its last answers to what it did not understand, so that two machines do not talk for ever.
+    """
 
     topic: str
     until: datetime
     choices: tuple[str, ...] = ()
+    since: datetime | None = None
+    unsure: tuple[datetime, ...] = ()

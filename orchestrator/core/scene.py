@@ -18,9 +18,11 @@ class Scene(Struct, frozen=True):
 
     `enrollments` holds the latest run of each journey, by journey. `recent` is the contact
     history, oldest first, as far back as the contact policy looks. `chance` is this turn's
-    randomness (16 octets, drawn by whoever loads the scene); `stock` says how many items of each
-    reward are free, and is filled only when a reply may claim one. `history` lists the last
-    ledger lines (points, reason, at), newest first, likewise only for a reply.
+    randomness (16 octets, drawn by whoever loads the scene); `secret` is the installation's, under
+    which codes are hashed. `stock` says how many items of each reward are free, and is filled only
+    when a reply may claim one; whoever decides several scenes under one lock passes it on from
+    decision to decision. `claimed` counts the member's purchases by reward, `history` lists the
+    last ledger lines (points, reason, at), newest first; both only for a reply.
     """
 
     project: Project
@@ -33,6 +35,7 @@ class Scene(Struct, frozen=True):
     claimed: Mapping[str, int] = {}
     history: tuple[tuple[int, str, datetime], ...] = ()
     chance: bytes = b""
+    secret: bytes = b""
 
 
 class Decision(Struct, frozen=True):

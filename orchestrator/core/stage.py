@@ -16,13 +16,24 @@ from orchestrator.core.effects import (
     MoveTo,
     SendMessage,
     SetAttributes,
+    SetConsent,
+    SetConversation,
+    SetLocale,
     Suppress,
 )
 from orchestrator.core.errors import RenderError
 from orchestrator.core.expression import subscriber_scope
 from orchestrator.core.grammar import TagChange
 from orchestrator.core.journey import Journey, Placed
-from orchestrator.core.model import CHAT_CHANNELS, Enrollment, Message, Sent, Waiting
+from orchestrator.core.model import (
+    CHAT_CHANNELS,
+    Consent,
+    Conversation,
+    Enrollment,
+    Message,
+    Sent,
+    Waiting,
+)
 from orchestrator.core.scene import Decision, Scene
 from orchestrator.core.steps.base import Go, Step
 
@@ -36,6 +47,9 @@ class Stage:
         self.enrollments = dict(scene.enrollments)
         self.recent = [*scene.recent]
         self.account = scene.account
+        self.conversation = scene.conversation
+        self.stock = scene.stock
+        self.claimed = scene.claimed
         self.now = now
         self.effects: list[Effect] = []
         self._scene = scene
@@ -49,6 +63,9 @@ class Stage:
             enrollments=self.enrollments,
             recent=tuple(self.recent),
             account=self.account,
+            conversation=self.conversation,
+            stock=self.stock,
+            claimed=self.claimed,
         )
         return Decision(tuple(self.effects), scene)
 
@@ -99,11 +116,45 @@ class Stage:
     ) -> None:
         """The points are the member's; `key` makes it happen once."""
         span = expires or self.project.points.expires
-        self.account, entry = points.award(
-            self.account, award_points, key, reason, self.now, self.now + span if span else None
+        self.post(
+            points.award(
+                self.account, award_points, key, reason, self.now, self.now + span if span else None
+            )
         )
-        self.effects.append(entry)
+
+    def settle(self) -> None:
+        """Points and holds that were due to expire by now have expired."""
+        self.post(points.settle(self.account, self.now))
+
+    def post(self, change: points.Change) -> None:
+        """The account, and the stock with it, stand as `change` says."""
+        self.account, effects = change
+        if effects:
+            self.effects += effects
+            self._scope = None
+            for reward, items in points.claimed(effects).items():
+                if reward in self.stock:
+                    self.stock = {**self.stock, reward: self.stock[reward] - items}
+                self.claimed = {**self.claimed, reward: self.claimed.get(reward, 0) + items}
+
+    def consent(self, purpose: str, consent: Consent) -> None:
+        """The subscriber has given or withdrawn this consent."""
+        consents = {**self.subscriber.consents, purpose: consent}
+        self.subscriber = replace(self.subscriber, consents=consents)
+        self.effects.append(SetConsent(purpose, consent))
         self._scope = None
+
+    def speak(self, locale: str) -> None:
+        """The subscriber is written to in this language."""
+        self.subscriber = replace(self.subscriber, locale=locale)
+        self.effects.append(SetLocale(locale))
+        self._scope = None
+
+    def converse(self, conversation: Conversation | None) -> None:
+        """The bot's dialogue with the subscriber is now this one, or none."""
+        if conversation != self.conversation:
+            self.conversation = conversation
+            self.effects.append(SetConversation(conversation))
 
     def send(self, where: Here, template: str, via: Iterable[str]) -> datetime | None:
         """The message is queued (`where.sent`), or not and the reason recorded, or put off: then
