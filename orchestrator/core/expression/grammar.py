@@ -13,6 +13,7 @@ from jinja2.parser import Parser
 
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import tree
+from orchestrator.core.expression.numbers import LARGEST, PLACES
 from orchestrator.core.expression.tree import Node
 
 ROOTS = ("subscriber", "usage", "points", "event")
@@ -305,8 +306,8 @@ class _Reader:
     def _places(self, arguments: list[nodes.Expr]) -> int:
         value = arguments[0].value if arguments and isinstance(arguments[0], nodes.Const) else None
         value = value if arguments else 0
-        if type(value) is not int or not 0 <= value <= tree.PLACES:
-            self._fail(f"round takes 0 to {tree.PLACES} places", "write round(2)", "round")
+        if type(value) is not int or not 0 <= value <= PLACES:
+            self._fail(f"round takes 0 to {PLACES} places", "write round(2)", "round")
         return value
 
     def _amount(self, node: Node) -> Node:
@@ -316,7 +317,7 @@ class _Reader:
             value = node.value
             if isinstance(value, bool) or not isinstance(value, int | float):
                 self._fail(f"{value!r} is not a number", "only numbers can be calculated with", 1)
-            if abs(value) >= tree.LARGEST:
+            if abs(value) >= LARGEST:
                 self._fail(f"{value} is too large to calculate with", "write less than 1e18", 1)
         return node
 

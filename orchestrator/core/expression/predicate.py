@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_UP, Context, Decimal
-from math import isfinite
+from decimal import Decimal
 from typing import Any
 
 from orchestrator.core.expression import tree
-from orchestrator.core.expression.tree import LARGEST, PLACES, Node
+from orchestrator.core.expression.numbers import (
+    OPERATORS,
+    amount,
+    comparable,
+    is_number,
+    round_half_up,
+)
+from orchestrator.core.expression.tree import Node
 
 Scope = Mapping[str, Any]
 Reading = Callable[[Scope], Any]
 
-_EXACT = 2**53
-_CONTEXT = Context(prec=20_000, rounding=ROUND_HALF_UP, Emin=-999_999, Emax=999_999, traps=[])
-_UNIT = Decimal(1).scaleb(-PLACES)
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 
@@ -60,11 +63,11 @@ def _value(node: Node) -> Reading:
         case tree.Length(item):
             return _length(_value(item))
         case tree.Rounded(item, places):
-            return _rounded(_amount(item), Decimal(1).scaleb(-places))
+            return _rounded(_amount(item), places)
         case tree.Negative(item):
             return _negative(_amount(item))
         case tree.Arithmetic(operator, left, right):
-            return _arithmetic(_OPERATORS[operator], _amount(left), _amount(right))
+            return _arithmetic(OPERATORS[operator], _amount(left), _amount(right))
 
 
 def _name(root: str, path: tuple[str | int, ...]) -> Reading:
@@ -115,39 +118,19 @@ def same(left: Any, right: Any) -> bool:
         if kind is dict:
             return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
         return bool(left == right)
-    if _is_number(left) and _is_number(right):
-        left, right = _comparable(left, right)
+    if is_number(left) and is_number(right):
+        left, right = comparable(left, right)
         return bool(left == right)
     return False
-
-
-def _is_number(value: Any) -> bool:
-    kind = type(value)
-    return kind is int or (kind is float and isfinite(value)) or kind is Decimal
-
-
-def _comparable(left: Any, right: Any) -> tuple[Any, Any]:
-    """Both as they are if Python then compares what their decimal texts say, else as decimals."""
-    if type(left) is type(right):
-        return left, right
-    if type(left) is not Decimal and type(right) is not Decimal:
-        whole = left if type(left) is int else right
-        if -_EXACT < whole < _EXACT:
-            return left, right
-    return _decimal(left), _decimal(right)
-
-
-def _decimal(number: Any) -> Decimal:
-    return Decimal(repr(number)) if type(number) is float else Decimal(number)
 
 
 def _less(left: Reading, right: Reading, or_same: bool) -> Reading:
     def read(scope: Scope) -> bool | None:
         a, b = left(scope), right(scope)
         if type(a) is not type(b) or not (type(a) is int or type(a) is str):
-            if not (_is_number(a) and _is_number(b)):
+            if not (is_number(a) and is_number(b)):
                 return None
-            a, b = _comparable(a, b)
+            a, b = comparable(a, b)
         return a <= b if or_same else a < b  # type: ignore[no-any-return]
 
     return read
@@ -237,7 +220,7 @@ def _is(read: Reading, kind: str) -> Reading:
         case "boolean":
             return lambda scope: type(read(scope)) is bool
         case _:
-            return lambda scope: _is_number(read(scope))
+            return lambda scope: is_number(read(scope))
 
 
 # Values
@@ -274,37 +257,21 @@ def _length(read: Reading) -> Reading:
 def _amount(node: Node) -> Reading:
     """A number fit for arithmetic, or None."""
     read = _value(node)
-    if isinstance(node, tree.COMPUTED):
-        return read
+    return read if isinstance(node, tree.COMPUTED) else lambda scope: amount(read(scope))
 
-    def amount(scope: Scope) -> int | Decimal | None:
+
+def _rounded(read: Reading, places: int) -> Reading:
+    def rounded(scope: Scope) -> int | Decimal | None:
         value = read(scope)
-        if type(value) is int:
-            return value if -LARGEST < value < LARGEST else None
-        if _is_number(value):
-            exact = _decimal(value)
-            return _settled(exact) if abs(exact) < LARGEST else None
-        return None
-
-    return amount
-
-
-def _settled(number: Decimal) -> Decimal:
-    return number.quantize(_UNIT, context=_CONTEXT)
-
-
-def _rounded(read: Reading, unit: Decimal) -> Reading:
-    def rounded(scope: Scope) -> Any:
-        value = read(scope)
-        return value.quantize(unit, context=_CONTEXT) if type(value) is Decimal else value
+        return None if value is None else round_half_up(value, places)
 
     return rounded
 
 
 def _negative(read: Reading) -> Reading:
-    def negative(scope: Scope) -> Any:
+    def negative(scope: Scope) -> int | Decimal | None:
         value = read(scope)
-        return _CONTEXT.minus(value) if type(value) is Decimal else value and -value
+        return None if value is None else OPERATORS["-"](0, value)
 
     return negative
 
@@ -317,53 +284,3 @@ def _arithmetic(
         return None if a is None or b is None else compute(a, b)
 
     return arithmetic
-
-
-def _plus(a: int | Decimal, b: int | Decimal) -> int | Decimal:
-    if type(a) is int and type(b) is int:
-        return a + b
-    return _CONTEXT.add(Decimal(a), Decimal(b))
-
-
-def _minus(a: int | Decimal, b: int | Decimal) -> int | Decimal:
-    if type(a) is int and type(b) is int:
-        return a - b
-    return _CONTEXT.subtract(Decimal(a), Decimal(b))
-
-
-def _times(a: int | Decimal, b: int | Decimal) -> int | Decimal:
-    if type(a) is int and type(b) is int:
-        return a * b
-    return _settled(_CONTEXT.multiply(Decimal(a), Decimal(b)))
-
-
-def _over(a: int | Decimal, b: int | Decimal) -> Decimal | None:
-    if not b:
-        return None
-    # Cut after one digit more, then rounded: the exact quotient's rounding, as in SQL.
-    cut = _CONTEXT.divide_int(Decimal(a).scaleb(PLACES + 1, _CONTEXT), Decimal(b))
-    return _settled(cut.scaleb(-PLACES - 1, _CONTEXT))
-
-
-def _floor_over(a: int | Decimal, b: int | Decimal) -> int | Decimal:
-    if type(a) is int and type(b) is int:
-        return a // b
-    whole = _CONTEXT.subtract(Decimal(a), Decimal(_left_over(a, b)))
-    return _CONTEXT.divide_int(whole, Decimal(b))
-
-
-def _left_over(a: int | Decimal, b: int | Decimal) -> int | Decimal:
-    if type(a) is int and type(b) is int:
-        return a % b
-    rest = _CONTEXT.remainder(Decimal(a), Decimal(b))
-    return _CONTEXT.add(rest, Decimal(b)) if rest < 0 else rest
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], int | Decimal | None]] = {
-    "+": _plus,
-    "-": _minus,
-    "*": _times,
-    "/": _over,
-    "//": _floor_over,
-    "%": _left_over,
-}

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import tree
-from orchestrator.core.expression.tree import LARGEST, PLACES, Node
+from orchestrator.core.expression.numbers import LARGEST, PLACES
+from orchestrator.core.expression.tree import Node
 
 _COLUMNS = {"key": "s.key", "locale": "s.locale", "timezone": "s.timezone"}
 _TAGS = (

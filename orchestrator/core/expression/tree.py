@@ -148,13 +148,7 @@ Node = (
 )
 
 COMPUTED = (Arithmetic, Negative, Rounded)
-"""Nodes whose value already is a decimal with at most `PLACES` places."""
-
-PLACES = 12
-"""Arithmetic is exact decimal arithmetic, each result rounded (half away from zero) to so many."""
-
-LARGEST = 10**18
-"""Numbers from here on do not take part in arithmetic: with them its result is null."""
+"""Nodes whose value already is a decimal with at most 12 places."""
 
 
 def is_truth(node: Node) -> bool:
