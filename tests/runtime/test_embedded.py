@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -123,6 +124,17 @@ async def test_killed_servers_come_back_with_what_was_committed(data: Path) -> N
         assert await traces(urls) == (7, "7")
 
 
+async def test_a_query_that_outlives_its_killed_server_is_waited_for(data: Path) -> None:
+    with run_servers(Place(data)) as urls:
+        query = asyncio.create_task(ask(urls, "SELECT count(*) FROM generate_series(1, 5000000)"))
+        await asyncio.sleep(0.2)
+        os.kill(int((data / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    with run_servers(Place(data)) as urls:
+        assert "still in use" in (data / "postgres.log").read_text()
+        await leave_a_trace(urls)
+    await asyncio.gather(query, return_exceptions=True)
+
+
 async def test_servers_that_outlived_their_owner_are_ended_first(data: Path) -> None:
     folder = open_folder(data)
     orphans = [Valkey(folder).start(), Postgres(folder).start()]
@@ -134,6 +146,7 @@ async def test_servers_that_outlived_their_owner_are_ended_first(data: Path) -> 
 async def test_a_stale_pid_that_another_program_got_since_is_left_alone(data: Path) -> None:
     (data / "postgres" / "postmaster.pid").write_text(f"{os.getpid()}\n{data}/postgres\n")
     (data / "run" / "valkey.pid").write_text(f"{os.getpid()}\n")
+    (data / "run" / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n{data}/postgres\n")
     with run_servers(Place(data)) as urls:
         await leave_a_trace(urls)
 

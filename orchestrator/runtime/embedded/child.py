@@ -100,6 +100,17 @@ def end_orphan(pid: int, marker: str, parting: signal.Signals, patience_s: float
         time.sleep(POLL_S)
 
 
+def exists(pid: int) -> bool:
+    """Whether some process has this pid."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _signal(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)

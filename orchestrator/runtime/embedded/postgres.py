@@ -6,19 +6,22 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 from orchestrator.core.errors import OutreachError
-from orchestrator.runtime.embedded.child import Child, end_orphan, tethered
-from orchestrator.runtime.embedded.folder import Folder, make_folder
+from orchestrator.runtime.embedded.child import Child, end_orphan, exists, tethered
+from orchestrator.runtime.embedded.folder import LONGEST_SOCKET, Folder, make_folder
 from orchestrator.runtime.embedded.identity import choose_identity, hand_over
 
 USER = "outreach"
 DATABASE = "outreach"
 START_S = 600.0
 """A start after a crash replays up to `max_wal_size` of WAL first."""
+QUERIES_S = 30.0
+STILL_IN_USE = "pre-existing shared memory block"
 
 CONFIGURATION = f"""\
 # Written at each start; `ALTER SYSTEM SET` is kept, and wins over what stands here.
@@ -87,27 +90,39 @@ class Postgres:
         """It takes connections. What an earlier, killed owner left is ended or replayed first."""
         bin_folder = binaries()
         identity = self._identity or choose_identity(bin_folder / "postgres", self.folder.root)
-        self._end_orphan()
+        self._clear_the_way()
         if not self.cluster.exists():
             self._create(bin_folder, identity)
         self._demand_version(bin_folder)
         (self.cluster / "postgresql.conf").write_text(CONFIGURATION)
         hand_over(identity, self.folder.root, self.folder.sockets)
-        child = Child(
-            [
-                str(bin_folder / "postgres"),
-                *("-D", str(self.cluster)),
-                *("-c", "listen_addresses="),
-                *("-c", f"unix_socket_directories={_quoted(self.folder.sockets)}"),
-                *("-c", "unix_socket_permissions=0700"),
-            ],
-            identity=identity,
-            parting=signal.SIGINT,  # fast shutdown
-            log=self.folder.log(self.name),
-            folder=self.folder.root,
-        )
-        child.wait_until(self.ready, START_S)
-        return child
+        command = [
+            str(bin_folder / "postgres"),
+            *("-D", str(self.cluster)),
+            *("-c", "listen_addresses="),
+            *("-c", f"unix_socket_directories={_quoted(self.folder.sockets)}"),
+            *("-c", "unix_socket_permissions=0700"),
+        ]
+        return self._start(command, identity)
+
+    def _start(self, command: list[str], identity: str) -> Child:
+        """It takes connections. Queries that outlive a killed postmaster are waited for."""
+        give_up_at = time.monotonic() + QUERIES_S
+        while True:
+            child = Child(
+                command,
+                identity=identity,
+                parting=signal.SIGINT,  # fast shutdown
+                log=self.folder.log(self.name),
+                folder=self.folder.root,
+            )
+            try:
+                child.wait_until(self.ready, START_S)
+                return child
+            except OutreachError as error:
+                if STILL_IN_USE not in error.message or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.1)
 
     def ready(self) -> bool:
         """The postmaster says so (the last line of its pid file, as `pg_ctl` reads it), and its
@@ -124,12 +139,18 @@ class Postgres:
         except FileNotFoundError:
             return []
 
-    def _end_orphan(self) -> None:
-        """Nobody serves the cluster and no stale pid file is in the way. We hold the lock."""
-        if lines := self._pid_lines():
-            if lines[0].isdigit():
-                end_orphan(int(lines[0]), str(self.cluster), signal.SIGINT)
-            (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+    def _clear_the_way(self) -> None:
+        """No postmaster serves the cluster, and no pid that went to another program is in the way.
+
+        We hold the lock. The pid file of a dead postmaster stays: PostgreSQL finds by it whether
+        queries of that one still run.
+        """
+        lines = self._pid_lines()
+        if lines and lines[0].isdigit():
+            end_orphan(int(lines[0]), str(self.cluster), signal.SIGINT)
+            if exists(int(lines[0])):
+                (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        (self.folder.sockets / LONGEST_SOCKET).unlink(missing_ok=True)
 
     def _create(self, bin_folder: Path, identity: str) -> None:
         """A new cluster with its database stands at `self.cluster`: whole, or not at all."""
