@@ -25,7 +25,6 @@ from channels.webchat.frames import (
     Stored,
     decode,
 )
-from channels.webchat.gathering import Gathering
 from channels.webchat.link import mint, read
 
 log = logging.getLogger("outreach.webchat")
@@ -89,7 +88,6 @@ class WebChat:
         self._origins = frozenset(origins)
         self._pages: dict[str, list[Browser]] = {}
         self._inbox: Inbox | None = None
-        self._replies: Gathering[Reply] | None = None
 
     def link(self, address: str) -> str:
         """The path of the personal page of `address`, to be put behind the site's own name."""
@@ -106,14 +104,11 @@ class WebChat:
     async def start(self, inbox: Inbox) -> None:
         """Pages may talk from now on."""
         self._inbox = inbox
-        self._replies = Gathering(inbox.replies)
 
     async def stop(self) -> None:
-        """What came in is stored, every page is told to come back later. To be called before the
-        web process's own cleanup, which waits for open sockets."""
+        """Every page is told to come back later, and says again what was not confirmed to it. To
+        be called before the web process's own cleanup, which waits for open sockets."""
         self._inbox = None
-        if self._replies is not None:
-            await self._replies.finish()
         pages = [page for pages in self._pages.values() for page in pages]
         await asyncio.gather(*(page.close(WSCloseCode.GOING_AWAY) for page in pages))
 
@@ -261,10 +256,10 @@ class WebChat:
 
     async def _stored(self, address: str, say: Say, text: str) -> bool:
         """The inbox has the reply. A page's ids are its own: the address makes them everybody's."""
-        if self._inbox is None or self._replies is None:
+        if self._inbox is None:
             return False
         try:
-            await self._replies.put(Reply(self.name, address, text, f"{address}/{say.id}"))
+            await self._inbox.replies([Reply(self.name, address, text, f"{address}/{say.id}")])
         except Exception as error:
             log.error("a reply was not stored", extra={"error": type(error).__name__})
             return False

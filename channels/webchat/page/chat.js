@@ -119,9 +119,9 @@ function draw() {
     items.push(element(line));
   }
   items.push(...unsent.items.map((it) => kept(`${it.id} ${it.failed}`, () => waiting(it))));
+  place(items);
   const last = items.findLast((it) => it.classList.contains('us'));
   for (const row of list.querySelectorAll('.buttons')) row.classList.toggle('old', row.parentElement !== last);
-  place(items);
   at('empty').hidden = !loaded || items.length > 0;
 }
 

@@ -1,0 +1,140 @@
+"""The web process: the API for what happens out there, health, and the routes of channels."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from orchestrator.core.model import Consent
+from orchestrator.runtime.ingest import Counts, EventIn
+from orchestrator.store.subscribers import NewSubscriber
+from orchestrator.web.problem import Handler, Problem, problems
+from orchestrator.web.shapes import EventShape, SubscriberShape, read_batch
+
+SOURCE = "api"
+"""Where events of the API come from: their source ids are unique among themselves."""
+
+MAX_BODY_OCTETS = 4 * 1024 * 1024
+
+
+class Doors(Struct, frozen=True):
+    """What the API opens to. Each returns once everything is stored.
+
+    `events`: the batch and its source. `subscribers`: how many were made and how many were known.
+    `timeline`: what may be shown of one subscriber, by key; None if there is no such subscriber.
+    `waiting_for`: the names of what this process cannot reach; nothing: it is ready.
+    """
+
+    events: Callable[[Sequence[EventIn], str], Awaitable[Counts]]
+    subscribers: Callable[[Sequence[NewSubscriber]], Awaitable[tuple[int, int]]]
+    timeline: Callable[[str], Awaitable[Any | None]]
+    waiting_for: Callable[[], Awaitable[Sequence[str]]]
+
+
+def create_app(
+    doors: Doors,
+    *,
+    api_keys: Collection[str],
+    routes: Iterable[web.AbstractRouteDef] = (),
+    max_body_octets: int = MAX_BODY_OCTETS,
+) -> web.Application:
+    """An application that answers `/v1/…` to holders of one of `api_keys` (none: to nobody),
+    `/livez` and `/readyz` to everybody, and serves `routes` of channels beside them."""
+    api = _Api(doors)
+    app = web.Application(
+        middlewares=[problems, _key_holders(api_keys)], client_max_size=max_body_octets
+    )
+    app.add_routes(
+        [
+            web.post("/v1/events", api.post_events),
+            web.post("/v1/subscribers", api.post_subscribers),
+            web.get("/v1/subscribers/{key}", api.get_subscriber),
+            web.get("/livez", api.live),
+            web.get("/readyz", api.ready),
+            *routes,
+        ]
+    )
+    return app
+
+
+class _Api:
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    async def post_events(self, request: web.Request) -> web.Response:
+        shapes = read_batch(await request.read(), EventShape)
+        counts = await self._doors.events([_event(it) for it in shapes], SOURCE)
+        return _json(counts, 202)
+
+    async def post_subscribers(self, request: web.Request) -> web.Response:
+        shapes = read_batch(await request.read(), SubscriberShape)
+        made, known = await self._doors.subscribers([_subscriber(it) for it in shapes])
+        return _json({"made": made, "known": known}, 200)
+
+    async def get_subscriber(self, request: web.Request) -> web.Response:
+        key = request.match_info["key"]
+        timeline = None if "\0" in key else await self._doors.timeline(key)
+        if timeline is None:
+            raise Problem(404, "No such subscriber", "Subscribers are named by your own key.")
+        return _json(timeline, 200)
+
+    async def live(self, request: web.Request) -> web.Response:
+        return _json({"alive": True}, 200)
+
+    async def ready(self, request: web.Request) -> web.Response:
+        missing = list(await self._doors.waiting_for())
+        return _json({"ready": not missing, "waiting_for": missing}, 503 if missing else 200)
+
+
+def _key_holders(
+    api_keys: Collection[str],
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """Only bearers of a key pass to `/v1/`. Digests are compared, all of them, in constant time."""
+    known = [hashlib.sha256(key.encode()).digest() for key in api_keys]
+
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.path.startswith("/v1/"):
+            return await handler(request)
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        digest = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
+        matches = [hmac.compare_digest(digest, it) for it in known]
+        if scheme.lower() != "bearer" or not any(matches):
+            raise Problem(
+                401,
+                "An API key is needed",
+                "Send it as `Authorization: Bearer KEY`.",
+                headers={"WWW-Authenticate": 'Bearer realm="outreach"'},
+            )
+        return await handler(request)
+
+    return admit
+
+
+def _event(it: EventShape) -> EventIn:
+    return EventIn(it.subscriber, it.name, it.source_id, it.at, it.properties)
+
+
+def _subscriber(it: SubscriberShape) -> NewSubscriber:
+    consents = {
+        purpose: Consent(given.granted, given.at, given.how, given.wording)
+        for purpose, given in it.consents.items()
+    }
+    return NewSubscriber(
+        it.key, it.locale, it.timezone, it.attributes, it.tags, it.addresses, consents
+    )
+
+
+def _json(value: Any, status: int) -> web.Response:
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(value),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,136 @@
+"""What callers of the API send, and what exactly is wrong with it when it cannot be taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from orchestrator.web.problem import Flaw, Problem
+
+MAX_ITEMS = 1_000
+"""Per request."""
+
+_MOST_FLAWS = 20
+_PATH = re.compile(r" - at `\$\.?(.*)`$")
+_FIELD = re.compile(r"field `(.+?)`")
+
+Word = Annotated[str, Meta(min_length=1, max_length=200)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class EventShape(Struct, frozen=True, forbid_unknown_fields=True):
+    """Something happened to the subscriber of key `subscriber`: at `at`, or now. The same
+    `source_id` twice is one event."""
+
+    subscriber: Word
+    name: Word
+    source_id: Word
+    at: Time | None = None
+    properties: dict[str, Any] = {}
+
+
+class ConsentShape(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether we may write for a purpose, since when, and how we know."""
+
+    granted: bool
+    at: Time
+    how: str = ""
+    wording: str = ""
+
+
+class SubscriberShape(Struct, frozen=True, forbid_unknown_fields=True):
+    """A subscriber as the caller knows them. What is not said stays as it is."""
+
+    key: Word
+    locale: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = None
+    timezone: Word | None = None
+    attributes: dict[str, Any] = {}
+    tags: tuple[Word, ...] = ()
+    addresses: Mapping[str, Word] = {}
+    consents: Mapping[str, ConsentShape] = {}
+
+
+Shape = TypeVar("Shape", EventShape, SubscriberShape)
+
+
+def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
+    """The items of a body that holds one or a list of them; whole or not at all.
+
+    Raises Problem: 400 if it is no JSON, 413 if there are too many, 422 with every flaw.
+    """
+    try:
+        raws = msgspec.json.decode(body, type=list[Raw]) if _is_list(body) else [Raw(body)]
+        if len(raws) > MAX_ITEMS:
+            raise Problem(
+                413, f"{len(raws)} items at once", f"Send at most {MAX_ITEMS} per request."
+            )
+        # The quick way, for what is right; NUL, which PostgreSQL cannot hold, is looked for below.
+        if b"\\u0000" not in body:
+            if _is_list(body):
+                return msgspec.json.decode(body, type=list[shape])  # type: ignore[valid-type]
+            return [msgspec.json.decode(body, type=shape)]
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, "The body is not JSON", str(error)) from None
+    except RecursionError:
+        raise Problem(400, "The body is nested too deep") from None
+    return _examined(raws, shape)
+
+
+def _is_list(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"["
+
+
+def _examined(raws: list[Raw], shape: type[Shape]) -> list[Shape]:
+    items: list[Shape] = []
+    flaws: list[Flaw] = []
+    for index, raw in enumerate(raws):
+        try:
+            item = msgspec.json.decode(raw, type=shape)
+        except msgspec.ValidationError as error:
+            flaws.append(_flaw(index, str(error)))
+            continue
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            flaws.append(Flaw(index, "", str(error)))
+            continue
+        if field := _holding_nul(item):
+            flaws.append(Flaw(index, field, "It holds a NUL character (\\u0000)."))
+        items.append(item)
+    if flaws:
+        title = f"{len(flaws)} of {len(raws)} cannot be taken" if len(raws) > 1 else "Not valid"
+        raise Problem(422, title, "Nothing of it was stored.", flaws=flaws[:_MOST_FLAWS])
+    return items
+
+
+def _flaw(index: int, message: str) -> Flaw:
+    """msgspec's words, with the field told apart from them."""
+    path = _PATH.search(message)
+    detail = _PATH.sub("", message)
+    field = path[1] if path else ""
+    if named := _FIELD.search(detail):
+        field = f"{field}.{named[1]}" if field else named[1]
+    return Flaw(index, field, detail)
+
+
+def _holding_nul(item: Struct) -> str:
+    """The name of the first field with a NUL character somewhere in it, or nothing."""
+    for name, value in msgspec.structs.asdict(item).items():
+        if _has_nul(msgspec.to_builtins(value)):
+            return name
+    return ""
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(it) for key, it in value.items())
+    if isinstance(value, list | tuple):
+        return any(_has_nul(it) for it in value)
+    return False
