@@ -118,18 +118,15 @@ def hold(
         raise ValueError(f"a hold of {points} points on a balance of {account.balance_points}")
     held = Hold(key, reward, points, tuple(taken), expires_at)
     kept = replace(account, lots=_changed(account.lots, held.taken), holds=(*account.holds, held))
-    return kept, (
-        PostEntry(f"hold:{key}", "available", "held", points, reward, at, held.taken),
-        Reserve(key, reward, points, held.taken, at, expires_at),
-    )
+    entry = PostEntry(f"hold:{key}", "available", "held", points, reward, at, held.taken)
+    return kept, (*_unless_free(entry), Reserve(key, reward, points, held.taken, at, expires_at))
 
 
 def confirm(account: Account, held: Hold, at: datetime, code_hash: bytes = b"") -> Change:
     """The hold is a sale: its points are spent, its item is sold."""
-    return _without(account, held), (
-        PostEntry(f"spend:{held.key}", "held", "spent", held.points, held.reward, at),
-        Redeem(held.key, held.reward, code_hash, at),
-    )
+    entry = PostEntry(f"spend:{held.key}", "held", "spent", held.points, held.reward, at)
+    redeem = Redeem(held.key, held.reward, code_hash, at)
+    return _without(account, held), (*_unless_free(entry), redeem)
 
 
 def release(account: Account, held: Hold, at: datetime) -> Change:
@@ -142,11 +139,10 @@ def release(account: Account, held: Hold, at: datetime) -> Change:
         lots=_changed(account.lots, [lot for lot in back if lot not in late]),
     )
     expiries = [_expiry(f"expire:{lot.lot}:{held.key}", lot.lot, lot.points, at) for lot in late]
-    return freed, (
-        PostEntry(f"release:{held.key}", "held", "available", held.points, held.reward, at, back),
-        Release(held.key, held.reward, at),
-        *expiries,
+    entry = PostEntry(
+        f"release:{held.key}", "held", "available", held.points, held.reward, at, back
     )
+    return freed, (*_unless_free(entry), Release(held.key, held.reward, at), *expiries)
 
 
 def settle(account: Account, now: datetime) -> Change:
@@ -171,6 +167,11 @@ def claimed(effects: Iterable[Effect]) -> Counter[str]:
         elif isinstance(effect, Release):
             items[effect.reward] -= 1
     return items
+
+
+def _unless_free(entry: PostEntry) -> tuple[PostEntry, ...]:
+    """A reward that costs nothing leaves no entry."""
+    return (entry,) if entry.points else ()
 
 
 def _expiry(key: str, lot: str, points: int, at: datetime) -> PostEntry:
