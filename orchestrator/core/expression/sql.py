@@ -147,8 +147,8 @@ class _Writer:
         ):
             return f"coalesce({self._string(value)} = ANY(s.tags), false)"
         held = self._json(self.value(container))
-        if value.type == "text":
-            return self._with(held, lambda h: self._with(value.text, lambda v: _has(h, v)))
+        if isinstance(item, tree.Constant) and value.type == "text":
+            return self._with(held, lambda h: _has(h, value.text))
 
         def either(h: str) -> str:
             return self._with(
@@ -329,12 +329,11 @@ class _Writer:
 
 
 def _has(held: str, word: str) -> str:
-    """Whether the jsonb has this text as an item, a substring or a key."""
+    """Whether the jsonb has this text, which is not null, as an item, a substring or a key."""
     return (
-        f"CASE jsonb_typeof({held}) WHEN 'array' THEN coalesce({held} ? {word}, false)"
-        f" WHEN 'object' THEN coalesce({held} ? {word}, false) WHEN 'string'"
-        f" THEN coalesce(strpos(({held} #>> '{{}}') COLLATE \"C\", {word}) > 0, false)"
-        " ELSE false END"
+        f"CASE jsonb_typeof({held}) WHEN 'array' THEN {held} ? {word}"
+        f" WHEN 'object' THEN {held} ? {word} WHEN 'string'"
+        f" THEN strpos(({held} #>> '{{}}') COLLATE \"C\", {word}) > 0 ELSE false END"
     )
 
 
