@@ -78,6 +78,11 @@ def next_open(
     return None
 
 
+def closing(moment: datetime, window: Window, tz: ZoneInfo) -> datetime:
+    """When the window of the local day of `moment` closes."""
+    return instant(local_day(moment, tz), window.closes, tz)
+
+
 def next_run(after: datetime, schedule: Schedule, tz: ZoneInfo) -> datetime:
     """The first instant after `after` that `schedule` names."""
     day = local_day(after, tz) - _DAY

@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core import contact, points
+from orchestrator.core import calendar, contact, points
 from orchestrator.core.chance import draw
 from orchestrator.core.effects import (
-    EmitEvent,
     Effect,
+    EmitEvent,
     MoveTo,
     SendMessage,
     SetAttributes,
@@ -208,8 +208,18 @@ class Stage:
                 journey=where.journey,
                 run=where.run,
                 step=where.step_id,
+                valid_until=self._valid_until(where),
             )
         return "no_channel"
+
+    def _valid_until(self, where: Here) -> datetime:
+        """When a message queued now is stale, or its subscriber's hours end."""
+        rules = self.project.contact.classes[where.definition.contact_class]
+        stale = self.now + rules.valid
+        tz = calendar.zone(self.subscriber.timezone)
+        if rules.hours is None or tz is None:
+            return stale
+        return min(stale, calendar.closing(self.now, rules.hours, tz))
 
     def _suppress(
         self, where: Here, template: str, reason: str, until: datetime | None

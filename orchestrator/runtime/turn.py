@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -15,7 +15,6 @@ from bot import router
 from orchestrator.core import engine
 from orchestrator.core.effects import Effect
 from orchestrator.core.events import ReplyReceived, TimerDue
-from orchestrator.core.scene import Scene
 from orchestrator.runtime.context import Context
 from orchestrator.store import decisions, events, failures, points, scenes
 from orchestrator.store.decisions import Decided
@@ -107,17 +106,18 @@ async def _turn(
     if not wanted <= project.versions.keys():
         project = await context.projects.with_versions(connection, wanted)
         cases = [replace(case, scene=replace(case.scene, project=project)) for case in cases]
-    stock = await _stock_for(connection, cases)
+    cases = await _equip(context, connection, cases)
+    stock = next((case.scene.stock for case in cases if case.scene.stock), {})
     decided: list[Decided] = []
     failed: list[tuple[Case, Exception]] = []
     for case in cases:
         try:
-            decision = decide_case(_equipped(context, case, stock), now)
+            decision = decide_case(case, stock, now)
         except Exception as error:  # whatever it is, it must stay with this one subscriber
             log.exception("decision_failed subscriber=%d", case.scene.subscriber.id)
             failed.append((case, error))
             continue
-        stock = decision.after.stock if decision.urgent else stock
+        stock = decision.after.stock
         decided.append(decision)
     channels = await decisions.save(connection, decided, now, context.ids)
     aside = {case.scene.subscriber.id for case, _ in failed}
@@ -136,10 +136,10 @@ async def _turn(
     return Taken(len(rows), len(failed), frozenset(channels))
 
 
-def decide_case(case: Case, now: datetime) -> Decided:
+def decide_case(case: Case, stock: Mapping[str, int], now: datetime) -> Decided:
     """What is to be done for one subscriber: first about what happened, in order, then about the
-    timers that are due."""
-    scene = case.scene
+    timers that are due. `stock` is what the decisions before this one left."""
+    scene = replace(case.scene, stock=stock) if stock else case.scene
     effects: list[Effect] = []
     urgent = False
     for pending in case.pending:
@@ -155,16 +155,37 @@ def decide_case(case: Case, now: datetime) -> Decided:
     return Decided(case.scene, tuple(effects), decision.scene, urgent)
 
 
-async def _stock_for(connection: asyncpg.Connection, cases: Sequence[Case]) -> dict[str, int]:
-    """How many items are free, locked until the end of the turn, if any reply may claim one."""
-    if not any(isinstance(p.event, ReplyReceived) for case in cases for p in case.pending):
-        return {}
-    rewards = cases[0].scene.project.rewards
-    return await points.lock_stock(connection, rewards)
-
-
-def _equipped(context: Context, case: Case, stock: dict[str, int]) -> Scene:
-    return replace(case.scene, stock=stock)
+async def _equip(
+    context: Context, connection: asyncpg.Connection, cases: list[Case]
+) -> list[Case]:
+    """Scenes of those who replied have what a purchase needs: what is free, locked until the end
+    of the turn, what they have bought, their last points, chance."""
+    replied = {
+        case.scene.subscriber.id
+        for case in cases
+        if any(isinstance(pending.event, ReplyReceived) for pending in case.pending)
+    }
+    if not replied:
+        return cases
+    stock = await points.lock_stock(connection, cases[0].scene.project.rewards)
+    claims = await points.load_claims(connection, replied)
+    history = await points.load_history(connection, replied)
+    return [
+        replace(
+            case,
+            scene=replace(
+                case.scene,
+                stock=stock,
+                claimed=claims.get(case.scene.subscriber.id, {}),
+                history=history.get(case.scene.subscriber.id, ()),
+                chance=secrets.token_bytes(16),
+                secret=context.secret,
+            ),
+        )
+        if case.scene.subscriber.id in replied
+        else case
+        for case in cases
+    ]
 
 
 async def _put_aside(context: Context, subscriber_id: int, error: Exception, now: datetime) -> None:
@@ -181,7 +202,3 @@ async def _put_aside(context: Context, subscriber_id: int, error: Exception, now
 def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\0", "")[:500]
 
-
-def nonce() -> bytes:
-    """Randomness for one scene."""
-    return secrets.token_bytes(16)

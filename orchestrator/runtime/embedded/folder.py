@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -89,6 +90,13 @@ def _open_sockets(root: Path) -> Path:
     _demand_ours(sockets, sockets.lstat())
     sockets.chmod(0o700)
     return sockets
+
+
+def close_folder(folder: Folder) -> None:
+    """Under `SHORT` no empty folder of ours is left. Whoever starts a server opens it again."""
+    if folder.sockets.parent == SHORT:
+        with suppress(OSError):  # gone, or still in use
+            folder.sockets.rmdir()
 
 
 def _short_enough(folder: Path) -> bool:

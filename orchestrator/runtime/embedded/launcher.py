@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.embedded.child import Child
-from orchestrator.runtime.embedded.folder import open_folder
+from orchestrator.runtime.embedded.folder import Folder, close_folder, open_folder
 from orchestrator.runtime.embedded.postgres import Postgres
 from orchestrator.runtime.embedded.valkey import Valkey
 
@@ -46,6 +46,7 @@ class Urls(Struct, frozen=True):
 class _Server(Protocol):
     name: str
     url: str
+    folder: Folder
 
     def start(self) -> Child: ...
 
@@ -90,6 +91,7 @@ def _own_or_attach(server: _Server, lock_path: Path) -> Iterator[str]:
             yield server.url
             return
         _say(lock, "starting")
+        open_folder(server.folder.root)
         child = server.start()
         try:
             _say(lock, "ready")
@@ -97,6 +99,7 @@ def _own_or_attach(server: _Server, lock_path: Path) -> Iterator[str]:
         finally:
             _say(lock, "stopping")
             child.end()
+            close_folder(server.folder)
 
 
 def _own(server: _Server, lock: IO[str]) -> bool:
