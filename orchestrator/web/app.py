@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from msgspec import Struct
 
 from orchestrator.core.model import Consent
 from orchestrator.runtime.ingest import Counts, EventIn
 from orchestrator.store.subscribers import NewSubscriber
-from orchestrator.web.problem import Handler, Problem, problems
+from orchestrator.web.problem import Handler, ProblemError, problems
 from orchestrator.web.shapes import EventShape, SubscriberShape, read_batch
 
 SOURCE = "api"
@@ -81,7 +82,7 @@ class _Api:
         key = request.match_info["key"]
         timeline = None if "\0" in key else await self._doors.timeline(key)
         if timeline is None:
-            raise Problem(404, "No such subscriber", "Subscribers are named by your own key.")
+            raise ProblemError(404, "No such subscriber", "Subscribers are named by your own key.")
         return _json(timeline, 200)
 
     async def live(self, request: web.Request) -> web.Response:
@@ -92,9 +93,7 @@ class _Api:
         return _json({"ready": not missing, "waiting_for": missing}, 503 if missing else 200)
 
 
-def _key_holders(
-    api_keys: Collection[str],
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _key_holders(api_keys: Collection[str]) -> Middleware:
     """Only bearers of a key pass to `/v1/`. Digests are compared, all of them, in constant time."""
     known = [hashlib.sha256(key.encode()).digest() for key in api_keys]
 
@@ -106,7 +105,7 @@ def _key_holders(
         digest = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
         matches = [hmac.compare_digest(digest, it) for it in known]
         if scheme.lower() != "bearer" or not any(matches):
-            raise Problem(
+            raise ProblemError(
                 401,
                 "An API key is needed",
                 "Send it as `Authorization: Bearer KEY`.",

@@ -28,7 +28,7 @@ class Flaw(Struct, frozen=True, omit_defaults=True):
     detail: str
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """The request is answered with this problem."""
 
     def __init__(
@@ -68,10 +68,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     plain refusals."""
     try:
         return await handler(request)
-    except Problem as problem:
+    except ProblemError as problem:
         return problem.response()
     except OutreachError as error:
-        return Problem(422, error.message, error.hint).response()
+        return ProblemError(422, error.message, error.hint).response()
     except web.HTTPException as refusal:
         if refusal.status < 400 or not request.path.startswith("/v1/"):
             raise
@@ -80,13 +80,13 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return _unexpected(request, error).response()
 
 
-def _translated(refusal: web.HTTPException) -> Problem:
+def _translated(refusal: web.HTTPException) -> ProblemError:
     hints = {
         404: "The paths are /v1/events, /v1/subscribers and /v1/subscribers/{key}.",
         413: "Send fewer items at a time.",
     }
     allow = refusal.headers.get("Allow")
-    return Problem(
+    return ProblemError(
         refusal.status,
         HTTPStatus(refusal.status).phrase,
         hints.get(refusal.status, f"Use {allow}." if allow else ""),
@@ -94,7 +94,7 @@ def _translated(refusal: web.HTTPException) -> Problem:
     )
 
 
-def _unexpected(request: web.Request, error: Exception) -> Problem:
+def _unexpected(request: web.Request, error: Exception) -> ProblemError:
     """Logged by where it happened: an error's own words may quote a number or a text."""
     incident = secrets.token_hex(6)
     frames = traceback.extract_tb(error.__traceback__)
@@ -106,10 +106,10 @@ def _unexpected(request: web.Request, error: Exception) -> Problem:
         " < ".join(f"{it.filename}:{it.lineno}" for it in reversed(frames[-6:])),
     )
     if isinstance(error, OSError | TimeoutError):
-        return Problem(
+        return ProblemError(
             503,
             "Not available just now",
             f"Nothing was lost: send the same again in a moment. Incident {incident}.",
             headers={"Retry-After": "2"},
         )
-    return Problem(500, "That should not have happened", f"Our log has it as {incident}.")
+    return ProblemError(500, "That should not have happened", f"Our log has it as {incident}.")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from orchestrator.web.problem import Flaw, Problem
+from orchestrator.web.problem import Flaw, ProblemError
 
 MAX_ITEMS = 1_000
 """Per request."""
@@ -61,12 +61,12 @@ Shape = TypeVar("Shape", EventShape, SubscriberShape)
 def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
     """The items of a body that holds one or a list of them; whole or not at all.
 
-    Raises Problem: 400 if it is no JSON, 413 if there are too many, 422 with every flaw.
+    Raises ProblemError: 400 if it is no JSON, 413 if there are too many, 422 with every flaw.
     """
     try:
         raws = msgspec.json.decode(body, type=list[Raw]) if _is_list(body) else [Raw(body)]
         if len(raws) > MAX_ITEMS:
-            raise Problem(
+            raise ProblemError(
                 413, f"{len(raws)} items at once", f"Send at most {MAX_ITEMS} per request."
             )
         # The quick way, for what is right; NUL, which PostgreSQL cannot hold, is looked for below.
@@ -77,9 +77,9 @@ def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, "The body is not JSON", str(error)) from None
+        raise ProblemError(400, "The body is not JSON", str(error)) from None
     except RecursionError:
-        raise Problem(400, "The body is nested too deep") from None
+        raise ProblemError(400, "The body is nested too deep") from None
     return _examined(raws, shape)
 
 
@@ -104,7 +104,7 @@ def _examined(raws: list[Raw], shape: type[Shape]) -> list[Shape]:
         items.append(item)
     if flaws:
         title = f"{len(flaws)} of {len(raws)} cannot be taken" if len(raws) > 1 else "Not valid"
-        raise Problem(422, title, "Nothing of it was stored.", flaws=flaws[:_MOST_FLAWS])
+        raise ProblemError(422, title, "Nothing of it was stored.", flaws=flaws[:_MOST_FLAWS])
     return items
 
 
