@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from msgspec import Struct
 
 from orchestrator.core.contact import ContactPolicy
-from orchestrator.core.errors import OutreachError
 from orchestrator.core.journey import Journey
 from orchestrator.core.project import PointsProgram, Project
-from orchestrator.core.render import compile_message
+from orchestrator.core.render import TemplateError, compile_message
 from orchestrator.project import lint, source, yaml
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean, in_order
@@ -31,7 +30,9 @@ Form = TypeVar("Form", bound=Struct)
 PROGRAM = "journeys/program/"
 PROGRAM_FILES = ("contact", "points", "rewards", "segments", "project")
 
-_TEMPLATE = re.compile(r"templates/(?P<name>.+)\.(?P<locale>[a-z]{2,3}(?:-[A-Za-z]{2,4})?)\.j2")
+_TEMPLATE = re.compile(
+    r"templates/(?P<name>[^.]+)(?:\.(?P<locale>[a-z]{2,3}(?:-[A-Za-z]{2,4})*))?\.j2"
+)
 
 
 def load(files: Mapping[str, str]) -> Project:
@@ -131,24 +132,34 @@ def _read_templates(draft: Draft) -> None:
         if not path.startswith("templates/"):
             continue
         if match := _TEMPLATE.fullmatch(path):
-            draft.template_files.setdefault(match["name"], {})[match["locale"]] = path
+            locale = match["locale"] or ""
+            draft.template_files.setdefault(match["name"], {})[locale] = path
         else:
             hint = "name it message.locale.j2: templates/seven-days/entrance.zh.j2"
-            message = "the file's name does not tell its locale"
+            message = "the file's name does not tell the message and its locale"
             draft.findings.append(Finding(Mark(path), message, hint, "file"))
-    default = draft.settings.locale if draft.settings else "en"
     for name, paths in draft.template_files.items():
         sources = {locale: draft.files[path] for locale, path in paths.items()}
+        default = draft.settings.locale if draft.settings else next(iter(sources))
         try:
             draft.messages[name] = compile_message(name, sources, default)
-        except OutreachError as error:
+        except TemplateError as error:
             draft.broken.add(name)
-            draft.findings.append(_template_finding(paths, error))
+            draft.findings += {_in_template(error), *_each_locale(name, sources)}
 
 
-def _template_finding(paths: Mapping[str, str], error: OutreachError) -> Finding:
-    path = next(iter(paths.values()))
-    return Finding(Mark(path), error.message, error.hint, "template")
+def _each_locale(name: str, sources: Mapping[str, str]) -> Iterator[Finding]:
+    """What is wrong in any of the message's files, not in the first only."""
+    for locale, text in sources.items():
+        try:
+            compile_message(name, {locale: text}, locale)
+        except TemplateError as error:
+            yield _in_template(error)
+
+
+def _in_template(error: TemplateError) -> Finding:
+    mark = Mark(f"templates/{error.file}", error.line)
+    return Finding(mark, error.message, error.hint, "template")
 
 
 def _compiled(draft: Draft) -> Project:

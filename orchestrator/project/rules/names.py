@@ -103,21 +103,6 @@ class MissingWording(Rule):
                             yield self.at(mark, hint, name=name, word=word, locale=locale)
 
 
-class MissingLocale(Rule):
-    """the message {name!r} is not written in {locale!r}, the project's locale
-
-    Subscribers whose own locale is not written get the project's.
-    """
-
-    def check(self, draft: Draft) -> Iterator[Finding]:
-        for name, paths in draft.template_files.items():
-            if draft.settings and draft.settings.locale not in paths:
-                locale = draft.settings.locale
-                mark = Mark(next(iter(paths.values())))
-                hint = f"write templates/{name}.{locale}.j2"
-                yield self.at(mark, hint, name=name, locale=locale)
-
-
 class BadName(Rule):
     """{name!r} cannot be a name
 

@@ -1,0 +1,66 @@
+"""What messages say fits what they are for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from orchestrator.core.expression.grammar import ROOTS
+from orchestrator.core.steps.base import TemplateName
+from orchestrator.project.draft import Draft
+from orchestrator.project.findings import Finding, Mark, did_you_mean
+from orchestrator.project.rules.base import Rule
+
+MARKETING = "marketing"
+"""The purpose whose messages must say how to stop them."""
+
+_SMS = re.compile(r"\{%-?\s*block sms\b.*?%\}(.*?)\{%-?\s*endblock", re.DOTALL)
+_REFUSAL = re.compile(r"退订|\bTD\b|\bSTOP\b|opt[ -]out|unsubscribe", re.IGNORECASE)
+
+
+class UnknownName(Rule):
+    """a journey's message cannot know {name!r}
+
+    Messages of journeys are told of the subscriber, usage, points and event.
+    """
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        for message in sorted({name for name, _ in draft.references(TemplateName)}):
+            if message not in draft.messages:
+                continue
+            roots = {name.split(".")[0] for name in draft.messages[message].names()}
+            for root in sorted(roots - {*ROOTS}):
+                hint = did_you_mean(root, ROOTS, f"write subscriber.{root} for an attribute")
+                for path in draft.template_files[message].values():
+                    if found := re.search(rf"\b{root}\b", draft.files[path]):
+                        yield self.at(_mark(draft, path, found.start()), hint, name=root)
+
+
+class NoRefusal(Rule):
+    """this marketing text does not say how to stop it
+
+    The law of most countries asks for it, and a reply of STOP costs less than a complaint.
+    """
+
+    severity = "warning"
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        for message in sorted(set(self._marketing(draft))):
+            for path in draft.template_files.get(message, {}).values():
+                said = _SMS.search(draft.files[path])
+                if said and not _REFUSAL.search(said[1]):
+                    hint = "add, for example, `Reply STOP to opt out`"
+                    yield self.at(_mark(draft, path, said.start()), hint)
+
+    def _marketing(self, draft: Draft) -> Iterator[str]:
+        classes = draft.contact.classes if draft.contact else {}
+        for form in draft.journeys.values():
+            rules = classes.get(form.class_)
+            if rules and rules.purpose == MARKETING:
+                for struct in draft.within(form):
+                    yield getattr(struct, "send", None) or getattr(struct, "ask", None) or ""
+
+
+def _mark(draft: Draft, path: str, index: int) -> Mark:
+    text = draft.files[path]
+    return Mark(path, text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
