@@ -14,7 +14,7 @@ import pytest
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.embedded import Urls
 from orchestrator.runtime.embedded.child import Child
-from orchestrator.runtime.embedded.folder import open_folder
+from orchestrator.runtime.embedded.folder import close_folder, open_folder
 from orchestrator.runtime.embedded.identity import first_that_works
 from orchestrator.runtime.embedded.postgres import Postgres, binaries
 from tests.runtime.embedded_folders import another_program, ask
@@ -44,6 +44,7 @@ async def started(server: Postgres) -> int:
         return user_of(child)
     finally:
         child.end()
+        close_folder(server.folder)
 
 
 async def test_it_runs_as_we_do_and_no_parent_folder_is_opened(tmp_path: Path) -> None:
