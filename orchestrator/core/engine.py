@@ -50,16 +50,17 @@ def decide(scene: Scene, event: Event, now: datetime) -> Decision:
     return stage.decision()
 
 
-def open_question(scene: Scene) -> Enrollment | None:
-    """The newest question that waits for this subscriber's answer."""
+def open_question(enrollments: Iterable[Enrollment], at: datetime) -> Enrollment | None:
+    """The newest question that waited for this subscriber's answer when they wrote at `at`."""
     asked = [
-        (enrollment.waiting.since, enrollment.journey)
-        for enrollment in scene.enrollments.values()
+        (enrollment.waiting.since, enrollment.journey, enrollment)
+        for enrollment in enrollments
         if enrollment.status == "active"
         and enrollment.waiting is not None
         and enrollment.waiting.kind == "reply"
+        and enrollment.waiting.since < at
     ]
-    return scene.enrollments[max(asked)[1]] if asked else None
+    return max(asked)[2] if asked else None
 
 
 def _time_passed(stage: Stage) -> None:
@@ -82,7 +83,8 @@ def _time_passed(stage: Stage) -> None:
 def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
     scope = stage.scope(event.properties)
     _earn(stage, event, scope)
-    for enrollment in [*stage.enrollments.values()]:
+    for name in [*stage.enrollments]:
+        enrollment = stage.enrollments[name]
         journey = stage.journey(enrollment)
         goal = journey.goal
         if (
@@ -132,7 +134,7 @@ def _earn(stage: Stage, event: SubscriberEvent, scope: Mapping[str, Any]) -> Non
 
 
 def _reply_came(stage: Stage, reply: ReplyReceived) -> None:
-    enrollment = open_question(stage.decision().scene)
+    enrollment = open_question(stage.enrollments.values(), reply.at)
     if enrollment is None:
         return
     properties = {"text": reply.text}
@@ -146,26 +148,33 @@ def _message_failed(stage: Stage, failed: MessageFailed) -> None:
     enrollment = stage.enrollments.get(failed.journey)
     if enrollment is None or not failed.via:
         return
-    journey = stage.journey(enrollment)
-    placed = journey.steps.get(failed.step)
-    rules = stage.project.contact.classes[failed.contact_class]
-    if placed is None or contact.refusal(rules, stage.subscriber):
-        return
-    not_before = stage.now
-    tz = calendar.zone(stage.subscriber.timezone)
-    if rules.hours is not None and tz is not None:
-        not_before = (
-            calendar.next_open(stage.now, rules.hours, rules.weekdays, tz) or stage.now
-        )
-    message = stage.compose(
-        Here(stage, enrollment, placed, _NOTHING), failed.template, failed.via
-    )
-    if isinstance(message, str):
-        stage.effects.append(
-            Suppress(failed.journey, failed.step, failed.template, f"fallback: {message}")
-        )
+    rerouted = _rerouted(stage, replace(enrollment, run=failed.run), failed)
+    if isinstance(rerouted, RerouteMessage):
+        stage.effects.append(rerouted)
     else:
-        stage.effects.append(RerouteMessage(failed.message_id, message, not_before))
+        reason = f"fallback: {rerouted}"
+        stage.effects.append(Suppress(failed.journey, failed.step, failed.template, reason))
+
+
+def _rerouted(stage: Stage, enrollment: Enrollment, failed: MessageFailed) -> RerouteMessage | str:
+    """The message on its next channel, or the reason why it ends here."""
+    rules = stage.project.contact.classes[failed.contact_class]
+    if refusal := contact.refusal(rules, stage.subscriber):
+        return refusal
+    not_before: datetime | None = stage.now
+    if rules.hours is not None and rules.consent != "answer":
+        tz = calendar.zone(stage.subscriber.timezone)
+        if tz is None:
+            return "unknown_zone"
+        not_before = calendar.next_open(stage.now, rules.hours, rules.weekdays, tz)
+    placed = stage.journey(enrollment).steps.get(failed.step)
+    if not_before is None or placed is None:
+        return "never_open" if not_before is None else "no_step"
+    here = Here(stage, enrollment, placed, _NOTHING)
+    message = stage.compose(here, failed.template, failed.via)
+    if isinstance(message, str):
+        return message
+    return RerouteMessage(failed.message_id, message, not_before)
 
 
 def _enter(stage: Stage, journey: Journey | None, properties: Mapping[str, Any]) -> None:
@@ -180,7 +189,7 @@ def _advance(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]
     for _ in range(MAX_STEPS):
         if enrollment.step is None:
             return _end(stage, enrollment, "finished", None)
-        if reason := _leaves(stage, journey, properties):
+        if reason := _leave_reason(stage, journey, properties):
             return _end(stage, enrollment, "left", reason)
         placed = journey.steps[enrollment.step]
         due = _due(stage, journey, enrollment, placed)
@@ -234,7 +243,11 @@ def _due(stage: Stage, journey: Journey, enrollment: Enrollment, placed: Placed)
     return due
 
 
-def _leaves(stage: Stage, journey: Journey, properties: Mapping[str, Any]) -> str:
+def _leave_reason(stage: Stage, journey: Journey, properties: Mapping[str, Any]) -> str:
+    """Why the subscriber leaves before the next step, or ''."""
+    rules = stage.project.contact.classes[journey.contact_class]
+    if contact.refusal(rules, stage.subscriber) == "opted_out":
+        return "opted_out"
     for rule in journey.leave:
         if rule.on is None and rule.condition and rule.condition.holds(stage.scope(properties)):
             return rule.condition.source

@@ -188,7 +188,9 @@ class Stage:
     def compose(self, where: Here, template: str, via: tuple[str, ...]) -> Message | str:
         """The message rendered for the first channel of `via` that reaches the subscriber and has
         wording, or the reason why there is none."""
-        wordings = self.project.messages[template]
+        wordings = self.project.messages.get(template)
+        if wordings is None:  # of an older version, its file since deleted
+            return "no_message"
         channels = wordings.channels(self.subscriber.locale)
         for number, word in enumerate(via or channels):
             reached = self.subscriber.reach(word)
@@ -325,8 +327,12 @@ class Here:
         source = f"journey:{self.journey}:{self.run}:{self.step_id}"
         self._stage.effects.append(EmitEvent(name, properties, source))
 
-    def enroll(self, journey: str) -> None:
-        self._stage.enter(self._stage.project.journeys[journey])
+    def enroll(self, name: str) -> None:
+        """The subscriber is in that journey too, if it lets them in and still exists: an older
+        version of this one may name one that is gone."""
+        journey = self._stage.project.journeys.get(name)
+        if journey is not None:
+            self._stage.enter(journey)
 
     def run_aside(self, label: str) -> None:
         """The branch's steps are done at once, while the enrollment stays where it is. The loader
