@@ -17,7 +17,7 @@ from jinja2.runtime import Context
 
 from orchestrator.core.errors import RenderError
 from orchestrator.core.model import CHAT_CHANNELS, Button, Content
-from orchestrator.core.render.bounds import refill
+from orchestrator.core.render.bounds import made, refill
 from orchestrator.core.render.filters import FILTERS
 from orchestrator.core.render.grammar import BLOCKS, TemplateError
 from orchestrator.core.render.sandbox import Compiled, compile_source
@@ -115,7 +115,8 @@ class Wording:
 
     def _say(self, block: str, variables: Mapping[str, Any]) -> str:
         try:
-            return "".join(self._blocks[block](_Context(self._context, variables))).strip()
+            said = "".join(self._blocks[block](_Context(self._context, variables))).strip()
+            return made(said)
         except RenderError as failure:
             where = f"{self._file}:{self._line(failure.__traceback__)}"
             raise RenderError(f"{where}: {failure.message}", failure.hint) from None

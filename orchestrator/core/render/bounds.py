@@ -28,17 +28,18 @@ def refill() -> None:
 
 def spend(units: int) -> None:
     """So much is used up; RenderError once nothing is left."""
-    _purse.left -= units
-    if _purse.left < 0:
+    _purse.left = left = _purse.left - units
+    if left < 0:
         raise RenderError("this takes too much work", "shorten its loops and texts")
 
 
 def made(text: str) -> str:
     """The text, paid for; RenderError if it is too long."""
-    if len(text) > MOST_CHARACTERS:
+    size = len(text)
+    if size > MOST_CHARACTERS:
         raise RenderError(
-            f"a text of {len(text):,} characters is too long",
+            f"a text of {size:,} characters is too long",
             f"at most {MOST_CHARACTERS:,} characters are allowed",
         )
-    spend(len(text) + 1)
+    spend(size + 1)
     return text

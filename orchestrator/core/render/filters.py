@@ -19,7 +19,7 @@ from orchestrator.core.expression.numbers import (
     round_half_up,
 )
 from orchestrator.core.render.bounds import made, spend
-from orchestrator.core.render.values import is_missing, items_of, lowered, number_of, plain
+from orchestrator.core.render.values import is_missing, items_of, lowered, number_of, plain, weighed
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _DATE_PART = re.compile(r"%(-?[A-Za-z]|%)|%")
@@ -206,6 +206,8 @@ def calculated(operator: str, left: Any, right: Any) -> int | float:
     if operator == "+" and (isinstance(left, str) or isinstance(right, str)):
         raise RenderError("+ adds numbers only", "write ~ to join texts")
     a, b = number_of(left), number_of(right)
+    if not (type(a) is int and type(b) is int):
+        spend(10)  # decimals take some microseconds
     if operator in ("//", "%", "/") and not b:
         raise RenderError("a division by zero", "ask with if, first")
     found = OPERATORS[operator](a, b)
@@ -243,8 +245,9 @@ REWRITTEN: Mapping[str, Callable[..., Any]] = {
     "_concat": concat,
     "_listing": listing,
     "_called": called,
+    "_weighed": weighed,
 }
-"""What the grammar puts in place of loops' lists, ~, [ ] and link( )."""
+"""What the grammar puts in place of loops' lists, ~, [ ], link( ) and what is compared."""
 
 TESTS: Mapping[str, Callable[..., bool]] = {
     "boolean": lambda value: isinstance(value, bool),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
@@ -156,6 +156,13 @@ class _Checker(NodeTransformer):
 
     visit_Tuple = visit_List  # noqa: N815
 
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.expr = _weighed(node.expr)
+        for operand in node.ops:
+            operand.expr = _weighed(operand.expr)
+        return node
+
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
         if node.recursive:
             self.fail(node, "a loop cannot call itself", "write {% for x in list %}")
@@ -209,9 +216,15 @@ def _dotted(node: nodes.Node) -> str | None:
 
 
 def _filtered(
-    at: nodes.Node, item: nodes.Node, name: str, arguments: list[nodes.Node]
+    at: nodes.Node, item: nodes.Node, name: str, arguments: Sequence[nodes.Expr]
 ) -> nodes.Filter:
-    return nodes.Filter(item, name, arguments, [], None, None, lineno=at.lineno)
+    return nodes.Filter(item, name, [*arguments], [], None, None, lineno=at.lineno)
+
+
+def _weighed(node: nodes.Expr) -> nodes.Expr:
+    if isinstance(node, nodes.Const):
+        return node
+    return _filtered(node, node, "_weighed", [])
 
 
 def _weight(node: nodes.For) -> int:

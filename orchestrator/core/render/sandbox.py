@@ -40,6 +40,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         self.globals = {}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict and (value := obj.get(attribute)) is not None:
+            return value  # what nearly all are: one call less
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:

@@ -8,7 +8,7 @@ from jinja2 import StrictUndefined, Undefined
 
 from orchestrator.core.errors import RenderError
 from orchestrator.core.expression.numbers import LARGEST, Amount, amount, decimal, is_number
-from orchestrator.core.render.bounds import made
+from orchestrator.core.render.bounds import made, spend
 
 _DEFAULT = "write what to say instead: |default('…')"
 
@@ -70,8 +70,22 @@ def number_of(value: Any) -> Amount:
     return found
 
 
+def weighed(value: Any) -> Any:
+    """The value, paid for by its size: what comparing it may cost."""
+    if isinstance(value, str):
+        spend(1 + len(value) // 16)
+    elif isinstance(value, list | tuple | dict):
+        spend(1 + len(value))
+        for part in value.values() if isinstance(value, dict) else value:
+            if isinstance(part, list | tuple | dict):
+                weighed(part)
+    return value
+
+
 def items_of(value: Any) -> list[Any]:
-    """The items of a list."""
+    """The items of a list, paid for."""
+    if isinstance(value, list | tuple | set | frozenset):
+        spend(len(value))
     if isinstance(value, list | tuple):
         return list(value)
     if isinstance(value, set | frozenset):
