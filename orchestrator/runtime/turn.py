@@ -16,7 +16,7 @@ from orchestrator.core import engine
 from orchestrator.core.effects import Effect
 from orchestrator.core.events import ReplyReceived, TimerDue
 from orchestrator.runtime.context import Context
-from orchestrator.store import decisions, events, failures, points, scenes
+from orchestrator.store import decisions, events, failures, points, scenes, stock
 from orchestrator.store.decisions import Decided
 from orchestrator.store.scenes import Case
 
@@ -107,17 +107,17 @@ async def _turn(
         project = await context.projects.with_versions(connection, wanted)
         cases = [replace(case, scene=replace(case.scene, project=project)) for case in cases]
     cases = await _equip(context, connection, cases)
-    stock = next((case.scene.stock for case in cases if case.scene.stock), {})
+    free = next((case.scene.stock for case in cases if case.scene.stock), {})
     decided: list[Decided] = []
     failed: list[tuple[Case, Exception]] = []
     for case in cases:
         try:
-            decision = decide_case(case, stock, now)
+            decision = decide_case(case, free, now)
         except Exception as error:  # whatever it is, it must stay with this one subscriber
             log.exception("decision_failed subscriber=%d", case.scene.subscriber.id)
             failed.append((case, error))
             continue
-        stock = decision.after.stock
+        free = decision.after.stock
         decided.append(decision)
     channels = await decisions.save(connection, decided, now, context.ids)
     aside = {case.scene.subscriber.id for case, _ in failed}
@@ -136,10 +136,10 @@ async def _turn(
     return Taken(len(rows), len(failed), frozenset(channels))
 
 
-def decide_case(case: Case, stock: Mapping[str, int], now: datetime) -> Decided:
+def decide_case(case: Case, free: Mapping[str, int], now: datetime) -> Decided:
     """What is to be done for one subscriber: first about what happened, in order, then about the
-    timers that are due. `stock` is what the decisions before this one left."""
-    scene = replace(case.scene, stock=stock) if stock else case.scene
+    timers that are due. `free` is what the decisions before this one left."""
+    scene = replace(case.scene, stock=free) if free else case.scene
     effects: list[Effect] = []
     urgent = False
     for pending in case.pending:
@@ -167,7 +167,7 @@ async def _equip(
     }
     if not replied:
         return cases
-    stock = await points.lock_stock(connection, cases[0].scene.project.rewards)
+    free = await stock.lock_stock(connection, cases[0].scene.project.rewards)
     claims = await points.load_claims(connection, replied)
     history = await points.load_history(connection, replied)
     return [
@@ -175,7 +175,7 @@ async def _equip(
             case,
             scene=replace(
                 case.scene,
-                stock=stock,
+                stock=free,
                 claimed=claims.get(case.scene.subscriber.id, {}),
                 history=history.get(case.scene.subscriber.id, ()),
                 chance=secrets.token_bytes(16),

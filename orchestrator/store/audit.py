@@ -8,10 +8,9 @@ import asyncpg
 # Members whose figures are not what their entries say.
 FIGURES = """
 SELECT 'member ' || coalesce(a.subscriber_id, e.subscriber_id) || ': figures '
-    || coalesce(concat_ws('/', a.balance_points, a.held_points, a.spent_points,
-                          a.expired_points, a.earned_points), 'none')
-    || ', entries ' || coalesce(concat_ws('/', e.available, e.held, e.spent, e.expired, e.issued),
-                                'none')
+    || concat_ws('/', a.balance_points, a.held_points, a.spent_points, a.expired_points,
+                 a.earned_points)
+    || ', entries ' || concat_ws('/', e.available, e.held, e.spent, e.expired, e.issued)
 FROM accounts a FULL JOIN (
     SELECT subscriber_id,
         sum(points * ((credit = 'available')::int - (debit = 'available')::int)) AS available,

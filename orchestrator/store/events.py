@@ -43,7 +43,7 @@ WHERE e.subscriber_id = u.subscriber_id AND e.id = u.id
 # A turn failed on these events: they wait, or, tried too often, are given up.
 PUT_BACK = """
 UPDATE events e SET tries = e.tries + 1, not_before = $3,
-    taken_at = CASE WHEN e.tries + 1 >= $4 THEN $5 END
+    taken_at = CASE WHEN e.tries + 1 >= $4 THEN $5::timestamptz END
 FROM unnest($1::bigint[], $2::bigint[]) AS u (subscriber_id, id)
 WHERE e.subscriber_id = u.subscriber_id AND e.id = u.id
 """

@@ -38,7 +38,7 @@ FROM messages m WHERE m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
 RECORD = """
 UPDATE messages m SET state = u.state, carrier_id = nullif(u.carrier_id, ''),
     code = nullif(u.code, ''), reason = coalesce(nullif(u.reason, ''), m.reason),
-    parts = u.parts, ended_at = CASE WHEN u.state = 'accepted' THEN NULL ELSE $9 END
+    parts = u.parts, ended_at = CASE WHEN u.state <> 'accepted' THEN $9::timestamptz END
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
     $7::text[], $8::smallint[])
     AS u (subscriber_id, id, attempt_id, state, carrier_id, code, reason, parts)

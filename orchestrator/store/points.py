@@ -255,7 +255,9 @@ async def _post(
     entries = [(who, effect) for who, _, effect in changes if isinstance(effect, PostEntry)]
     if not entries:
         return [], []
-    by_key = {(who, entry.key): entry for who, entry in reversed(entries)}
+    by_key: dict[tuple[int, str], PostEntry] = {}
+    for who, entry in entries:
+        by_key.setdefault((who, entry.key), entry)
     new = {
         (row["subscriber_id"], row["key"])
         for row in await connection.fetch(

@@ -9,7 +9,7 @@ import asyncpg
 from msgspec.json import Decoder
 
 from orchestrator.core.project import Project
-from orchestrator.store import json, points
+from orchestrator.store import json, stock
 
 # The project that workers should run.
 CURRENT = "SELECT id, hash, files FROM projects ORDER BY id DESC LIMIT 1"
@@ -62,7 +62,7 @@ async def apply(
             [files[paths[journey.version]] for journey in journeys],
             now,
         )
-        await points.ensure_stock(connection, project.rewards.values(), now)
+        await stock.ensure_stock(connection, project.rewards.values(), now)
     return True
 
 
