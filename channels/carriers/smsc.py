@@ -1,0 +1,450 @@
+"""A simulated SMPP carrier with a telephone for every number: for tests, demos and the laptop.
+
+A real asyncio SMPP 3.4 server on the same codec as the channel. It takes submits, delivers them to
+handsets, sends receipts, carries what handsets say, and misbehaves when told to (`faults`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from msgspec import Struct, field
+
+from channels.carriers.agenda import Agenda
+from channels.carriers.customer import Customer, Delivery
+from channels.carriers.faults import Faults
+from channels.carriers.handset import Arrived, Handset, Said, Script
+from channels.sms import pdu, status, text
+
+
+class SmscSettings(Struct, frozen=True, kw_only=True):
+    """One simulated carrier.
+
+    `accounts` maps system_id to password; what handsets say goes to the first account, unless
+    `numbers` maps the number they say it to. `message_ids`: `hex` answers submits in hexadecimal
+    and writes receipts' text in decimal, as some carriers do. `receipt_tlvs`: receipts also carry
+    receipted_message_id and message_state. Unacknowledged deliveries come again after
+    `redeliver_after_s`.
+    """
+
+    accounts: Mapping[str, str] = field(default_factory=lambda: {"outreach": "secret"})
+    numbers: Mapping[str, str] = {}
+    host: str = "127.0.0.1"
+    port: int = 0
+    system_id: str = "simulated"
+    message_ids: Literal["decimal", "hex"] = "decimal"
+    receipt_delay_s: float = 0.05
+    receipt_tlvs: bool = True
+    redeliver_after_s: float = 5.0
+    deliver_window: int = 500
+    remembered: int = 200
+
+
+class Change(Struct, frozen=True):
+    """Something an onlooker may want to show. `number` names the handset, if it is about one."""
+
+    kind: Literal["bound", "lost", "arrived", "said", "acknowledged"]
+    number: str = ""
+
+
+class _Taken(Struct, eq=False):
+    """A message that the carrier took. `state` as in SMPP 3.4 §5.2.28: 1 on its way, 2 delivered,
+    3 expired, 4 deleted, 5 undeliverable."""
+
+    message_id: int
+    account: str
+    message: pdu.SubmitSm
+    at: datetime
+    state: int = 1
+
+
+class _Uttered(Delivery, eq=False):
+    """One part of what a handset said."""
+
+    said: Said | None = None
+    left: list[int] | None = None
+    exchange: Smsc | None = None
+
+    def acknowledged(self) -> None:
+        if self.said is not None and self.left is not None and self.exchange is not None:
+            self.left.pop()
+            if not self.left:
+                self.said.acknowledged_at = self.exchange.now()
+                self.exchange.tell("acknowledged", self.number)
+
+
+_WORDS = {2: b"DELIVRD", 3: b"EXPIRED", 4: b"DELETED", 5: b"UNDELIV"}
+_KEPT = 50_000
+
+
+class Smsc:
+    """The carrier. `start` it, give its `port` to a channel, and look at its handsets.
+
+    `on_change` holds callables that hear of every Change; `script` is what new handsets begin
+    with. `faults` may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        settings: SmscSettings | None = None,
+        *,
+        faults: Faults | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        script: Script | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.settings = settings or SmscSettings()
+        self.faults = faults or Faults()
+        self.now = now
+        self.script = script
+        self.handsets: dict[str, Handset] = {}
+        self.on_change: list[Callable[[Change], None]] = []
+        self.customers: set[Customer] = set()
+        self.submits = 0
+        self.port = 0
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._taken: dict[int, _Taken] = {}
+        self._kept: dict[str, list[_Taken]] = {}
+        self._outbox: dict[str, deque[Delivery]] = {
+            name: deque() for name in self.settings.accounts
+        }
+        self._last_id = 1000
+        self._utterances = 0
+        self._scripts: set[asyncio.Task[None]] = set()
+        self._stamp: tuple[int, bytes] = (0, b"")
+
+    async def start(self) -> None:
+        """Listening; `port` says where."""
+        self._loop = asyncio.get_running_loop()
+        self._agenda = Agenda(self._loop)
+        self._server = await self._loop.create_server(
+            lambda: Customer(self._loop, self),
+            self.settings.host,
+            self.port or self.settings.port,
+            ssl=self._tls,
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._agenda.put(1.0, self._sweep)
+
+    async def stop(self) -> None:
+        """Closed, and every connection cut. Handsets and what waits for customers stay, so that
+        `start` goes on where this ended, on the same port."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._agenda.clear()
+        for script in self._scripts:
+            script.cancel()
+        self.cut()
+        await self._server.wait_closed()
+        self._server = None
+
+    def handset(self, number: str) -> Handset:
+        """The phone of this number (`+8613800138000` or without the plus)."""
+        digits = number.removeprefix("+")
+        handset = self.handsets.get(digits)
+        if handset is None:
+            handset = Handset(digits, self, remembered=self.settings.remembered)
+            handset.script = self.script
+            self.handsets[digits] = handset
+        return handset
+
+    def cut(self) -> None:
+        """Every connection has ended without a word."""
+        for customer in list(self.customers):
+            customer.abort()
+
+    def tell(
+        self, kind: Literal["bound", "lost", "arrived", "said", "acknowledged"], number: str = ""
+    ) -> None:
+        """Onlookers know."""
+        for look in self.on_change:
+            look(Change(kind, number))
+
+    # For handsets
+
+    def carry(self, handset: Handset, said: Said) -> None:
+        """What was said goes to the account behind `said.to`."""
+        self._utterances += 1
+        to = said.to.removeprefix("+")
+        account = self.settings.numbers.get(to) or next(iter(self.settings.accounts))
+        coded = text.split(said.text, self._utterances & 0xFF)
+        source = pdu.address(1, 1, handset.number)
+        destination = pdu.address(0, 1, to)
+        left = list(range(len(coded.parts)))
+        esm_class = pdu.HAS_HEADER if len(left) > 1 else 0
+        for number, part in enumerate(coded.parts, 1):
+            name = b"mo%d-%d\0" % (self._utterances, number)
+            tlvs = pdu.pack_tlvs((pdu.RECEIPTED_MESSAGE_ID, name))
+            body = pdu.message_body(
+                source, destination, esm_class, 0, coded.data_coding, part, b"", tlvs
+            )
+            self._queue(_Uttered(account, body, handset.number, said, left, self))
+        self.tell("said", handset.number)
+
+    def reachable(self, handset: Handset) -> None:
+        """A handset is on again: what was kept for it arrives."""
+        for taken in self._kept.pop(handset.number, ()):
+            self._arrive(taken)
+
+    # For connections
+
+    @property
+    def system_id(self) -> str:
+        return self.settings.system_id
+
+    @property
+    def deliver_window(self) -> int:
+        return self.settings.deliver_window
+
+    def password(self, system_id: str) -> str | None:
+        """The account's password; None if there is no such account."""
+        return self.settings.accounts.get(system_id)
+
+    def joined(self, customer: Customer) -> None:
+        """A customer is bound: what waited for it goes out."""
+        self.customers.add(customer)
+        self.tell("bound")
+        self.ready(customer)
+
+    def left(self, customer: Customer) -> None:
+        """A connection has ended."""
+        self.customers.discard(customer)
+        if customer.account:
+            self.tell("lost")
+
+    def ready(self, customer: Customer) -> None:
+        """As much of what waits for this customer goes out as its window allows."""
+        outbox = self._outbox[customer.account]
+        for _ in range(min(customer.room, len(outbox))):
+            customer.deliver(outbox.popleft())
+
+    def submitted(self, customer: Customer, sequence: int, message: pdu.SubmitSm) -> None:
+        """A submit_sm is answered; if it was taken, it arrives after the receipt delay."""
+        self.submits += 1
+        faults = self.faults
+        number = message.destination_addr
+        refusal = _invalid(message) or faults.refusal(number, self._loop.time())
+        if refusal:
+            self._answer(customer, pdu.response(pdu.SubmitSm.command_id, sequence, refusal))
+            return
+        taken = self._take(customer.account, message)
+        if not faults.loses_response():
+            message_id = self._form(taken.message_id)
+            header = pdu.HEADER.pack(17 + len(message_id), _SUBMIT_RESP, 0, sequence)
+            self._answer(customer, header + message_id + b"\0")
+        self._agenda.put(faults.delay_s + self.settings.receipt_delay_s, self._arrive, taken)
+
+    def asked(self, customer: Customer, sequence: int, request: pdu.Pdu) -> None:
+        """A query, cancel, replace or data_sm is answered."""
+        if isinstance(request, pdu.DataSm):
+            self._data(customer, sequence, request)
+            return
+        assert isinstance(request, pdu.QuerySm | pdu.CancelSm | pdu.ReplaceSm)
+        taken = self._taken.get(self._number(request.message_id))
+        if isinstance(request, pdu.QuerySm):
+            if taken is None:
+                customer.answer(sequence, request.command_id, status.QUERY_FAILED)
+            else:
+                state = pdu.QuerySmResp(request.message_id, message_state=taken.state)
+                customer.write(pdu.encode(state, sequence))
+            return
+        on_its_way = taken is not None and taken.state == 1
+        if taken is not None and on_its_way and isinstance(request, pdu.CancelSm):
+            self._finish(taken, 4)
+        elif taken is not None and on_its_way and isinstance(request, pdu.ReplaceSm):
+            taken.message = _replaced(taken.message, request.short_message)
+        failed = (
+            status.CANCEL_FAILED if isinstance(request, pdu.CancelSm) else status.REPLACE_FAILED
+        )
+        customer.answer(sequence, request.command_id, status.OK if on_its_way else failed)
+
+    def brought_back(self, delivery: Delivery, delay: bool) -> None:
+        """A delivery was not acknowledged: it goes out again, first of all or after a while."""
+        if delay:
+            self._agenda.put(self.settings.redeliver_after_s, self._queue, delivery)
+        else:
+            self._outbox[delivery.account].appendleft(delivery)
+
+    # Inside
+
+    def _take(self, account: str, message: pdu.SubmitSm) -> _Taken:
+        self._last_id += 1
+        taken = _Taken(self._last_id, account, message, self.now())
+        self._taken[self._last_id] = taken
+        if len(self._taken) > _KEPT:
+            del self._taken[next(iter(self._taken))]
+        return taken
+
+    def _answer(self, customer: Customer, octets: bytes) -> None:
+        if self.faults.delay_s:
+            self._agenda.put(self.faults.delay_s, customer.write, octets)
+        else:
+            customer.write(octets)
+
+    def _data(self, customer: Customer, sequence: int, request: pdu.DataSm) -> None:
+        message = pdu.SubmitSm(
+            source_addr_ton=request.source_addr_ton,
+            source_addr_npi=request.source_addr_npi,
+            source_addr=request.source_addr,
+            dest_addr_ton=request.dest_addr_ton,
+            dest_addr_npi=request.dest_addr_npi,
+            destination_addr=request.destination_addr,
+            esm_class=request.esm_class,
+            registered_delivery=request.registered_delivery,
+            data_coding=request.data_coding,
+            tlvs=request.tlvs,
+        )
+        if refusal := _invalid(message):
+            customer.answer(sequence, request.command_id, refusal)
+            return
+        taken = self._take(customer.account, message)
+        message_id = self._form(taken.message_id).decode()
+        customer.write(pdu.encode(pdu.DataSmResp(message_id), sequence))
+        self._agenda.put(self.settings.receipt_delay_s, self._arrive, taken)
+
+    def _arrive(self, taken: _Taken) -> None:
+        """The message reaches its handset, waits for it, or is found undeliverable."""
+        if taken.state != 1:
+            return
+        number = taken.message.destination_addr
+        if self.faults.undeliverable is not None and self.faults.undeliverable(number):
+            self._finish(taken, 5)
+            return
+        handset = self.handset(number)
+        if not handset.on:
+            self._keep(taken)
+            return
+        self._finish(taken, 2)
+        arrived = handset.receive(taken.message)
+        if arrived is None:
+            return
+        self.tell("arrived", handset.number)
+        if handset.script is not None:
+            self._run(handset.script, handset, arrived)
+
+    def _keep(self, taken: _Taken) -> None:
+        self._kept.setdefault(taken.message.destination_addr, []).append(taken)
+        expires_at = _expiry(taken.message.validity_period)
+        if expires_at is not None:
+            left_s = (expires_at - self.now()).total_seconds()
+            self._agenda.put(max(0.0, left_s), self._expire, taken)
+
+    def _expire(self, taken: _Taken) -> None:
+        if taken.state == 1:
+            self._finish(taken, 3)
+
+    def _run(self, script: Script, handset: Handset, arrived: Arrived) -> None:
+        async def play() -> None:
+            await script(handset, arrived)
+
+        task = self._loop.create_task(play())
+        self._scripts.add(task)
+        task.add_done_callback(self._scripts.discard)
+
+    def _finish(self, taken: _Taken, state: int) -> None:
+        """The message is in its final state, and whoever asked for a receipt gets one."""
+        taken.state = state
+        wants = taken.message.registered_delivery & 3
+        if wants == 0 or (wants == 2 and state == 2) or self.faults.loses_receipt():
+            return
+        self._queue(Delivery(taken.account, self._receipt(taken)))
+
+    def _receipt(self, taken: _Taken) -> bytes:
+        message, word = taken.message, _WORDS[taken.state]
+        done = self._minute(self.now())
+        words = (
+            b"id:%010d sub:001 dlvrd:%03d submit date:%b done date:%b stat:%b err:%03d text:%b"
+            % (
+                taken.message_id,
+                taken.state == 2,
+                self._minute(taken.at),
+                done,
+                word,
+                0 if taken.state == 2 else 1,
+                message.short_message[:20] if message.data_coding == text.GSM7 else b"",
+            )
+        )
+        tlvs = b""
+        if self.settings.receipt_tlvs:
+            tlvs = pdu.pack_tlvs(
+                (pdu.RECEIPTED_MESSAGE_ID, self._form(taken.message_id) + b"\0"),
+                (pdu.MESSAGE_STATE, bytes((taken.state,))),
+            )
+        return pdu.message_body(
+            pdu.address(message.dest_addr_ton, message.dest_addr_npi, message.destination_addr),
+            pdu.address(message.source_addr_ton, message.source_addr_npi, message.source_addr),
+            pdu.RECEIPT,
+            0,
+            text.GSM7,
+            words,
+            b"",
+            tlvs,
+        )
+
+    def _minute(self, moment: datetime) -> bytes:
+        minute = int(moment.timestamp() // 60)
+        if self._stamp[0] != minute:
+            self._stamp = (minute, moment.strftime("%y%m%d%H%M").encode())
+        return self._stamp[1]
+
+    def _form(self, message_id: int) -> bytes:
+        if self.settings.message_ids == "hex":
+            return b"%x" % message_id
+        return b"%010d" % message_id
+
+    def _number(self, written: str) -> int:
+        try:
+            return int(written, 16 if self.settings.message_ids == "hex" else 10)
+        except ValueError:
+            return 0
+
+    def _queue(self, delivery: Delivery) -> None:
+        self._outbox[delivery.account].append(delivery)
+        for customer in self.customers:
+            if customer.account == delivery.account and customer.room > 0:
+                self.ready(customer)
+                return
+
+    def _sweep(self) -> None:
+        for customer in list(self.customers):
+            customer.take_back(self.settings.redeliver_after_s)
+            if customer.receives:
+                self.ready(customer)
+        self._agenda.put(min(1.0, self.settings.redeliver_after_s / 2), self._sweep)
+
+
+_SUBMIT_RESP = pdu.SubmitSmResp.command_id
+_ON_AIR_BITS = 140 * 8
+
+
+def _invalid(message: pdu.SubmitSm) -> int:
+    """The command_status for a message that no phone could get, 0 for a good one."""
+    number = message.destination_addr
+    if not (number.isascii() and number.isdigit()):
+        return status.INVALID_DESTINATION
+    octets = message.short_message
+    bits = len(octets) * 8
+    if message.data_coding == text.GSM7:
+        header = octets[0] + 1 if message.esm_class & pdu.HAS_HEADER and octets else 0
+        bits = -(-header * 8 // 7) * 7 + (len(octets) - header) * 7
+    return status.INVALID_MESSAGE_LENGTH if bits > _ON_AIR_BITS else status.OK
+
+
+def _replaced(message: pdu.SubmitSm, words: bytes) -> pdu.SubmitSm:
+    fields = {name: getattr(message, name) for name in message.__struct_fields__}
+    return pdu.SubmitSm(**{**fields, "short_message": words})
+
+
+def _expiry(validity_period: str) -> datetime | None:
+    """The moment that an absolute validity period in UTC names (SMPP 3.4 §7.1.1)."""
+    try:
+        return datetime.strptime(validity_period[:12], "%y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None

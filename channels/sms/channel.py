@@ -1,0 +1,292 @@
+"""The SMS channel: messages to and from one SMPP carrier account."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from msgspec import Struct
+
+from channels.base import Capabilities, Health, Inbox
+from channels.sms import addresses, pdu, receipt, status, text
+from channels.sms.arrivals import Arrival, Arrivals
+from channels.sms.intake import Ack, Intake
+from channels.sms.line import Line
+from channels.sms.pace import Pace
+from channels.sms.reassembly import Assembled, Fragment, Key, Reassembly, unwrap
+from channels.sms.session import UNKNOWN, UNSENT, Answer, Session
+from channels.sms.settings import SmppSettings
+from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Retry
+
+_MAX_TEXT = text.MAX_PARTS * 67
+_HOLD_ANSWERS_S = 2.0
+_WANTS_RECEIPT = 1
+
+
+class _Incoming(Struct, frozen=True):
+    """A reply on its way into the store, with what must hear how that went."""
+
+    reply: Reply
+    arrival: Arrival
+    whole: Key | None
+
+
+class SmsChannel:
+    """Sends and receives SMS over SMPP 3.4.
+
+    A long message goes out as its parts, one after the other; it is accepted when all parts are.
+    Its `carrier_id` is that of the last part, and only the last part asks for a receipt: carriers
+    deliver parts in order, so the last one's arrival stands for the message, and a message costs
+    one receipt, not three. If some parts were refused or never written, the phone has nothing to
+    show, so the message counts as refused or unsent; if a part got no answer, it is unknown.
+
+    A reply's `source_id` is made as `channels.sms.arrivals` says. Parts of a long reply wait in
+    memory until it is whole; while they wait they are not acknowledged, for up to 2 s, since a
+    carrier with a small window brings the next part only after that. A reply whose parts never
+    all come is handed in as it is after two minutes.
+    """
+
+    name = "sms"
+    capabilities = Capabilities(max_text=_MAX_TEXT, two_way=True, receipts=True)
+
+    def __init__(self, settings: SmppSettings, *, now: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self._now = now
+        self._reference = int(now()) & 0xFF
+        self._ids = receipt.ReceiptIds(settings.receipt_ids)
+        self._arrivals = Arrivals()
+        self._parts: Reassembly[Ack] = Reassembly()
+        self._lines: list[Line] = []
+        self._clock: asyncio.TimerHandle | None = None
+        self._stopping = False
+
+    @property
+    def trouble(self) -> str:
+        """Why the channel is not up, for people; empty while it is."""
+        return next((line.trouble for line in self._lines if line.session is None), "")
+
+    async def start(self, inbox: Inbox) -> None:
+        """Connecting has begun; `health` tells when it is done."""
+        loop = asyncio.get_running_loop()
+        self._stopping = False
+        self._receipts: Intake[Receipt] = Intake(inbox.receipts)
+        self._replies: Intake[_Incoming] = Intake(
+            lambda batch: inbox.replies([incoming.reply for incoming in batch]), self._settled
+        )
+        pace = Pace(self.settings.rate_per_s, loop.time())
+        kinds: dict[str, tuple[type[pdu.Bind], ...]] = {
+            "transceiver": (pdu.BindTransceiver,),
+            "transmitter": (pdu.BindTransmitter,),
+            "split": (pdu.BindTransmitter, pdu.BindReceiver),
+        }
+        self._lines = [
+            Line(self.settings, kind, pace, self._delivered) for kind in kinds[self.settings.bind]
+        ]
+        for line in self._lines:
+            line.start()
+        self._clock = loop.call_later(0.5, self._tick)
+
+    async def stop(self) -> None:
+        """What was handed in has its outcome, what came in is stored, the carrier is unbound."""
+        self._stopping = True
+        if self._clock is not None:
+            self._clock.cancel()
+        if self._lines:
+            await self._receipts.finish()
+            await self._replies.finish()
+        await asyncio.gather(*(line.stop() for line in self._lines))
+
+    def health(self) -> Health:
+        """Up when every connection is; down when the carrier refuses us."""
+        states = {line.health() for line in self._lines} or {"down"}
+        return "up" if states == {"up"} else "down" if "down" in states else "connecting"
+
+    async def send(self, batch: Sequence[Outgoing]) -> list[Outcome]:
+        """One outcome per message, within twice the deadline."""
+        session = self._lines[0].session if self._lines and not self._stopping else None
+        if session is None:
+            reason = self.trouble.partition("\n")[0] or "not connected to the carrier"
+            return [
+                Outcome(message.message_id, "unsent", reason=reason, retry="later")
+                for message in batch
+            ]
+        outcomes: list[Outcome] = []
+        bodies: list[bytes] = []
+        spans: list[tuple[int, int]] = []
+        for message in batch:
+            try:
+                spans.append((message.message_id, self._compose(message, bodies)))
+            except (text.TextError, pdu.PduError) as error:
+                outcomes.append(Outcome(message.message_id, "rejected", reason=error.message))
+        answers = await session.submit(bodies)
+        at = 0
+        plain = self._ids.plain
+        for message_id, parts in spans:
+            if parts == 1:
+                command_status, carrier_id = answers[at]
+                if command_status == 0:
+                    kept = carrier_id if plain else self._ids.accepted(carrier_id)
+                    outcomes.append(Outcome(message_id, "accepted", kept))
+                else:
+                    outcomes.append(_failed(message_id, command_status, 1))
+            else:
+                outcomes.append(self._joined(message_id, answers[at : at + parts]))
+            at += parts
+        return outcomes
+
+    # What goes out
+
+    def _compose(self, message: Outgoing, bodies: list[bytes]) -> int:
+        """The message's submit_sm bodies are appended; how many there are."""
+        settings = self.settings
+        coded = text.split(message.content.text, self._reference)
+        if not coded.parts[0]:
+            raise text.TextError("the message has no text")
+        source = addresses.source(
+            message.sender or settings.source, settings.source_ton, settings.source_npi
+        )
+        destination = addresses.destination(message.address, settings.dest_ton, settings.dest_npi)
+        validity = _absolute(message.valid_until) if message.valid_until else b""
+        coding, parts = coded.data_coding, coded.parts
+        if len(parts) == 1:
+            bodies.append(
+                pdu.message_body(source, destination, 0, _WANTS_RECEIPT, coding, parts[0], validity)
+            )
+            return 1
+        self._reference = (self._reference + 1) & 0xFF
+        last = len(parts)
+        for number, part in enumerate(parts, 1):
+            wants = _WANTS_RECEIPT if number == last else 0
+            bodies.append(
+                pdu.message_body(source, destination, pdu.HAS_HEADER, wants, coding, part, validity)
+            )
+        return last
+
+    def _joined(self, message_id: int, answers: Sequence[Answer]) -> Outcome:
+        """The one outcome that the answers to all parts make."""
+        parts = len(answers)
+        failures = [command_status for command_status, _ in answers if command_status != 0]
+        if not failures:
+            carrier_id = self._ids.accepted(answers[-1][1])
+            return Outcome(message_id, "accepted", carrier_id, parts=parts)
+        # The gravest comes first: unknown, refused for good, refused for now, never written.
+        failures.sort(key=lambda failed: (failed != UNKNOWN, failed == UNSENT, failed in _PASSING))
+        return _failed(message_id, failures[0], parts)
+
+    # What comes in
+
+    def _delivered(self, session: Session, sequence: int, message: pdu.DeliverSm) -> None:
+        ack = (session, sequence)
+        if receipt.is_receipt(message):
+            read = receipt.read(message)
+            if read is None:
+                session.answer_deliver(sequence)
+                return
+            carrier_id = self._ids.receipted(read)
+            self._receipts.put(Receipt("sms", carrier_id, read.state, read.code), (ack,))
+            return
+        fragment, octets = unwrap(message)
+        if fragment is not None:
+            self._part_delivered(message, fragment, octets, ack)
+            return
+        self._reply(
+            message.source_addr_ton,
+            message.source_addr,
+            message.destination_addr,
+            text.decode(message.data_coding, octets),
+            message.tlv(pdu.RECEIPTED_MESSAGE_ID) or b"",
+            (ack,),
+        )
+
+    def _part_delivered(
+        self, message: pdu.DeliverSm, fragment: Fragment, octets: bytes, ack: Ack
+    ) -> None:
+        now = self._now()
+        finished = self._parts.finished(message, fragment, now)
+        if finished != "no":
+            kept = status.OK if finished == "stored" else status.TEMPORARY_APPLICATION_ERROR
+            ack[0].answer_deliver(ack[1], kept)
+            return
+        whole = self._parts.add(message, fragment, octets, ack, now)
+        if whole is not None:
+            self._assembled(whole)
+
+    def _assembled(self, whole: Assembled[Ack]) -> None:
+        source, destination, reference, _, ton = whole.key
+        self._reply(
+            ton,
+            source,
+            destination,
+            whole.text,
+            b"",
+            whole.marks,
+            whole=whole.key,
+            salt=str(reference),
+        )
+
+    def _reply(
+        self,
+        ton: int,
+        source: str,
+        destination: str,
+        words: str,
+        carrier_id: bytes,
+        acks: Sequence[Ack],
+        *,
+        whole: Key | None = None,
+        salt: str = "",
+    ) -> None:
+        came_by = acks[-1][0] if acks else self
+        arrival = self._arrivals.name(
+            source,
+            destination,
+            words,
+            salt,
+            carrier_id=carrier_id,
+            came_by=came_by,
+            now=self._now(),
+        )
+        sender = addresses.subscriber(ton, source, self.settings.country)
+        reply = Reply("sms", sender, words, arrival.source_id, to=destination)
+        self._replies.put(_Incoming(reply, arrival, whole), acks)
+
+    def _settled(self, incoming: _Incoming, stored: bool) -> None:
+        incoming.arrival.refused = not stored
+        if incoming.whole is not None:
+            self._parts.settle(incoming.whole, stored)
+
+    def _tick(self) -> None:
+        """Parts that have waited are acknowledged; long messages that never became whole go in."""
+        self._clock = asyncio.get_running_loop().call_later(0.5, self._tick)
+        now = self._now()
+        for session, sequence in self._parts.waiting(now - _HOLD_ANSWERS_S):
+            session.answer_deliver(sequence)
+        for partial in self._parts.expire(now):
+            self._assembled(partial)
+
+
+_PASSING = status.PASSING
+
+
+def _failed(message_id: int, command_status: int, parts: int) -> Outcome:
+    """The outcome of a message whose answer was not success."""
+    if command_status == UNKNOWN:
+        return Outcome(message_id, "unknown", reason="the carrier gave no answer", parts=parts)
+    if command_status == UNSENT:
+        reason = "the connection ended, or was too slow, before it was written"
+        return Outcome(message_id, "unsent", reason=reason, retry="later", parts=parts)
+    code = status.name(command_status)
+    if command_status in status.SLOW_DOWN:
+        reason = "the carrier takes no more for now"
+        return Outcome(message_id, "unsent", "", code, reason, "later", parts)
+    retry: Retry = "later" if command_status in _PASSING else "never"
+    return Outcome(message_id, "rejected", "", code, "the carrier refused it", retry, parts)
+
+
+@lru_cache(maxsize=1024)
+def _absolute(moment: datetime) -> bytes:
+    """SMPP 3.4 §7.1.1: YYMMDDhhmmss, tenths, quarter hours from UTC."""
+    return moment.astimezone(UTC).strftime("%y%m%d%H%M%S000+").encode()

@@ -1,0 +1,117 @@
+"""What one carrier account needs, read from a URL such as
+`smpp://system_id:password@host:2775?window=100&source=10086&rate=200`."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from orchestrator.core.errors import OutreachError
+
+Ton = Annotated[int, Meta(ge=0, le=6)]
+"""Type of number (SMPP 3.4 §5.2.5): 0 unknown, 1 international, 2 national, 5 alphanumeric."""
+Npi = Annotated[int, Meta(ge=0, le=18)]
+"""Numbering plan (SMPP 3.4 §5.2.6): 0 unknown, 1 E.164."""
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class SettingsError(OutreachError):
+    """The URL of a carrier account does not mean anything."""
+
+
+class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One carrier account.
+
+    `bind`: `transceiver` is one connection both ways, `split` a transmitter and a receiver,
+    `transmitter` sends only. `window`: unanswered submits at a time. `rate_per_s`: what the
+    carrier allows (default: no limit but the window). `deadline_s`: how long an answer may take
+    before the outcome is unknown. `source` is the default sender; without `source_ton` and
+    `source_npi`, `+861…` is international, letters are alphanumeric, digits are unknown/E.164.
+    `country` (`86`) completes numbers that arrive in national form. `receipt_ids` says how
+    receipts write message ids, see `channels.sms.receipt`. After a failure the next try comes
+    within `reconnect_s`, doubling up to `reconnect_max_s`; a refused bind waits at least
+    `refused_s`. `outbind_port`: also listen there for a carrier that calls us (SMPP 3.4 §2.2.1).
+    `ca`: a file of certificates to trust instead of the system's.
+    """
+
+    host: str
+    system_id: Annotated[str, Meta(min_length=1, max_length=15)]
+    port: Annotated[int, Meta(gt=0, le=65535)] = 2775
+    password: Annotated[str, Meta(max_length=8)] = ""
+    system_type: Annotated[str, Meta(max_length=12)] = ""
+    bind: Literal["transceiver", "split", "transmitter"] = "transceiver"
+    window: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    rate_per_s: Annotated[float, Meta(gt=0)] = math.inf
+    deadline_s: Seconds = 10.0
+    enquire_link_s: Seconds = 30.0
+    reconnect_s: Seconds = 0.5
+    reconnect_max_s: Seconds = 60.0
+    refused_s: Annotated[float, Meta(ge=0)] = 30.0
+    source: Annotated[str, Meta(max_length=21)] = ""
+    source_ton: Ton | None = None
+    source_npi: Npi | None = None
+    dest_ton: Ton | None = None
+    dest_npi: Npi | None = None
+    country: Annotated[str, Meta(pattern=r"^\d{0,3}$")] = ""
+    receipt_ids: Literal["auto", "same", "dec", "hex"] = "auto"
+    outbind_port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    tls: bool = False
+    ca: str = ""
+
+    @classmethod
+    def from_url(cls, url: str) -> SmppSettings:
+        """The settings that this URL means. Raises SettingsError naming the option at fault."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise SettingsError(f"the SMPP URL cannot be read: {error}", _SHAPE) from None
+        if parts.scheme not in ("smpp", "smpps"):
+            raise SettingsError(f"{parts.scheme or 'no scheme'}:// is not SMPP", _SHAPE)
+        if not parts.hostname or not parts.username:
+            missing = "host" if not parts.hostname else "system_id"
+            raise SettingsError(f"the SMPP URL names no {missing}", _SHAPE)
+        if parts.path not in ("", "/") or parts.fragment:
+            raise SettingsError("the SMPP URL has a path or a fragment; it takes neither", _SHAPE)
+        values: dict[str, Any] = {
+            "host": parts.hostname,
+            "system_id": unquote(parts.username),
+            "password": unquote(parts.password or ""),
+            "tls": parts.scheme == "smpps",
+        }
+        if port is not None:
+            values["port"] = port
+        values.update(_options(cls, parts.query))
+        try:
+            return msgspec.convert(values, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"the SMPP URL has a wrong value: {error}", _SHAPE) from None
+
+    def __repr__(self) -> str:
+        return f"SmppSettings({self.system_id}@{self.host}:{self.port})"
+
+
+_SHAPE = "Write smpp://system_id:password@host:port?window=100&source=10086 (smpps:// for TLS)."
+_FROM_URL_ITSELF = ("host", "port", "system_id", "password", "tls")
+_UNITS = ("", "_s", "_per_s")
+
+
+def _options(settings: type[SmppSettings], query: str) -> dict[str, str]:
+    """The query's options by field name; the unit at a name's end may be left out."""
+    known = [name for name in settings.__struct_fields__ if name not in _FROM_URL_ITSELF]
+    found: dict[str, str] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        name = next((key + unit for unit in _UNITS if key + unit in known), None)
+        if name is None:
+            raise SettingsError(
+                f"{key} is not an option of an SMPP URL", f"There are: {', '.join(known)}."
+            )
+        if name in found:
+            raise SettingsError(f"the SMPP URL gives {key} twice", "Keep one of them.")
+        # A plus sign in a query is a blank; no sender begins with one.
+        found[name] = "+" + value.strip() if name == "source" and value[:1] == " " else value
+    return found

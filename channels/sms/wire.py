@@ -1,0 +1,100 @@
+"""One TCP connection that speaks SMPP, seen from either end: octets in, whole PDUs out.
+
+What is written within one turn of the event loop leaves in one write. A length that cannot be true
+(under 16 octets, or over the cap) is answered with generic_nack and ends the connection: after it
+nothing could be found again (SMPP 3.4 §3.2, §4.3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import cast
+
+from channels.sms import pdu, status
+
+_NOTHING = b""
+
+
+class Wire(asyncio.Protocol):
+    """A connection; the two ends derive from it and say what each PDU means to them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.transport: asyncio.Transport | None = None
+        self.congested = False
+        self._rest = _NOTHING
+        self._out: list[bytes] = []
+        self._flush_due = False
+
+    def pdu_received(
+        self, command_id: int, command_status: int, sequence: int, body: bytes
+    ) -> None:
+        """Called for each whole PDU, in order."""
+        raise NotImplementedError
+
+    def chunk_received(self) -> None:
+        """Called after the PDUs that one read brought."""
+
+    def unframed(self) -> None:
+        """Called when the peer's octets stop making PDUs, before the connection ends."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        if self._rest:
+            data = self._rest + data
+        start, end = 0, len(data)
+        unpack, received, longest = pdu.HEADER.unpack_from, self.pdu_received, pdu.MAX_PDU_OCTETS
+        while end - start >= 16:
+            length, command_id, command_status, sequence = unpack(data, start)
+            stop = start + length
+            if length < 16 or length > longest:
+                self._rest = _NOTHING
+                self.write(pdu.encode(pdu.GenericNack(), sequence, status.INVALID_COMMAND_LENGTH))
+                self.unframed()
+                self.close()
+                return
+            if stop > end:
+                break
+            received(command_id, command_status, sequence, data[start + 16 : stop])
+            start = stop
+        self._rest = data[start:] if start < end else _NOTHING
+        self.chunk_received()
+
+    def write(self, octets: bytes) -> None:
+        """The octets leave before the loop sleeps, together with all others of this turn."""
+        self._out.append(octets)
+        if not self._flush_due:
+            self._flush_due = True
+            self.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Everything written so far is with the transport."""
+        self._flush_due = False
+        out = self._out
+        if out and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(b"".join(out))
+        out.clear()
+
+    def close(self) -> None:
+        """The connection ends once what was written has left."""
+        self.flush()
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """The connection ends now."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        self.congested = False
+        self.chunk_received()
