@@ -39,7 +39,10 @@ _SLIPS = {
     "{": "write it without {{ }}",
     "{{": "write it without {{ }}",
     "?": "write a if condition else b",
+    "'": "a text begins and ends with the same quotation mark",
+    '"': "a text begins and ends with the same quotation mark",
 }
+_SUMS = "only numbers can be calculated with: usage.mb_7d / 7 > 100"
 _FORM = "write a condition like: subscriber.network in ['3g', '4g'] and usage.mb_7d >= 30"
 
 
@@ -130,8 +133,8 @@ class _Reader:
         except TemplateSyntaxError as error:
             message = error.message or "the condition cannot be read"
             column, word = self.source.position()
-            if found := re.fullmatch(r"(unexpected char '(.)') at (\d+)", message):
-                message, word, column = found[1], found[2], int(found[3]) + 1
+            if found := re.fullmatch(r"(unexpected char (['\"])(.+)\2) at (\d+)", message):
+                message, word, column = found[1], found[3], int(found[4]) + 1
             self._fail(message, self._slip(word), column)
         except ValueError as error:  # e.g. an integer of 5,000 digits
             self._fail(f"a literal cannot be read: {error}", _FORM, 1)
@@ -312,11 +315,11 @@ class _Reader:
 
     def _amount(self, node: Node) -> Node:
         if tree.is_truth(node) or isinstance(node, tree.Listing | tree.Letters):
-            self._fail("only numbers can be calculated with", _FORM, 1)
+            self._fail("this is not a number", _SUMS, 1)
         if isinstance(node, tree.Constant):
             value = node.value
             if isinstance(value, bool) or not isinstance(value, int | float):
-                self._fail(f"{value!r} is not a number", "only numbers can be calculated with", 1)
+                self._fail(f"{value!r} is not a number", _SUMS, repr(value))
             if abs(value) >= LARGEST:
                 self._fail(f"{value} is too large to calculate with", "write less than 1e18", 1)
         return node
