@@ -63,7 +63,8 @@ class Journey(Struct, frozen=True):
 
 
 def lay_out(block: Block) -> tuple[str | None, dict[str, Placed]]:
-    """The first step's id and every step by id, nested ones under `parent.branch.number`."""
+    """The first step's id and every step by id, in reading order, nested ones under
+    `parent.branch.number`."""
     placed: dict[str, Placed] = {}
 
     def lay(block: Block, prefix: str, after: str | None) -> str | None:
@@ -71,9 +72,10 @@ def lay_out(block: Block) -> tuple[str | None, dict[str, Placed]]:
         for number, step in reversed([*enumerate(block, 1)]):
             name = step.id or (f"{prefix}.{number}" if prefix else str(number))
             starts = {
-                label: lay(inner, f"{name}.{label}", following) for label, inner in step.blocks()
+                label: lay(inner, f"{name}.{label}", following)
+                for label, inner in reversed([*step.blocks()])
             }
-            placed[name] = Placed(name, step, following, starts)
+            placed[name] = Placed(name, step, following, dict(reversed(starts.items())))
             following = name
         return following
 

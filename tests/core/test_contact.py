@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -39,7 +40,7 @@ PROMOTION = ContactClass(
 )
 
 
-def somebody(timezone: str | None = "Asia/Shanghai", **consents: Consent) -> Subscriber:
+def somebody(timezone: str | None = "Asia/Shanghai", **consents: Any) -> Subscriber:
     return Subscriber(
         id=1,
         key="8613800138000",

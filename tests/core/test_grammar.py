@@ -95,7 +95,7 @@ def test_a_schedule_reads_back(at: time, weekday: str, day: int) -> None:
     assert Schedule.parse(f"day at {shown(at)}") == Schedule("day", 0, at)
     assert Schedule.parse(f"week on {weekday} at {shown(at)}") == Schedule(
         "week",
-        WEEKDAYS.index(weekday),  # type: ignore[arg-type]
+        WEEKDAYS.index(weekday),
         at,
     )
     assert Schedule.parse(f"month on {day} at {shown(at)}") == Schedule("month", day, at)
