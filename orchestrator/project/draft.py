@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct, field
-from msgspec.structs import fields
 
 from orchestrator.core.contact import ContactPolicy
-from orchestrator.core.expression import Condition
 from orchestrator.core.project import PointsProgram, Reward
 from orchestrator.core.render import MessageTemplate
 from orchestrator.project.findings import Finding, Mark
-from orchestrator.project.forms import JourneyForm, ProjectForm
-from orchestrator.project.reader import Places
+from orchestrator.project.forms import JourneyForm, ProjectForm, SegmentsForm
+from orchestrator.project.reader import Places, keys
 
 
 class Draft(Struct):
@@ -28,7 +26,7 @@ class Draft(Struct):
     contact: ContactPolicy | None = None
     points: PointsProgram | None = None
     rewards: tuple[Reward, ...] | None = None
-    segments: dict[str, Condition] | None = None
+    segments: SegmentsForm | None = None
     settings: ProjectForm | None = None
     messages: dict[str, MessageTemplate] = {}
     template_files: dict[str, dict[str, str]] = {}
@@ -50,7 +48,7 @@ class Draft(Struct):
         """Every word of this `NewType` in the journeys, and where it stands."""
         for form in self.journeys.values():
             for struct in self._within(form):
-                for entry in fields(type(struct)):
+                for entry in keys(type(struct)).values():
                     value = getattr(struct, entry.name)
                     mark = self.places.mark
                     if entry.type is kind:

@@ -53,7 +53,11 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """A hint: the known word that `word` looks like, else `otherwise`, else all known words."""
     words = sorted(known)
-    close = get_close_matches(word, words, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    for meant in closest(word, words):
+        return f"did you mean {meant!r}?"
     return otherwise or (f"known are: {', '.join(words)}" if words else "")
+
+
+def closest(word: str, known: Iterable[str]) -> set[str]:
+    """The one known word that `word` may be a slip of, or none."""
+    return {*get_close_matches(word, sorted(known), n=1)}

@@ -103,8 +103,7 @@ def _read_program(draft: Draft) -> None:
     draft.points = part("points", PointsProgram)
     if rewards := part("rewards", RewardsForm):
         draft.rewards = rewards.rewards
-    if segments := part("segments", SegmentsForm):
-        draft.segments = segments.segments
+    draft.segments = part("segments", SegmentsForm)
     for path in draft.files:
         name = PurePosixPath(path)
         if path.startswith(PROGRAM) and name.stem not in PROGRAM_FILES:
@@ -166,6 +165,7 @@ def _compiled(draft: Draft) -> Project:
     assert draft.contact is not None
     assert draft.settings is not None
     assert draft.points is not None
+    assert draft.segments is not None
     journeys = [
         form.compiled(source.version_hash(draft.files[path]))
         for path, form in draft.journeys.items()
@@ -175,7 +175,7 @@ def _compiled(draft: Draft) -> Project:
         versions={journey.version: journey for journey in journeys},
         messages=draft.messages,
         contact=draft.contact,
-        segments=draft.segments or {},
+        segments=draft.segments.segments,
         points=draft.points,
         rewards={reward.id: reward for reward in draft.rewards or ()},
         locale=draft.settings.locale,

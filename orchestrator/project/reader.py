@@ -20,7 +20,7 @@ from orchestrator.core.errors import GrammarError
 from orchestrator.core.grammar import parse_duration
 from orchestrator.core.steps import STEP_TYPES
 from orchestrator.core.steps.base import Step
-from orchestrator.project.findings import Finding, Mark, did_you_mean
+from orchestrator.project.findings import Finding, Mark, closest, did_you_mean
 from orchestrator.project.yaml import Listing, Node, Scalar, Table, plain_value
 
 T = TypeVar("T")
@@ -32,6 +32,7 @@ class _Bad:
 
 BAD = _Bad()
 
+_SIMPLE = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 _COLUMN = re.compile(r"column (\d+): ")
 
 
@@ -156,7 +157,7 @@ class Reader:
         types = [kind for key in words if _takes(kind := STEP_TYPES[key.text], words)]
         if len(types) == 1:
             return self._struct(node, types[0])
-        known = {*STEP_TYPES, *(name for kind in STEP_TYPES.values() for name in _keys(kind))}
+        known = {*STEP_TYPES, *(name for kind in STEP_TYPES.values() for name in keys(kind))}
         for key in written if not words else []:
             if key.text not in known:
                 hint = did_you_mean(key.text, STEP_TYPES, _step_words())
@@ -171,17 +172,19 @@ class Reader:
         if not isinstance(node, Table):
             return self._expected(node, kind)
         found = len(self.findings)
-        wanted = _keys(kind)
+        wanted = keys(kind)
         values: dict[str, Any] = {}
+        meant: set[str] = set()
         for key, inner in node.pairs:
             field = wanted.get(key.text)
             if field is None:
+                meant |= closest(key.text, wanted)
                 hint = did_you_mean(key.text, wanted)
                 self._wrong(key.mark, f"unknown key {key.text!r}", hint)
             else:
                 values[field.name] = self._read(inner, field.type)
         for name, field in wanted.items():
-            if field.required and field.name not in values:
+            if field.required and field.name not in values and name not in meant:
                 self._wrong(node.mark, f"`{name}` is missing", _write(field.type, name))
         if len(self.findings) > found:
             return BAD
@@ -190,7 +193,10 @@ class Reader:
         return value
 
     def _expected(self, node: Node, kind: Any) -> _Bad:
-        return self._wrong(node.mark, f"expected {_named(kind)}, found {_seen(node)}", _write(kind))
+        hint = "" if kind in _SIMPLE else _write(kind, "it")
+        if kind in _SIMPLE and isinstance(node, Scalar) and not node.plain:
+            hint = "write it without quotes"
+        return self._wrong(node.mark, f"expected {_named(kind)}, found {_seen(node)}", hint)
 
     def _wrong(self, mark: Mark, message: str, hint: str) -> _Bad:
         self.findings.append(Finding(mark, message, hint))
@@ -207,13 +213,13 @@ def _bare(kind: Any) -> Any:
 
 
 @cache
-def _keys(kind: type[Struct]) -> dict[str, FieldInfo]:
-    """The keys a Struct takes."""
+def keys(kind: type[Struct]) -> dict[str, FieldInfo]:
+    """The keys a Struct takes, in order."""
     return {field.encode_name: field for field in fields(kind)}
 
 
 def _takes(kind: type[Step], words: list[Scalar]) -> bool:
-    return all(word.text in _keys(kind) for word in words)
+    return all(word.text in keys(kind) for word in words)
 
 
 def _is_nothing(node: Node) -> bool:
@@ -243,9 +249,8 @@ def _step_words() -> str:
 
 def _named(kind: Any) -> str:
     kind = _bare(kind)
-    simple = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-    if kind in simple:
-        return simple[kind]
+    if kind in _SIMPLE:
+        return _SIMPLE[kind]
     if get_origin(kind) in (tuple, list, frozenset):
         return "a list"
     return "a text" if hasattr(kind, "parse") else "keys with values"
@@ -270,5 +275,5 @@ def _write(kind: Any, key: str = "") -> str:
     if kind is timedelta:
         return f"write {f'{key}: ' if key else ''}24h, for example"
     if isinstance(kind, type) and issubclass(kind, Struct) and not hasattr(kind, "parse"):
-        return f"its keys are: {', '.join(_keys(kind))}" if kind is not Step else _step_words()
+        return f"its keys are: {', '.join(keys(kind))}" if kind is not Step else _step_words()
     return "" if key else f"write {_named(kind)}, or leave the key out"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from msgspec.structs import fields
-
 from orchestrator.core.steps.split import Split
 from orchestrator.core.steps.wait import Pause
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding
+from orchestrator.project.reader import keys
 from orchestrator.project.rules.base import Rule
 
 LONGEST = timedelta(days=3650)
@@ -24,7 +23,7 @@ class Amount(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         for struct in draft.written():
-            for field in fields(type(struct)):
+            for field in keys(type(struct)).values():
                 value = getattr(struct, field.name)
                 least = 0 if field.name in FROM_ZERO else 1
                 if type(value) is int and not least <= value <= LARGEST:
@@ -38,7 +37,7 @@ class Span(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         for struct in draft.written():
-            for field in fields(type(struct)):
+            for field in keys(type(struct)).values():
                 value = getattr(struct, field.name)
                 if isinstance(value, Pause):
                     value = value.span if value.time is None else None
@@ -54,4 +53,6 @@ class SplitWays(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         for struct in draft.written():
             if isinstance(struct, Split) and len(struct.split.ways) < 2:
-                yield self.at(draft.places.mark(struct, "split"), "add a way, or write its steps")
+                yield self.at(
+                    draft.places.key_mark(struct, "split"), "add a way, or write its steps"
+                )

@@ -72,7 +72,7 @@ class UnknownSegment(Rule):
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
-        known = draft.segments
+        known = draft.segments.segments if draft.segments else None
         for form in draft.journeys.values():
             for entry in form.enter:
                 if entry.segment and known is not None and entry.segment not in known:
@@ -132,8 +132,8 @@ class BadName(Rule):
         if draft.contact:
             for name, rules in draft.contact.classes.items():
                 yield name, mark(rules)
-        for name in draft.segments or {}:
-            yield name, Mark("journeys/program/segments.yaml")
+        for name in draft.segments.segments if draft.segments else ():
+            yield name, mark(draft.segments, "segments", name)
 
 
 class MissingId(Rule):
