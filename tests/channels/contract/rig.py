@@ -1,0 +1,83 @@
+"""What a channel's case table gives to the contract suite.
+
+Each channel folder with a `channel.py` has a module of its name here, with
+`rig() -> AsyncContextManager[Rig]`: the real channel, connected to a real far end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from channels.base import Channel, Inbox, Outgoing, Receipt, Reply
+from orchestrator.core.model import Content
+
+
+class Kept:
+    """An inbox that keeps everything; `broken` makes it fail, as a store without its database."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.receipts: list[Receipt] = []
+        self.refused = 0
+        self.broken = False
+
+    @property
+    def inbox(self) -> Inbox:
+        return Inbox(replies=self._take_replies, receipts=self._take_receipts)
+
+    async def _take_replies(self, replies: Sequence[Reply]) -> None:
+        self._take(self.replies, replies)
+
+    async def _take_receipts(self, receipts: Sequence[Receipt]) -> None:
+        self._take(self.receipts, receipts)
+
+    def _take(self, kept: list[Any], items: Sequence[Any]) -> None:
+        if self.broken:
+            self.refused += len(items)
+            raise RuntimeError("the store is away")
+        kept.extend(items)
+
+
+class Rig:
+    """One channel, started, with its far end.
+
+    `reachable` are two addresses of subscribers, `wrong` one that nobody can have. `shown` tells
+    what a subscriber's device shows, `say` makes a subscriber write. The faults are None where a
+    channel cannot have them: `cut` ends the connection for good, `refuse` makes the far end refuse
+    everything, `mute` makes it answer nothing.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        kept: Kept,
+        *,
+        reachable: tuple[str, str],
+        wrong: str,
+        shown: Callable[[str], Sequence[str]],
+        say: Callable[[str, str], Awaitable[None]],
+        cut: Callable[[], Awaitable[None]] | None = None,
+        refuse: Callable[[], None] | None = None,
+        mute: Callable[[], None] | None = None,
+    ) -> None:
+        self.channel = channel
+        self.kept = kept
+        self.reachable = reachable
+        self.wrong = wrong
+        self.shown = shown
+        self.say = say
+        self.cut = cut
+        self.refuse = refuse
+        self.mute = mute
+
+    def message(self, message_id: int, text: str, address: str | None = None) -> Outgoing:
+        return Outgoing(message_id, message_id, address or self.reachable[0], Content(text=text))
+
+
+async def until(true: Callable[[], object], within_s: float = 5.0) -> None:
+    """Returns once it is true; fails the test if that takes too long."""
+    async with asyncio.timeout(within_s):
+        while not true():  # noqa: ASYNC110 — what is waited for has no event of its own
+            await asyncio.sleep(0.005)
