@@ -124,8 +124,8 @@ class Wording:
             where = f"{self._file}:{self._line(failure.__traceback__)}"
             reason = failure.message if isinstance(failure, TemplateRuntimeError) else None
             raise RenderError(
-                f"{where}: {reason or type(failure).__name__}",
-                "a value is not of the kind that stands here; |default(…) helps with missing ones",
+                f"{where}: {reason or 'values of these kinds cannot be compared'}",
+                "compare numbers with numbers and texts with texts; |default(…) fills in",
             ) from None
 
     def _line(self, traceback: TracebackType | None) -> int:

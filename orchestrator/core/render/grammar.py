@@ -26,7 +26,7 @@ BLOCKS = (
 )
 FUNCTIONS = ("link",)
 LOOP = ("index", "index0", "revindex", "revindex0", "first", "last", "length")
-LONGEST = 64_000
+LONGEST = 32_000
 """Characters of one template file."""
 
 _ALLOWED = (
@@ -47,7 +47,12 @@ _INSTEAD = {
     "Slice": "write |truncate(10)",
     "Dict": "give it as an attribute or property",
 }
-_LONE_TAG = re.compile(r"^([ \t]*\{%(?:(?!%\}|\n).)*%\})[ \t]*\n", re.MULTILINE)
+_LONE = re.compile(
+    r"\{%-?\s*raw\b.*?\bendraw\s*-?%\}"  # left as it is
+    r"|^[ \t]*(?P<alone>\{%(?!-?\s*raw\b)(?:(?!%\}).)*%\}|\{#.*?#\})[ \t]*\n"
+    r"|\{#.*?#\}",  # left as it is
+    re.MULTILINE | re.DOTALL,
+)
 
 
 class TemplateError(GrammarError):
@@ -60,9 +65,11 @@ class TemplateError(GrammarError):
 
 
 def without_lone_lines(source: str) -> str:
-    """The source such that a tag alone on its line leaves no empty line behind. Lines keep their
-    numbers: the line break moves into a comment."""
-    return _LONE_TAG.sub(r"\1{#\n#}", source)
+    """The source such that a tag or comment alone on its line leaves no empty line behind. Lines
+    keep their numbers: the line break moves into a comment."""
+    return _LONE.sub(
+        lambda found: f"{found['alone']}{{#\n#}}" if found["alone"] else found[0], source
+    )
 
 
 def check(template: nodes.Template, file: str) -> tuple[nodes.Template, frozenset[str]]:

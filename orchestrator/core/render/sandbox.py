@@ -86,6 +86,7 @@ def compile_source(file: str, source: str) -> Compiled:
         )
     refill()
     try:
+        _SANDBOX.parse(source, file, file)
         parsed = _SANDBOX.parse(grammar.without_lone_lines(source), file, file)
         checked, names = grammar.check(parsed, file)
         code = _SANDBOX.compile(checked, file, file)
