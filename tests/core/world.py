@@ -154,7 +154,7 @@ class World:
         self.transcript: list[str] = []
         self.effects: list[tuple[datetime, Effect]] = []
         self._happened = 0
-        self._last_message: Message | None = None
+        self.messages: list[Message] = []
 
     def moment(self, text: str) -> datetime:
         """`day 2 10:00`, local, as an instant."""
@@ -177,7 +177,7 @@ class World:
             self.effects.append((self.now, effect))
             self.transcript.append(f"{self.shown(self.now)}  {self._told(effect)}")
             if isinstance(effect, SendMessage | RerouteMessage):
-                self._last_message = effect.message
+                self.messages.append(effect.message)
         for effect in decision.effects:
             if isinstance(effect, EmitEvent):
                 self.take(
@@ -241,8 +241,7 @@ class World:
                 raise ValueError(f"nothing called {what!r} happens in this world")
 
     def _fail(self) -> None:
-        message = self._last_message
-        assert message is not None, "no message was sent that could fail"
+        message = self.messages[-1]
         self.take(
             MessageFailed(
                 message_id=self._happened,
