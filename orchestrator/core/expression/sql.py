@@ -105,7 +105,7 @@ class _Writer:
         if isinstance(right, tree.Constant) and right.value is None:
             return f"({a.text} IS NULL)"
         if a.type != b.type:
-            a, b = self._jsonb(left), self._jsonb(right)
+            a, b = self._jsonb(left, a), self._jsonb(right, b)
         if isinstance(right, tree.Constant):
             return f"coalesce({a.text} = {b.text}, false)"
         return f"({a.text} IS NOT DISTINCT FROM {b.text})"
@@ -133,11 +133,12 @@ class _Writer:
             f" THEN ({a} #>> '{{}}') COLLATE \"C\" {operator} ({b} #>> '{{}}') END"
         )
 
-    def _exact(self, node: Node) -> str:
+    def _exact(self, node: Node, value: _Sql | None = None) -> str:
         """jsonb that is never NULL."""
+        text = self._jsonb(node, value or self.value(node)).text
         if isinstance(node, tree.Constant) and node.value is not None:
-            return self._jsonb(node).text
-        return f"coalesce({self._jsonb(node).text}, 'null'::jsonb)"
+            return text
+        return f"coalesce({text}, 'null'::jsonb)"
 
     def _contains(self, container: Node, item: Node) -> str:
         value = self.value(item)
@@ -272,20 +273,21 @@ class _Writer:
         a, b = self.value(left), self.value(right)
         if a.type == b.type:
             return a, b
-        return self._jsonb(left), self._jsonb(right)
+        return self._jsonb(left, a), self._jsonb(right, b)
 
     def _case(self, test: str, then: str, otherwise: str) -> str:
         return f"CASE WHEN {test} THEN {then} ELSE {otherwise} END"
 
     # Types
 
-    def _jsonb(self, node: Node) -> _Sql:
+    def _jsonb(self, node: Node, value: _Sql) -> _Sql:
+        """The node's value, which is never worked out twice: that would double at every level."""
         if isinstance(node, tree.Constant) and node.value is not None:
             # As a literal, which PostgreSQL reads once; to_jsonb() it would call for every row.
             written = json.dumps(node.value, ensure_ascii=False)
             text = self._parameter(written) if isinstance(node.value, str) else f"'{written}'"
             return _Sql(f"{text}::jsonb", "jsonb")
-        return _Sql(self._json(self.value(node)), "jsonb")
+        return _Sql(self._json(value), "jsonb")
 
     def _json(self, value: _Sql) -> str:
         return value.text if value.type == "jsonb" else f"to_jsonb({value.text})"
