@@ -25,7 +25,7 @@ MOST_PER_FRAME = 80
 MOST_AT_ONCE = 400
 """Phones that a page begins with, and that a search gives."""
 MAX_SAID = 1_000
-IN_SMALL = 6
+IN_SMALL = 9
 """Bubbles of a phone among others."""
 
 _PAGE = Path(__file__).parent / "wall_page"
@@ -135,6 +135,7 @@ def create_wall(
         ]
     )
     app.cleanup_ctx.append(wall.looking)
+    app.on_shutdown.append(wall.leave)
     return app
 
 
@@ -178,9 +179,10 @@ class _Wall:
         asking.cancel()
         for exchange in self._exchanges:
             exchange.on_change.remove(self._hear)
-        await asyncio.gather(
-            *(socket.close() for socket in list(self._viewers.values())), return_exceptions=True
-        )
+
+    async def leave(self, app: web.Application) -> None:
+        """Every page is told that the wall is going: the server waits for its sockets."""
+        await asyncio.gather(*(socket.close() for socket in [*self._viewers.values()]))
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         return web.FileResponse(_PAGE / "wall.html", headers=_HEADERS)

@@ -17,6 +17,7 @@ export class Large {
 
   open(number) {
     this.number = number;
+    this.shownOnce = false;
     this.send({ type: 'open', number });
     this.build();
     dialog.showModal();

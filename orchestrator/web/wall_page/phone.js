@@ -25,7 +25,7 @@ export function small(phone, onOpen) {
   body.onclick = () => onOpen(phone.number);
   const screen = make('span', 'screen');
   const bar = make('span', 'bar');
-  bar.append(make('span', 'name', written(phone.number)), make('span', 'said'));
+  bar.append(make('span', 'when'), make('span', 'name', written(phone.number)), make('span', 'said'));
   screen.append(bar, make('span', 'lines'));
   body.append(make('span', 'ear'), screen);
   return body;
@@ -36,6 +36,7 @@ export function refresh(body, phone) {
   const rang = body.dataset.newest !== undefined && newest > body.dataset.newest;
   body.dataset.newest = newest;
   body.classList.toggle('off', !phone.on);
+  body.querySelector('.when').textContent = newest && clock.format(new Date(newest));
   body.querySelector('.said').textContent = phone.said ? `↑${phone.said}` : '';
   const lines = phone.lines.map((line) => bubble(line, 'span'));
   if (!lines.length) lines.push(make('span', 'quiet', words.quiet));
