@@ -1,0 +1,182 @@
+"""The programme that comes with us: it loads, fits its channels, and can be lived through."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from channels.sms import text
+from orchestrator.core.effects import SendMessage
+from orchestrator.core.expression import subscriber_scope
+from orchestrator.core.model import Consent, Content
+from orchestrator.core.project import Project
+from orchestrator.project import shipped
+from orchestrator.project.load import check, load
+from tests.core.world import World, ann, lived
+
+ATTRIBUTES: dict[str, Any] = {
+    "network": "4g",
+    "phone_os": "android",
+    "phone_brand": "Motorola",
+    "usage": {"mb_7d": 1234, "mb_today": 321},
+}
+LONG = {
+    "zh": {**ATTRIBUTES, "name": "欧阳建国", "plan": "畅享199", "city": "乌鲁木齐"},
+    "en": {
+        **ATTRIBUTES,
+        "name": "Christopher",
+        "plan": "Unlimited Plus 199",
+        "city": "Shijiazhuang",
+    },
+}
+"""People whose texts come out long."""
+
+MESSAGES = sorted(
+    path.removeprefix("templates/").removesuffix(".en.j2")
+    for path in shipped.programme()
+    if path.startswith(("templates/seven-days/", "templates/lifecycle/")) and ".en." in path
+)
+
+
+@pytest.fixture(scope="module")
+def programme() -> Project:
+    return load(shipped.programme())
+
+
+def said(project: Project, name: str, locale: str, word: str) -> Content:
+    person = ann(locale=locale, attributes=LONG[locale])
+    scope = subscriber_scope(person, balance_points=1234, earned_points=12345)
+    return project.messages[name].render(word, locale, scope)
+
+
+def newcomer(number: int = 7, **attributes: Any) -> World:
+    person = ann(id=number, attributes={**LONG["en"], **attributes})
+    return World(load(shipped.programme()), person)
+
+
+def test_the_programme_has_no_findings() -> None:
+    project, findings = check(shipped.programme())
+    assert project is not None
+    assert findings == ()
+
+
+def test_a_new_project_has_no_findings_and_its_bot_can_speak() -> None:
+    project, findings = check(shipped.starter())
+    assert project is not None
+    assert findings == ()
+    assert {name for name in load(shipped.programme()).messages if name.startswith("bot/")} == {
+        name for name in project.messages if name.startswith("bot/")
+    }
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("locale", ["zh", "en"])
+def test_a_text_fits_into_two_parts_and_says_how_to_stop_it(
+    programme: Project, name: str, locale: str
+) -> None:
+    words = said(programme, name, locale, "sms").text
+    assert len(text.split(words).parts) <= 2, words
+    assert ("退订" if locale == "zh" else "STOP") in words
+    assert ("星河通信" if locale == "zh" else "Xinghe Mobile") in words
+    assert "https://" in words
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("locale", ["zh", "en"])
+def test_a_chat_message_has_buttons(programme: Project, name: str, locale: str) -> None:
+    content = said(programme, name, locale, "chat")
+    assert content.text
+    assert content.buttons
+
+
+def test_an_english_text_needs_no_more_than_the_gsm_alphabet(programme: Project) -> None:
+    for name in MESSAGES:
+        assert text.encode(said(programme, name, "en", "sms").text)[0] == text.GSM7, name
+
+
+def test_whoever_knows_nothing_about_a_person_can_still_write_to_them(programme: Project) -> None:
+    person = ann(attributes={})
+    for name in MESSAGES:
+        for locale in ("zh", "en"):
+            assert programme.messages[name].render("sms", locale, subscriber_scope(person)).text
+
+
+def sent(world: World) -> list[str]:
+    return [
+        f"{world.shown(at)} {effect.message.template}"
+        for at, effect in world.effects
+        if isinstance(effect, SendMessage)
+    ]
+
+
+def test_who_plays_along_has_points_for_a_gift_on_day_4(programme: Project) -> None:
+    world = newcomer()
+    world.happen("day 1 09:00", "event subscriber.activated")
+    world.happen("day 2 12:00", 'event data.used {"mb": 40}')
+    world.happen("day 4 11:00", "reply what?")
+    world.happen("day 4 12:00", "reply 是")
+    cheapest = min(reward.cost_points for reward in programme.rewards.values())
+    assert world.scene.account.balance_points >= cheapest
+    assert sent(world)[-3:] == [
+        "day 4 10:00 seven-days/quiz",
+        "day 4 11:00 seven-days/quiz-help",
+        "day 4 12:00 seven-days/quiz-right",
+    ]
+
+
+def test_the_stages_follow_each_other_without_getting_in_each_others_way() -> None:
+    world = newcomer()
+    lived(
+        world,
+        [
+            ("day 1 09:00", "event subscriber.activated"),
+            ("day 4 12:00", "reply 1"),
+            ("day 6 13:00", 'event data.used {"mb": 45}'),
+        ],
+    )
+    assert sent(world) == [
+        "day 1 09:00 lifecycle/welcome",
+        "day 1 10:00 seven-days/entrance",
+        "day 1 15:00 lifecycle/settings",
+        "day 2 10:00 seven-days/first-app",
+        "day 3 10:00 seven-days/benefit-night",
+        "day 3 18:00 lifecycle/allowance",
+        "day 4 10:00 seven-days/quiz",
+        "day 4 12:00 seven-days/quiz-right",
+        "day 5 10:00 seven-days/more",
+        "day 5 18:00 lifecycle/spending",
+        "day 6 10:00 seven-days/keen",
+        "day 7 10:00 seven-days/thanks",
+        "day 15 11:00 lifecycle/maps",
+        "day 22 11:00 lifecycle/video",
+        "day 35 11:00 lifecycle/month-report",
+        "day 54 11:00 lifecycle/bigger-plan",
+        "day 68 11:00 lifecycle/local",
+        "day 96 11:00 lifecycle/referral",
+    ]
+    assert not [line for line in world.transcript if "withholds" in line or "puts off" in line]
+
+
+def test_who_wants_no_tips_gets_no_more_campaigns_but_still_what_the_service_needs() -> None:
+    world = newcomer()
+    lived(world, [("day 1 09:00", "event subscriber.activated"), ("day 4 12:00", "reply 0")])
+    assert "no-tips" in world.scene.subscriber.tags
+    later = [line for line in sent(world) if not line.startswith(("day 1", "day 2", "day 3"))]
+    assert later == ["day 4 10:00 seven-days/quiz", "day 5 18:00 lifecycle/spending"]
+
+
+def test_without_a_yes_to_marketing_only_the_service_writes() -> None:
+    person = ann(attributes=LONG["en"], consents={})
+    world = World(load(shipped.programme()), person)
+    lived(world, [("day 1 09:00", "event subscriber.activated")])
+    assert all(" lifecycle/" in line for line in sent(world))
+    assert len(sent(world)) == 4
+
+
+def test_after_a_stop_nothing_is_sent() -> None:
+    refused = {"everything": Consent(False, datetime(2026, 1, 1, tzinfo=UTC))}
+    world = World(load(shipped.programme()), ann(attributes=LONG["en"], consents=refused))
+    lived(world, [("day 1 09:00", "event subscriber.activated")])
+    assert sent(world) == []
