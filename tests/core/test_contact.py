@@ -129,6 +129,14 @@ OPEN = ContactClass(purpose="marketing")
         ),
         ("the last one was yesterday", PROMOTION, WILLING, (sent(timedelta(hours=13)),), 0, GO),
         (
+            "one at midnight is one of today",
+            PROMOTION,
+            WILLING,
+            (sent(timedelta(hours=12)),),
+            0,
+            Later(at(21), "per_day"),
+        ),
+        (
             "yesterday by UTC, today by the clock on the wall",
             PROMOTION,
             WILLING,

@@ -18,6 +18,7 @@ from orchestrator.core.events import (
     SubscriberEvent,
     TimerDue,
 )
+from orchestrator.core.render import compile_message
 from tests.core.world import World, ann, journey_text, lived, project_of
 
 HELLO: list[dict[str, Any]] = [{"id": "one", "send": "hello"}]
@@ -199,14 +200,14 @@ def test_a_journey_that_is_over_cannot_be_left() -> None:
 
 
 def test_an_event_that_ends_the_journey_is_not_its_answer_as_well() -> None:
-    steps = [{"id": "w", "wait_for": "gone", "within": "1d", "then": [{"send": "hello"}]}]
+    steps: Steps = [{"id": "w", "wait_for": "gone", "within": "1d", "then": [{"send": "hello"}]}]
     life = world(steps, leave=[{"on": "gone"}])
     happenings = [("day 1 10:00", "event start"), ("day 1 11:00", "event gone")]
     assert lived(life, happenings)[-1] == "day 1 11:00  leaves: gone"
 
 
 def test_whom_a_leave_condition_fits_leaves_before_the_next_step() -> None:
-    steps = [{"id": "tag", "set": {"tags": ["+bought"]}}, {"id": "one", "send": "hello"}]
+    steps: Steps = [{"id": "tag", "set": {"tags": ["+bought"]}}, {"id": "one", "send": "hello"}]
     life = world(steps, leave=[{"if": "'bought' in subscriber.tags"}])
     assert lived(life, [("day 1 10:00", "event start")]) == lines("""
         day 1 10:00  enters
@@ -216,7 +217,7 @@ def test_whom_a_leave_condition_fits_leaves_before_the_next_step() -> None:
 
 
 def test_leave_is_looked_at_before_the_answer_leads_on() -> None:
-    steps = [
+    steps: Steps = [
         {"id": "q", "ask": "q", "within": "1d", "reply": [{"is": "yes", "do": [{"send": "on"}]}]}
     ]
     life = world(steps, leave=[{"if": "subscriber.done"}])
@@ -228,7 +229,7 @@ def test_leave_is_looked_at_before_the_answer_leads_on() -> None:
 
 
 def test_who_has_opted_out_leaves_before_the_next_step_of_whatever_type() -> None:
-    steps = [{"id": "rest", "wait": "1h"}, {"id": "gift", "award": 5, "for": "staying"}]
+    steps: Steps = [{"id": "rest", "wait": "1h"}, {"id": "gift", "award": 5, "for": "staying"}]
     for purpose in ("service", "everything"):
         life = world(steps)
         happenings = [("day 1 10:00", "event start"), ("day 1 10:30", f"refuses {purpose}")]
@@ -282,7 +283,7 @@ def test_who_moves_east_gets_the_next_step_by_their_new_clock() -> None:
 
 
 def test_a_journey_of_years_keeps_its_times() -> None:
-    steps = [{"id": "one", "at": "day 1000 10:00", "send": "hello"}]
+    steps: Steps = [{"id": "one", "at": "day 1000 10:00", "send": "hello"}]
     life = world(steps)
     life.happen("day 1 09:00", "event start")
     life.go_on(days=2000)
@@ -290,7 +291,7 @@ def test_a_journey_of_years_keeps_its_times() -> None:
 
 
 def test_steps_that_came_due_in_an_outage_come_one_a_day_and_in_order() -> None:
-    steps = [{"id": f"s{n}", "at": f"day {n} 10:00", "send": f"m{n}"} for n in range(1, 6)]
+    steps: Steps = [{"id": f"s{n}", "at": f"day {n} 10:00", "send": f"m{n}"} for n in range(1, 6)]
     life = world(steps)
     happenings = [
         ("day 1 09:00", "event start"),
@@ -309,7 +310,7 @@ def test_steps_that_came_due_in_an_outage_come_one_a_day_and_in_order() -> None:
 
 def test_a_step_put_off_for_days_does_not_bring_the_next_along() -> None:
     """Another journey wrote on day 1, so this one is quiet until day 8."""
-    steps = [{"id": f"s{n}", "at": f"day {n} 10:00", "send": f"m{n}"} for n in (2, 3, 9)]
+    steps: Steps = [{"id": f"s{n}", "at": f"day {n} 10:00", "send": f"m{n}"} for n in (2, 3, 9)]
     other = [{"id": "o", "send": "theirs"}]
     life = world(
         steps,
@@ -325,6 +326,13 @@ def test_a_step_put_off_for_days_does_not_bring_the_next_along() -> None:
         day 9 10:00  sends m3 by sms
         day 10 10:00  sends m9 by sms
     """)
+
+
+def test_an_event_of_the_very_instant_at_which_a_wait_begins_came_before_it() -> None:
+    life = world([{"id": "w", "wait_for": "used", "within": "1d", "then": [{"send": "hello"}]}])
+    life.happen("day 1 10:00", "event start")
+    life.happen("day 1 10:00", "event used")
+    assert life.transcript[-1] == "day 1 10:00  waits in w for an event until day 2 10:00"
 
 
 # --- replies ------------------------------------------------------------------------------------
@@ -510,7 +518,7 @@ def test_a_journey_entered_from_another_s_answer_keeps_its_new_run() -> None:
 
 
 def test_a_version_in_flight_does_without_what_was_deleted_since() -> None:
-    steps = [
+    steps: Steps = [
         {"id": "rest", "wait": "1d"},
         {"id": "also", "enroll": "second"},
         {"id": "say", "send": "bye"},
@@ -528,6 +536,20 @@ def test_a_version_in_flight_does_without_what_was_deleted_since() -> None:
         day 2 10:00  earns 1 points for staying
         day 2 10:00  finishes
     """)
+
+
+def test_a_version_in_flight_passes_over_a_channel_whose_wording_was_deleted_since() -> None:
+    steps: Steps = [
+        {"id": "rest", "wait": "1d"},
+        {"id": "a", "send": "hello", "via": ["mms", "sms"]},
+    ]
+    life = world(steps, who=BOTH)
+    life.happen("day 1 10:00", "event start")
+    now_only_sms = compile_message("hello", {"en": "{% block sms %}hello{% endblock %}"}, "en")
+    project = replace(life.scene.project, messages={"hello": now_only_sms})
+    life.scene = replace(life.scene, project=project)
+    life.go_on()
+    assert life.transcript[-2] == "day 2 10:00  sends hello by sms"
 
 
 # --- the decision itself ------------------------------------------------------------------------
@@ -552,7 +574,7 @@ def test_the_last_move_of_a_decision_is_how_its_scene_stands() -> None:
 
 
 def test_a_journey_may_take_many_steps_at_once() -> None:
-    steps = [{"id": f"s{n}", "award": 1, "for": "step"} for n in range(MAX_STEPS - 1)]
+    steps: Steps = [{"id": f"s{n}", "award": 1, "for": "step"} for n in range(MAX_STEPS - 1)]
     life = world(steps)
     lived(life, [("day 1 10:00", "event start")])
     assert life.scene.account.balance_points == MAX_STEPS - 1
