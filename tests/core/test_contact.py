@@ -254,7 +254,7 @@ def test_the_policy_remembers_as_long_as_its_longest_rule() -> None:
 def test_an_opt_out_from_everything_is_the_same_on_every_purpose() -> None:
     for purpose in ("marketing", "service", "news"):
         rules = ContactClass(purpose=purpose, consent="opt_out")
-        assert refusal(rules, somebody(**{EVERYTHING: NO})) == "opted_out"
+        assert refusal(rules, somebody("UTC", **{EVERYTHING: NO})) == "opted_out"
 
 
 # The second opinion: every rule as a sentence about one moment, and time walked in quarters of
@@ -348,6 +348,6 @@ def test_consent_is_never_assumed_where_it_must_be_given(
         if granted is not None
     }
     rules = ContactClass(purpose="marketing", consent=consent)  # type: ignore[arg-type]
-    verdict = may_go(rules, somebody(**given_), (), "hello", "mine", MONDAY_NOON)
+    verdict = may_go(rules, somebody("UTC", **given_), (), "hello", "mine", MONDAY_NOON)
     may = everything is not False and (purpose or (purpose is None and consent == "opt_out"))
     assert isinstance(verdict, Go) == bool(may)
