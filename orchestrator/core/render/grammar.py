@@ -29,6 +29,9 @@ LOOP = ("index", "index0", "revindex", "revindex0", "first", "last", "length")
 LONGEST = 32_000
 """Characters of one template file."""
 
+DEEPEST = 100
+"""Nodes of one template within each other."""
+
 _ALLOWED = (
     *(nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Name),
     *(nodes.Const, nodes.List, nodes.Tuple, nodes.Compare, nodes.Operand, nodes.And, nodes.Or),
@@ -75,6 +78,7 @@ def without_lone_lines(source: str) -> str:
 def check(template: nodes.Template, file: str) -> tuple[nodes.Template, frozenset[str]]:
     """The template, metered, and the dotted names it uses; TemplateError for what may not be."""
     checker = _Checker(file)
+    _check_depth(template, file)
     for node in template.body:
         checker.top(node)
     return template, frozenset(checker.names)
@@ -211,6 +215,16 @@ class _Checker(NodeTransformer):
         if node.name not in TESTS or node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
             self.fail(node, f"unknown test: is {node.name}", _meant(node.name, TESTS))
         return self.generic_visit(node)
+
+
+def _check_depth(template: nodes.Template, file: str) -> None:
+    """TemplateError if the tree is too deep for what walks it, which is slow to find that out."""
+    todo: list[tuple[nodes.Node, int]] = [(template, 0)]
+    while todo:
+        node, depth = todo.pop()
+        if depth > DEEPEST:
+            raise TemplateError("this is nested too deeply", "split it", file, node.lineno)
+        todo += [(child, depth + 1) for child in node.iter_child_nodes()]
 
 
 def _dotted(node: nodes.Node) -> str | None:
