@@ -77,6 +77,9 @@ class Account(Struct, frozen=True):
 
 Change = tuple[Account, tuple[Effect, ...]]
 
+Line = tuple[int, str, datetime]
+"""One line of a member's history: how many points (negative: gone), why, when."""
+
 
 def award(
     account: Account,
@@ -167,6 +170,16 @@ def claimed(effects: Iterable[Effect]) -> Counter[str]:
         elif isinstance(effect, Release):
             items[effect.reward] -= 1
     return items
+
+
+def lines(effects: Iterable[Effect]) -> tuple[Line, ...]:
+    """What `effects` change of what a member owns (earned, spent, expired), newest first."""
+    return tuple(
+        (effect.points if effect.debit == "issued" else -effect.points, effect.reason, effect.at)
+        for effect in reversed([*effects])
+        if isinstance(effect, PostEntry)
+        and (effect.debit == "issued" or effect.credit in ("spent", "expired"))
+    )
 
 
 def _unless_free(entry: PostEntry) -> tuple[PostEntry, ...]:

@@ -237,7 +237,7 @@ async def save_points(
     return conflicts
 
 
-class HoldError(RuntimeError):
+class HoldError(ValueError):
     """A hold was to end that is not open: the decision was made on an account out of date."""
 
 

@@ -54,7 +54,7 @@ class StockMove(Struct, frozen=True):
     to: Literal["held", "sold", "released"]
 
 
-class StockError(RuntimeError):
+class StockError(ValueError):
     """Items were to be moved that are not there: the decision was made on stock out of date."""
 
 

@@ -1,0 +1,58 @@
+"""STOP: nothing more is sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from bot import shop
+from bot.command import Command
+from bot.desk import Desk
+from orchestrator.core import contact
+from orchestrator.core.engine import leave_all
+from orchestrator.core.model import Consent
+
+ONCE_MORE = 2
+"""Answers to STOP in a day: the confirmation, and once more. Then a machine is talking to us."""
+
+SPAN = timedelta(days=1)
+
+
+class Stop(Command, frozen=True):
+    """The opt-out from everything, on every channel. Journeys that may no longer write end, an
+    item that waits for its YES goes back, and one confirmation is the last thing we say."""
+
+    CONSENT: ClassVar[bool] = True
+    WORDS: ClassVar[tuple[str, ...]] = (
+        *("stop", "stop all", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit"),
+        *("revoke", "opt out", "optout", "remove me", "td", "t", "qx", "0000"),
+        *("退订", "退訂", "退订td", "td退订", "取消", "取消订阅", "取消訂閱", "停止", "停"),
+        *("拒收", "不要再发", "不要再发了", "别发了", "请勿打扰"),
+    )
+
+    def answer(self, desk: Desk) -> None:
+        if desk.opted_out:
+            if len(desk.unsure(SPAN)) < ONCE_MORE:
+                desk.say("stopped")
+                desk.note_unsure(SPAN)
+            return
+        stage = desk.stage
+        withdrawn = Consent(False, desk.now, "reply", desk.wording)
+        stage.consent(contact.EVERYTHING, withdrawn)
+        classes = desk.project.contact.classes
+        leave_all(
+            stage,
+            [
+                enrollment
+                for enrollment in stage.enrollments.values()
+                if enrollment.open
+                and contact.refusal(
+                    classes[stage.journey(enrollment).contact_class], stage.subscriber
+                )
+            ],
+            "opted_out",
+        )
+        shop.give_back(desk)
+        stage.converse(None)
+        desk.say("stopped")
+        desk.note_unsure(SPAN)
