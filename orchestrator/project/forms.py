@@ -64,26 +64,26 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
 
 
 class ContactForm(Struct, frozen=True):
-    """journeys/program/contact.yaml: the contact classes, by name."""
+    """The contact classes, by name."""
 
     classes: dict[str, ContactClass]
 
 
 class RewardsForm(Struct, frozen=True):
-    """journeys/program/rewards.yaml: what points buy."""
+    """What points buy."""
 
     rewards: tuple[Reward, ...] = ()
 
 
 class SegmentsForm(Struct, frozen=True):
-    """journeys/program/segments.yaml: conditions over subscribers, by name."""
+    """Conditions over subscribers, by name."""
 
     segments: dict[str, Condition] = {}
 
 
 class ProjectForm(Struct, frozen=True):
-    """journeys/program/project.yaml: the project's name, and the locale and time zone of
-    subscribers of whom nothing else is known."""
+    """The project's name, and the locale and time zone of subscribers of whom nothing else is
+    known."""
 
     name: str
     locale: str
