@@ -79,8 +79,11 @@ def next_open(
 
 
 def closing(moment: datetime, window: Window, tz: ZoneInfo) -> datetime:
-    """When the window of the local day of `moment` closes."""
-    return instant(local_day(moment, tz), window.closes, tz)
+    """When the window that is open at `moment` closes; in an hour that comes twice, the second
+    time once the first is over."""
+    closes = datetime.combine(local_day(moment, tz), window.closes, tz)
+    then = closes.astimezone(UTC)
+    return then if then > moment else closes.replace(fold=1).astimezone(UTC)
 
 
 def next_run(after: datetime, schedule: Schedule, tz: ZoneInfo) -> datetime:

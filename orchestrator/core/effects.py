@@ -1,4 +1,4 @@
-"""What to do: the outputs of `decide`. The store carries them out, set-based, in one transaction."""
+"""What to do: the outputs of `decide`. The store carries them out in one transaction, set-based."""
 
 from __future__ import annotations
 

@@ -161,20 +161,20 @@ def _rerouted(stage: Stage, enrollment: Enrollment, failed: MessageFailed) -> Re
     rules = stage.project.contact.classes[failed.contact_class]
     if refusal := contact.refusal(rules, stage.subscriber):
         return refusal
-    not_before: datetime | None = stage.now
+    at: datetime | None = stage.now
     if rules.hours is not None and rules.consent != "answer":
         tz = calendar.zone(stage.subscriber.timezone)
         if tz is None:
             return "unknown_zone"
-        not_before = calendar.next_open(stage.now, rules.hours, rules.weekdays, tz)
+        at = calendar.next_open(stage.now, rules.hours, rules.weekdays, tz)
     placed = stage.journey(enrollment).steps.get(failed.step)
-    if not_before is None or placed is None:
-        return "never_open" if not_before is None else "no_step"
+    if at is None or placed is None:
+        return "never_open" if at is None else "no_step"
     here = Here(stage, enrollment, placed, _NOTHING)
-    message = stage.compose(here, failed.template, failed.via)
+    message = stage.compose(here, failed.template, failed.via, at)
     if isinstance(message, str):
         return message
-    return RerouteMessage(failed.message_id, message, not_before)
+    return RerouteMessage(failed.message_id, message, at)
 
 
 def _enter(stage: Stage, journey: Journey | None, properties: Mapping[str, Any]) -> None:

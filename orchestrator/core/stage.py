@@ -171,12 +171,10 @@ class Stage:
         )
         where.sent = False
         if isinstance(verdict, contact.Go):
-            message = self.compose(where, template, tuple(via))
+            message = self.compose(where, template, tuple(via), self.now)
             if isinstance(message, Message):
                 self.effects.append(SendMessage(message))
-                self.recent.append(
-                    Sent(self.now, template, journey.name, journey.contact_class)
-                )
+                self.recent.append(Sent(self.now, template, journey.name, journey.contact_class))
                 where.sent = True
                 return None
             self._suppress(where, template, message, None)
@@ -185,9 +183,11 @@ class Stage:
         self._suppress(where, template, verdict.reason, until)
         return until
 
-    def compose(self, where: Here, template: str, via: tuple[str, ...]) -> Message | str:
-        """The message rendered for the first channel of `via` that reaches the subscriber and has
-        wording, or the reason why there is none."""
+    def compose(
+        self, where: Here, template: str, via: tuple[str, ...], at: datetime
+    ) -> Message | str:
+        """The message, to go at `at`, rendered for the first channel of `via` that reaches the
+        subscriber and has wording, or the reason why there is none."""
         wordings = self.project.messages.get(template)
         if wordings is None:  # of an older version, its file since deleted
             return "no_message"
@@ -210,22 +210,20 @@ class Stage:
                 journey=where.journey,
                 run=where.run,
                 step=where.step_id,
-                valid_until=self._valid_until(where),
+                valid_until=self._valid_until(where, at),
             )
         return "no_channel"
 
-    def _valid_until(self, where: Here) -> datetime:
-        """When a message queued now is stale, or its subscriber's hours end."""
+    def _valid_until(self, where: Here, at: datetime) -> datetime:
+        """When a message that goes at `at` is stale, or its subscriber's hours end."""
         rules = self.project.contact.classes[where.definition.contact_class]
-        stale = self.now + rules.valid
+        stale = at + rules.valid
         tz = calendar.zone(self.subscriber.timezone)
-        if rules.hours is None or tz is None:
+        if rules.hours is None or rules.consent == "answer" or tz is None:
             return stale
-        return min(stale, calendar.closing(self.now, rules.hours, tz))
+        return min(stale, calendar.closing(at, rules.hours, tz))
 
-    def _suppress(
-        self, where: Here, template: str, reason: str, until: datetime | None
-    ) -> None:
+    def _suppress(self, where: Here, template: str, reason: str, until: datetime | None) -> None:
         self.effects.append(Suppress(where.journey, where.step_id, template, reason, until))
 
     def set(self, attributes: Mapping[str, Any], tags: Iterable[TagChange]) -> None:

@@ -167,6 +167,16 @@ def test_nothing_opens_earlier_than_what_opens_next(
         walked += timedelta(minutes=15)
 
 
+@example(utc("2026-10-25 01:15"), Window.parse("02:00-02:30"), ZoneInfo("Europe/Berlin"))
+@given(moments, windows, zones)
+def test_an_open_window_closes_later(moment: datetime, window: Window, tz: ZoneInfo) -> None:
+    opened = calendar.next_open(moment, window, EVERY_DAY, tz)
+    if opened is not None:
+        closes = calendar.closing(opened, window, tz)
+        assert opened < closes <= opened + timedelta(hours=25)
+        assert not calendar.is_open(closes, window, EVERY_DAY, tz)
+
+
 def test_a_window_with_no_days_never_opens() -> None:
     window = Window.parse("09:00-20:00")
     assert calendar.next_open(utc("2026-03-02 01:00"), window, (), ZoneInfo("UTC")) is None

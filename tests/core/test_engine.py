@@ -413,6 +413,24 @@ def test_fallback_is_one_message_moving_on() -> None:
     assert len(decision.scene.recent) == 1, "it counts once towards every cap"
 
 
+def test_a_message_is_good_until_the_hours_end_in_which_it_goes() -> None:
+    """The one that moves on in the evening goes in the morning, and is good for that day."""
+    life = world(VIA, who=BOTH, **PROMOTION)
+    life.happen("day 1 19:00", "event start")
+    assert life.messages[-1].valid_until == life.moment("day 1 20:00")
+    life.happen("day 1 20:30", "message fails")
+    (_, moved) = life.effects[-1]
+    assert isinstance(moved, RerouteMessage)
+    assert moved.not_before == life.moment("day 2 09:00")
+    assert moved.message.valid_until == life.moment("day 2 20:00")
+
+
+def test_a_message_without_hours_is_good_for_a_day() -> None:
+    life = world(HELLO)
+    life.happen("day 1 23:00", "event start")
+    assert life.messages[-1].valid_until == life.moment("day 2 23:00")
+
+
 def test_a_message_of_an_earlier_run_moves_on_as_that_run_s() -> None:
     life = world(VIA, who=BOTH, again="always")
     life.happen("day 1 10:00", "event start")
