@@ -24,14 +24,17 @@ from channels.webchat.frames import (
     Seen,
     Stored,
     decode,
+    encode,
 )
-from channels.webchat.link import mint, read
+from channels.webchat.link import MAX_ADDRESS_OCTETS, mint, read
 
 log = logging.getLogger("outreach.webchat")
 
 History = Callable[[str, int], Awaitable[Sequence[Line]]]
 """The last so many lines of the conversation with an address, oldest first."""
 
+MAX_SENT = 4_000
+"""Characters of a message."""
 HISTORY_LINES = 50
 COOKIE = "outreach_chat"
 MAX_SOCKETS = 8
@@ -68,7 +71,7 @@ class WebChat:
     """
 
     name = "webchat"
-    capabilities = Capabilities(max_text=4_000, two_way=True, receipts=True, buttons=True)
+    capabilities = Capabilities(max_text=MAX_SENT, two_way=True, receipts=True, buttons=True)
 
     def __init__(
         self,
@@ -129,6 +132,11 @@ class WebChat:
             for page in self._pages[address]:
                 page.show(lines)
         return outcomes
+
+    @property
+    def connected(self) -> Collection[str]:
+        """The addresses with a page open here."""
+        return self._pages.keys()
 
     def health(self) -> Health:
         return "down" if self._inbox is None else "up"
@@ -277,18 +285,37 @@ class WebChat:
 
 
 def _judged(message: Outgoing) -> Outcome:
-    said = message.content
-    if not (said.text or said.subject or said.href):
-        return Outcome(message.message_id, "rejected", code="empty", reason="it has no words")
-    if len(said.text) > WebChat.capabilities.max_text:
-        return Outcome(
-            message.message_id, "rejected", code="too_long", reason="its text is too long"
-        )
-    if not message.address:
-        return Outcome(
-            message.message_id, "rejected", code="no_address", reason="it has no address"
-        )
+    for code, reason, wrong in _FAULTS:
+        if wrong(message):
+            return Outcome(message.message_id, "rejected", code=code, reason=reason)
     return Outcome(message.message_id, "accepted", carrier_id=str(message.message_id))
+
+
+def _nobody(message: Outgoing) -> bool:
+    address = message.address
+    proper = address.isprintable() and " " not in address
+    return not (address and proper and len(address.encode()) <= MAX_ADDRESS_OCTETS)
+
+
+def _broken(message: Outgoing) -> bool:
+    try:
+        encode(message.content)
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+_FAULTS: tuple[tuple[str, str, Callable[[Outgoing], bool]], ...] = (
+    ("empty", "it has no words", lambda it: not _words(it)),
+    ("too_long", "its text is too long", lambda it: len(_words(it)) > MAX_SENT),
+    ("broken_text", "its text holds half a character", _broken),
+    ("no_address", "nobody can have this address", _nobody),
+)
+
+
+def _words(message: Outgoing) -> str:
+    said = message.content
+    return said.text + said.subject + said.href
 
 
 def _unsent(message: Outgoing) -> Outcome:

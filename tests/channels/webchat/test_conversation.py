@@ -247,10 +247,10 @@ async def test_a_page_that_never_reads_is_dropped_and_holds_up_nobody(chat: Chat
         await chat.channel.send([outgoing(9_999, "ann", "for ann")])
         assert (await ann.hears("lines"))["lines"][0]["text"] == "for ann"
         for _ in range(100):
-            if "slow" not in chat.channel._pages:
+            if "slow" not in chat.channel.connected:
                 break
             await asyncio.sleep(0.02)
-        assert "slow" not in chat.channel._pages
+        assert "slow" not in chat.channel.connected
         slow.socket._reader._protocol.resume_reading()
 
 

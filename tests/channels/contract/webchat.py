@@ -1,0 +1,43 @@
+"""Web chat on a real server, with visitors who follow their personal links."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from channels.carriers.visitors import Visitors
+from channels.webchat import Line, WebChat
+from tests.channels.contract.rig import Kept, Rig, until
+
+
+async def no_history(address: str, limit: int) -> list[Line]:
+    return []
+
+
+@asynccontextmanager
+async def rig() -> AsyncIterator[Rig]:
+    channel, kept = WebChat(b"a secret of sixteen octets or more", no_history), Kept()
+    application = web.Application()
+    application.add_routes(channel.routes())
+    server = TestServer(application)
+    await server.start_server()
+    await channel.start(kept.inbox)
+    visitors = Visitors(str(server.make_url("/")), channel.link)
+    addresses = ("ann", "web-2f6c")
+    for address in addresses:
+        visitors.handset(address)
+    await until(lambda: set(channel.connected) == set(addresses))
+
+    def shown(address: str) -> Sequence[str]:
+        return [arrived.text for arrived in visitors.handset(address).arrived]
+
+    async def say(address: str, words: str) -> None:
+        visitors.handset(address).say(words)
+
+    yield Rig(channel, kept, reachable=addresses, wrong="no body", shown=shown, say=say)
+    await visitors.stop()
+    await channel.stop()
+    await server.close()
