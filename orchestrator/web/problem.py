@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 import msgspec
 from aiohttp import web
 from msgspec import Struct
@@ -16,6 +17,15 @@ from msgspec import Struct
 from orchestrator.core.errors import OutreachError
 
 log = logging.getLogger("outreach.web")
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+)
+"""PostgreSQL cannot be reached, or is restarting."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -105,7 +115,7 @@ def _unexpected(request: web.Request, error: Exception) -> ProblemError:
         type(error).__name__,
         " < ".join(f"{it.filename}:{it.lineno}" for it in reversed(frames[-6:])),
     )
-    if isinstance(error, OSError | TimeoutError):
+    if isinstance(error, _AWAY):
         return ProblemError(
             503,
             "Not available just now",

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 from msgspec import Meta, Struct
 
+from orchestrator.store.counts import Facts
 from orchestrator.web.phones import Bubble, Phone, Shown, conversation, last_at
 
 log = logging.getLogger("outreach.wall")
@@ -40,17 +41,6 @@ _HEADERS = {
 }
 
 
-class Facts(Struct, frozen=True):
-    """The figures at the top."""
-
-    enrolled: int = 0
-    messages: int = 0
-    delivered: int = 0
-    replies: int = 0
-    opted_out: int = 0
-    redeemed: int = 0
-
-
 class Exchange(Protocol):
     """Where phones are: a simulated carrier. `on_change` holds callables that hear of a change,
     whose `number` names the phone."""
@@ -62,6 +52,8 @@ class Exchange(Protocol):
 
     def handset(self, number: str) -> Phone: ...
 
+
+_NONE = Facts(0, 0, 0, 0, 0, 0)
 
 Number = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -122,8 +114,8 @@ def create_wall(
     short_code: str = "10086",
 ) -> web.Application:
     """An application to be served on a loopback address by the process that runs the simulated
-    carriers. A phone that never heard of anybody writes to `short_code`. `facts` is asked once a
-    second while somebody looks."""
+    carriers. A phone that never heard of anybody writes to `short_code`. `facts` is asked, with a
+    second's rest between, while somebody looks."""
     several = exchanges if isinstance(exchanges, Sequence) else [exchanges]
     wall = _Wall(several, clock_now, facts, short_code)
     app = web.Application(middlewares=[_neighbours_only])
@@ -161,7 +153,7 @@ class _Wall:
         self._exchanges = exchanges
         self._now = clock_now
         self._ask_facts = facts
-        self._facts = Facts()
+        self._facts = _NONE
         self._short_code = short_code
         self._rank = 0
         self._ranks: dict[str, int] = {}  # The latest change of each phone, oldest change first.

@@ -17,8 +17,9 @@ from aiohttp.test_utils import TestServer
 
 from channels.carriers.smsc import Smsc
 from channels.sms import pdu, text
+from orchestrator.store.counts import Facts
 from orchestrator.web import wall
-from orchestrator.web.wall import Facts, create_wall
+from orchestrator.web.wall import create_wall
 
 ANN, BOB = "8613800138000", "8613900139000"
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -30,7 +31,7 @@ class Scene:
     def __init__(self) -> None:
         self.smsc = Smsc(now=self.now)
         self.seconds = 0
-        self.facts = Facts(enrolled=2)
+        self.facts = Facts(2, 0, 0, 0, 0, 0)
 
     def now(self) -> datetime:
         self.seconds += 1
@@ -188,14 +189,14 @@ async def test_a_phone_can_be_switched_off_and_on(scene: Scene) -> None:
         await page.until(lambda _: True)
         for on in (False, True):
             await page.socket.send_json({"type": "power", "number": ANN, "on": on})
-            await page.until(lambda it: [p["on"] for p in it.get("phones", ())] == [on])
-            assert scene.smsc.handsets[ANN].on is on
+            frame = await page.until(lambda it: it.get("phones"))
+            assert frame["phones"][0]["on"] is scene.smsc.handsets[ANN].on is on
 
 
 async def test_the_figures_follow(scene: Scene) -> None:
     async with scene.page() as page:
         await page.until(lambda it: it["facts"]["enrolled"] == 2)
-        scene.facts = Facts(enrolled=3, redeemed=1)
+        scene.facts = Facts(3, 0, 0, 0, 0, 1)
         await page.until(lambda it: it["facts"]["redeemed"] == 1)
 
 

@@ -1,0 +1,86 @@
+"""The doors of the API and the history of the web chat, on a process's own means."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from channels.webchat import Line
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.ingest import Ingest
+from orchestrator.store import subscribers, timeline
+from orchestrator.store.subscribers import NewSubscriber
+from orchestrator.store.timeline import Timeline
+from orchestrator.web.app import Doors
+
+_ANSWER_S = 2.0
+
+
+def open_doors(context: Context, ingest: Ingest) -> Doors:
+    """What the API opens to in a running installation."""
+
+    async def add_subscribers(news: Sequence[NewSubscriber]) -> tuple[int, int]:
+        now, locale = context.clock.now(), context.projects.project.locale
+        async with context.pool.acquire() as connection, connection.transaction():
+            return await subscribers.upsert(connection, news, now, locale)
+
+    async def tell(key: str) -> Timeline | None:
+        async with context.pool.acquire() as connection:
+            found = await timeline.find(connection, key)
+            return None if found is None else await timeline.load(connection, found)
+
+    async def waiting_for() -> list[str]:
+        answers = await asyncio.gather(_database(context), _redis(context))
+        return [
+            name for name, here in zip(("postgresql", "redis"), answers, strict=True) if not here
+        ]
+
+    return Doors(ingest.events, add_subscribers, tell, waiting_for)
+
+
+def chat_history(context: Context) -> Callable[[str, int], Awaitable[list[Line]]]:
+    """What the web chat shows when a page opens: the last lines spoken with its address."""
+
+    async def history(address: str, limit: int) -> list[Line]:
+        async with context.pool.acquire() as connection:
+            sender = ("webchat", address)
+            owner = (await subscribers.owners(connection, [sender])).get(sender)
+            if owner is None:
+                return []
+            spoken = await timeline.conversation(connection, owner.subscriber_id, "webchat", limit)
+        return [
+            Line(
+                it.id,
+                "us" if it.by == "us" else "you",
+                it.content.text,
+                it.at,
+                it.content.href,
+                it.content.buttons,
+                it.delivered,
+            )
+            for it in spoken
+        ]
+
+    return history
+
+
+async def _database(context: Context) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_S), context.pool.acquire() as connection:
+            await connection.execute("SELECT 1")
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    return True
+
+
+async def _redis(context: Context) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_S), Redis.from_url(context.redis_url) as redis:
+            await redis.ping()
+    except (OSError, TimeoutError, RedisError):
+        return False
+    return True
