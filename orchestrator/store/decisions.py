@@ -29,7 +29,7 @@ from orchestrator.core.effects import (
 from orchestrator.core.model import Enrollment, Message, Subscriber
 from orchestrator.core.scene import Scene
 from orchestrator.store import events, json, points
-from orchestrator.store.columns import columns
+from orchestrator.store.columns import columns, shared
 from orchestrator.store.ids import Ids
 
 ATTEMPT_SIZE = 250
@@ -38,14 +38,12 @@ ATTEMPT_SIZE = 250
 # Enrollments that were there move to where they now stand.
 MOVE = """
 UPDATE enrollments e SET
-    status = u.status, step = u.step, due_at = u.due_at, waiting = u.waiting::jsonb,
-    ran_at = u.ran_at, ran_step = u.ran_step, goal_at = u.goal_at, ended_at = u.ended_at,
-    reason = u.reason
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[],
-            $7::timestamptz[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[])
-    AS u (subscriber_id, journey, status, step, due_at, waiting, ran_at, ran_step, goal_at,
-          ended_at, reason)
-WHERE e.subscriber_id = u.subscriber_id AND e.journey = u.journey
+    status = ($4::text[])[u.n], step = ($5::text[])[u.n], due_at = ($6::timestamptz[])[u.n],
+    waiting = ($7::text[])[u.n]::jsonb, ran_at = ($8::timestamptz[])[u.n],
+    ran_step = ($9::text[])[u.n], goal_at = ($10::timestamptz[])[u.n],
+    ended_at = ($11::timestamptz[])[u.n], reason = ($12::text[])[u.n]
+FROM unnest($1::bigint[], $2::integer[]) AS u (subscriber_id, n)
+WHERE e.subscriber_id = u.subscriber_id AND e.journey = ($3::text[])[u.n]
 """
 
 # Runs that a new entry is about to replace are kept.
@@ -57,15 +55,13 @@ JOIN unnest($1::bigint[], $2::text[]) AS u (subscriber_id, journey) USING (subsc
 
 # Subscribers enter journeys; a later run takes the place of the earlier one.
 ENTER = """
-INSERT INTO enrollments (subscriber_id, journey, shard, version, run, status, step, due_at,
+INSERT INTO enrollments (subscriber_id, shard, journey, version, run, status, step, due_at,
     entered_at, waiting, ran_at, ran_step, goal_at, ended_at, reason)
-SELECT u.subscriber_id, u.journey, u.shard, u.version, u.run, u.status, u.step, u.due_at,
-    u.entered_at, u.waiting::jsonb, u.ran_at, u.ran_step, u.goal_at, u.ended_at, u.reason
-FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::text[], $5::integer[], $6::text[],
-    $7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::timestamptz[],
-    $12::text[], $13::timestamptz[], $14::timestamptz[], $15::text[])
-    AS u (subscriber_id, journey, shard, version, run, status, step, due_at, entered_at, waiting,
-          ran_at, ran_step, goal_at, ended_at, reason)
+SELECT u.subscriber_id, u.shard, ($4::text[])[u.n], ($5::text[])[u.n], ($6::integer[])[u.n],
+    ($7::text[])[u.n], ($8::text[])[u.n], ($9::timestamptz[])[u.n], ($10::timestamptz[])[u.n],
+    ($11::text[])[u.n]::jsonb, ($12::timestamptz[])[u.n], ($13::text[])[u.n],
+    ($14::timestamptz[])[u.n], ($15::timestamptz[])[u.n], ($16::text[])[u.n]
+FROM unnest($1::bigint[], $2::smallint[], $3::integer[]) AS u (subscriber_id, shard, n)
 ON CONFLICT (subscriber_id, journey) DO UPDATE SET
     version = excluded.version, run = excluded.run, status = excluded.status,
     step = excluded.step, due_at = excluded.due_at, entered_at = excluded.entered_at,
@@ -82,15 +78,14 @@ RETURNING id
 
 # Messages are queued, each in its attempt.
 QUEUE = """
-INSERT INTO messages (id, subscriber_id, template, journey, contact_class, attempt_id, state,
-    channel, address, content, via, run, step, valid_until, queued_at)
-SELECT id, subscriber_id, template, journey, contact_class, attempt_id, 'queued', channel,
-    address, content, string_to_array(via, ','), run, step, valid_until, $14
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
-    $7::text[], $8::text[], $9::text[], $10::text[], $11::integer[], $12::text[],
-    $13::timestamptz[])
-    AS u (id, subscriber_id, template, journey, contact_class, attempt_id, channel, address,
-          content, via, run, step, valid_until)
+INSERT INTO messages (id, subscriber_id, address, content, template, journey, contact_class,
+    attempt_id, channel, via, run, step, valid_until, state, queued_at)
+SELECT u.id, u.subscriber_id, u.address, u.content, ($6::text[])[u.n], ($7::text[])[u.n],
+    ($8::text[])[u.n], ($9::bigint[])[u.n], ($10::text[])[u.n],
+    string_to_array(($11::text[])[u.n], ','), ($12::integer[])[u.n], ($13::text[])[u.n],
+    ($14::timestamptz[])[u.n], 'queued', $15
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::integer[])
+    AS u (id, subscriber_id, address, content, n)
 """
 
 # A failed message moves on to its next channel, in a new attempt.
@@ -229,31 +224,32 @@ async def save(
 async def _save_enrollments(
     connection: asyncpg.Connection, moved: dict[tuple[int, str], tuple[Enrollment, Decided]]
 ) -> None:
-    staying: list[tuple[Any, ...]] = []
-    entering: list[tuple[Any, ...]] = []
+    staying: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
+    entering: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
     replaced: list[tuple[int, str]] = []
     for (subscriber_id, journey), (e, decision) in moved.items():
         waiting = json.encode(e.waiting) if e.waiting else None
         before = decision.before.enrollments.get(journey)
         if before is not None and before.run == e.run:
-            staying.append(
-                (subscriber_id, journey, e.status, e.step, e.due_at, waiting, e.ran_at, e.ran_step,
-                 e.goal_at, e.ended_at, e.reason)
-            )  # fmt: skip
+            staying.append((
+                (subscriber_id,),
+                (journey, e.status, e.step, e.due_at, waiting, e.ran_at, e.ran_step, e.goal_at,
+                 e.ended_at, e.reason),
+            ))  # fmt: skip
             continue
         if before is not None:
             replaced.append((subscriber_id, journey))
-        entering.append(
-            (subscriber_id, journey, decision.after.subscriber.shard, e.version, e.run, e.status,
-             e.step, e.due_at, e.entered_at, waiting, e.ran_at, e.ran_step, e.goal_at, e.ended_at,
-             e.reason)
-        )  # fmt: skip
+        entering.append((
+            (subscriber_id, decision.after.subscriber.shard),
+            (journey, e.version, e.run, e.status, e.step, e.due_at, e.entered_at, waiting,
+             e.ran_at, e.ran_step, e.goal_at, e.ended_at, e.reason),
+        ))  # fmt: skip
     if staying:
-        await connection.execute(MOVE, *columns(staying))
+        await connection.execute(MOVE, *shared(staying))
     if replaced:
         await connection.execute(KEEP_RUNS, *columns(replaced))
     if entering:
-        await connection.execute(ENTER, *columns(entering))
+        await connection.execute(ENTER, *shared(entering))
 
 
 async def _save_messages(
@@ -278,23 +274,24 @@ async def _save_messages(
         size += 1
         places.append(len(attempts) - 1)
     attempt_ids = [row[0] for row in await connection.fetch(ADD_ATTEMPTS, *columns(attempts))]
-    new: list[tuple[Any, ...]] = []
+    new: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
     rerouted: list[tuple[Any, ...]] = []
     for item, place in zip(queued, places, strict=True):
         m = item.message
         content, via, attempt = json.encode(m.content), ",".join(m.via), attempt_ids[place]
         if item.reroutes is None:
-            new.append(
-                (ids.draw(now), item.subscriber_id, m.template, m.journey, m.contact_class,
-                 attempt, m.channel, m.address, content, via, m.run, m.step, m.valid_until)
-            )  # fmt: skip
+            new.append((
+                (ids.draw(now), item.subscriber_id, m.address, content),
+                (m.template, m.journey, m.contact_class, attempt, m.channel, via, m.run, m.step,
+                 m.valid_until),
+            ))  # fmt: skip
         else:
             rerouted.append(
                 (item.subscriber_id, item.reroutes, attempt, m.channel, m.address, content, via,
                  m.valid_until)
             )  # fmt: skip
     if new:
-        await connection.execute(QUEUE, *columns(new), now)
+        await connection.execute(QUEUE, *shared(new), now)
     if rerouted:
         await connection.execute(REROUTE, *columns(rerouted))
 

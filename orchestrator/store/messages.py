@@ -12,7 +12,7 @@ from msgspec.json import Decoder
 
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt
 from orchestrator.core.model import CHAT_CHANNELS, Content
-from orchestrator.store.columns import columns
+from orchestrator.store.columns import columns, shared
 from orchestrator.store.events import NewEvent
 from orchestrator.store.events import add as add_events
 from orchestrator.store.ids import Ids
@@ -36,13 +36,13 @@ FROM messages m WHERE m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
 
 # What a channel said of messages is recorded, if they are still this attempt's.
 RECORD = """
-UPDATE messages m SET state = u.state, carrier_id = nullif(u.carrier_id, ''),
-    code = nullif(u.code, ''), reason = coalesce(nullif(u.reason, ''), m.reason),
-    parts = u.parts, ended_at = CASE WHEN u.state <> 'accepted' THEN $9::timestamptz END
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-    $7::text[], $8::smallint[])
-    AS u (subscriber_id, id, attempt_id, state, carrier_id, code, reason, parts)
-WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = u.attempt_id
+UPDATE messages m SET state = ($6::text[])[u.n], carrier_id = nullif(u.carrier_id, ''),
+    code = nullif(($7::text[])[u.n], ''),
+    reason = coalesce(nullif(($8::text[])[u.n], ''), m.reason), parts = ($9::smallint[])[u.n],
+    ended_at = CASE WHEN ($6::text[])[u.n] <> 'accepted' THEN $10::timestamptz END
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::integer[])
+    AS u (subscriber_id, id, carrier_id, n)
+WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = ($5::bigint[])[u.n]
   AND m.state IN ('queued', 'unknown')
 """
 
@@ -196,7 +196,7 @@ async def record(
     """
     by_id = {m.outgoing.message_id: m for m in claimed.messages}
     said = {outcome.message_id: outcome for outcome in outcomes}
-    final: list[tuple[Any, ...]] = []
+    final: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
     again: list[tuple[Any, ...]] = []
     failed: list[tuple[int, int]] = []
     for message_id, m in by_id.items():
@@ -207,14 +207,14 @@ async def record(
             again.append((who, message_id, m.attempt_id, resend, outcome.reason or outcome.code))
             continue
         state = "rejected" if outcome.result == "unsent" else outcome.result
-        final.append(
-            (who, message_id, m.attempt_id, state, outcome.carrier_id, outcome.code,
-             outcome.reason, outcome.parts)
-        )  # fmt: skip
+        final.append((
+            (who, message_id, outcome.carrier_id),
+            (m.attempt_id, state, outcome.code, outcome.reason, outcome.parts),
+        ))  # fmt: skip
         if state == "rejected":
             failed.append((who, message_id))
     if final:
-        await connection.execute(RECORD, *columns(final), now)
+        await connection.execute(RECORD, *shared(final), now)
     if again:
         who, which, attempt, may_duplicate, reasons = columns(again)
         await connection.execute(

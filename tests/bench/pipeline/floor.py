@@ -23,10 +23,9 @@ CREATE TABLE subscribers (id bigint PRIMARY KEY, name text, phone text, city tex
 CREATE TABLE enrollments (subscriber_id bigint PRIMARY KEY, step integer, due_at timestamptz)
     WITH (fillfactor = 80);
 CREATE INDEX ON enrollments (due_at);
-CREATE TABLE messages (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, subscriber_id bigint,
-    template text, journey text, body text, state text, sent_at timestamptz, carrier_id text)
-    WITH (fillfactor = 80);
-CREATE INDEX ON messages (subscriber_id, sent_at) INCLUDE (template, journey);
+CREATE TABLE messages (subscriber_id bigint, sent_at timestamptz, template text, journey text,
+    body text, state text, carrier_id text,
+    PRIMARY KEY (subscriber_id, sent_at) INCLUDE (template, journey)) WITH (fillfactor = 80);
 CREATE INDEX ON messages (carrier_id) WHERE carrier_id IS NOT NULL;
 """
 
@@ -35,7 +34,9 @@ INSERT INTO subscribers SELECT i, 'Name ' || i, '8613' || (800000000 + i), 'City
     FROM generate_series(1, $1) i
 """
 FILL_ENROLLMENTS = """
-INSERT INTO enrollments SELECT i, 1, $2::timestamptz FROM generate_series(1, $1) i
+INSERT INTO enrollments
+SELECT i, 1, CASE WHEN i % $3 = 0 THEN $2::timestamptz ELSE $2::timestamptz + interval '1 day' END
+FROM generate_series(1, $1) i
 """
 FILL_MESSAGES = """
 INSERT INTO messages (subscriber_id, template, journey, body, state, sent_at)
@@ -48,33 +49,34 @@ WITH due AS (
     SELECT e.subscriber_id FROM enrollments e WHERE e.due_at <= $1
     ORDER BY e.due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 SELECT s.id, s.name, s.phone, s.city, s.mb,
-    (SELECT count(*) FROM messages m WHERE m.subscriber_id = s.id AND m.sent_at >= $3) AS today,
-    EXISTS (SELECT FROM messages m WHERE m.subscriber_id = s.id AND m.sent_at > $4
-            AND m.template = $6) AS same,
-    EXISTS (SELECT FROM messages m WHERE m.subscriber_id = s.id AND m.sent_at > $5
-            AND m.journey <> $7) AS other
-FROM due JOIN subscribers s ON s.id = due.subscriber_id
+    sent.today, sent.same, sent.other
+FROM due JOIN subscribers s ON s.id = due.subscriber_id CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE m.sent_at >= $3) AS today,
+        count(*) FILTER (WHERE m.template = $6) AS same,
+        count(*) FILTER (WHERE m.sent_at > $5 AND m.journey <> $7) AS other
+    FROM messages m WHERE m.subscriber_id = s.id AND m.sent_at > $4) sent
 """
 INSERT = """
 INSERT INTO messages (subscriber_id, template, journey, body, state, sent_at)
-SELECT id, 'welcome', 'bench', body, 'submitting', $3 FROM unnest($1::bigint[], $2::text[]) u (id, body)
-RETURNING id
+SELECT id, 'welcome', 'bench', body, 'submitting', $3
+FROM unnest($1::bigint[], $2::text[]) u (id, body)
 """
 ADVANCE = """
 UPDATE enrollments SET step = 2, due_at = $2 WHERE subscriber_id = ANY($1::bigint[])
 """
 RECORD = """
 UPDATE messages m SET state = 'accepted', carrier_id = u.carrier_id
-FROM unnest($1::bigint[], $2::text[]) u (id, carrier_id) WHERE m.id = u.id
+FROM unnest($1::bigint[], $2::text[]) u (id, carrier_id)
+WHERE m.subscriber_id = u.id AND m.sent_at = $3
 """
 
 
-async def fill(connection: asyncpg.Connection, count: int) -> None:
-    """The floor's own tables, with `count` people due and four older messages each."""
+async def fill(connection: asyncpg.Connection, people: int, every: int) -> None:
+    """The floor's own tables: so many people, each `every`th due, with four older messages each."""
     await connection.execute(SCHEMA)
-    await connection.execute(FILL, count)
-    await connection.execute(FILL_ENROLLMENTS, count, NOW)
-    await connection.execute(FILL_MESSAGES, count, NOW)
+    await connection.execute(FILL, people)
+    await connection.execute(FILL_ENROLLMENTS, people, NOW, every)
+    await connection.execute(FILL_MESSAGES, people, NOW)
     await connection.execute("VACUUM ANALYZE")
 
 
@@ -102,11 +104,11 @@ async def run(url: str, port: int, text: str) -> int:
                     ids.append(i)
                     phones.append(phone)
                     bodies.append("".join(template.root_render_func(context)))
-            message_ids = [row[0] for row in await connection.fetch(INSERT, ids, bodies, NOW)]
+            await connection.execute(INSERT, ids, bodies, NOW)
             await connection.execute(ADVANCE, [row[0] for row in rows], later)
         pdus = [submit_body(p, b) for p, b in zip(phones, bodies, strict=True)]
         carrier_ids = await wire.submit(pdus)
-        await connection.execute(RECORD, message_ids, carrier_ids)
+        await connection.execute(RECORD, ids, carrier_ids, NOW)
         count += len(ids)
     wire.close()
     await connection.close()

@@ -17,20 +17,22 @@ from tests.bench.pipeline.wire import Wire, submit_body
 
 LOOK = """
 SELECT s.id, s.name, s.phone, s.city, s.mb,
-    (SELECT count(*) FROM messages m WHERE m.subscriber_id = s.id AND m.sent_at >= $2) AS today,
-    EXISTS (SELECT FROM messages m WHERE m.subscriber_id = s.id AND m.sent_at > $3
-            AND m.template = $5) AS same,
-    EXISTS (SELECT FROM messages m WHERE m.subscriber_id = s.id AND m.sent_at > $4
-            AND m.journey <> $6) AS other
-FROM enrollments e JOIN subscribers s ON s.id = e.subscriber_id
+    sent.today, sent.same, sent.other
+FROM enrollments e JOIN subscribers s ON s.id = e.subscriber_id CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE m.sent_at >= $2) AS today,
+        count(*) FILTER (WHERE m.template = $5) AS same,
+        count(*) FILTER (WHERE m.sent_at > $4 AND m.journey <> $6) AS other
+    FROM messages m WHERE m.subscriber_id = s.id AND m.sent_at > $3) sent
 WHERE e.subscriber_id = $1 AND e.due_at <= $7 FOR UPDATE OF e
 """
 INSERT = """
 INSERT INTO messages (subscriber_id, template, journey, body, state, sent_at)
-VALUES ($1, 'welcome', 'bench', $2, 'submitting', $3) RETURNING id
+VALUES ($1, 'welcome', 'bench', $2, 'submitting', $3)
 """
 ADVANCE = "UPDATE enrollments SET step = 2, due_at = $2 WHERE subscriber_id = $1"
-RECORD = "UPDATE messages SET state = 'accepted', carrier_id = $2 WHERE id = $1"
+RECORD = """
+UPDATE messages SET state = 'accepted', carrier_id = $2 WHERE subscriber_id = $1 AND sent_at = $3
+"""
 
 
 class _Line:
@@ -56,8 +58,8 @@ class _Line:
                 done.set_result(carrier_id)
 
 
-async def run(url: str, redis_url: str, port: int, count: int, text: str) -> int:
-    """`count` people were sent their message, by a job each; enqueuing them is part of it."""
+async def run(url: str, redis_url: str, port: int, most: int, text: str) -> int:
+    """Of the people due, `most` were sent their message, by a job each; enqueuing is part of it."""
     pool = await asyncpg.create_pool(url, min_size=8, max_size=8)
     wire = await Wire.bind(port)
     line = _Line(wire)
@@ -74,17 +76,20 @@ async def run(url: str, redis_url: str, port: int, count: int, text: str) -> int
                 if row is None or row["today"] >= 2 or row["same"] or row["other"]:
                     return
                 body = template.render(name=row["name"], city=row["city"], mb=row["mb"])
-                message_id = await connection.fetchval(INSERT, subscriber_id, body, NOW)
+                await connection.execute(INSERT, subscriber_id, body, NOW)
                 await connection.execute(ADVANCE, subscriber_id, later)
             carrier_id = await line.submit(submit_body(row["phone"], body))
-            await connection.execute(RECORD, message_id, carrier_id)
+            await connection.execute(RECORD, subscriber_id, carrier_id, NOW)
 
     redis = await create_pool(redis_settings(redis_url))
-    for first in range(1, count + 1, 50):
+    due = await pool.fetch(
+        "SELECT subscriber_id FROM enrollments WHERE due_at <= $1 LIMIT $2", NOW, most
+    )
+    for first in range(0, len(due), 50):
         await asyncio.gather(
             *(
                 redis.enqueue_job("send", i, _job_id=f"send:{i}", _queue_name="bench")
-                for i in range(first, min(first + 50, count + 1))
+                for (i,) in due[first : first + 50]
             )
         )
     worker = Worker(

@@ -88,7 +88,9 @@ INSERT INTO addresses SELECT 'sms', addresses ->> 'sms', id FROM subscribers
 FILL_ENROLLMENTS = """
 INSERT INTO enrollments (subscriber_id, journey, shard, version, run, status, step, due_at,
     entered_at)
-SELECT id, 'bench', shard, $1, 1, 'active', 'welcome', $2, $3 FROM subscribers
+SELECT id, 'bench', shard, $1, 1, 'active', 'welcome',
+    CASE WHEN id / 64 % $4 = 0 THEN $2::timestamptz ELSE $2::timestamptz + interval '1 day' END, $3
+FROM subscribers
 """
 FILL_MESSAGES = """
 INSERT INTO messages (id, subscriber_id, template, journey, contact_class, attempt_id, state,
@@ -99,22 +101,24 @@ FROM generate_series(1, 4) n, subscribers s
 """
 
 
-async def fill(connection: asyncpg.Connection, count: int, text: str) -> None:
-    """Our tables, with `count` people due and four older messages each."""
+async def fill(connection: asyncpg.Connection, people: int, every: int, text: str) -> None:
+    """Our tables: so many people, about each `every`th due, with four older messages each."""
     await migrate(connection)
     project, _ = await apply(connection, files(text), NOW)
-    await connection.execute(FILL, count, NOW)
+    await connection.execute(FILL, people, NOW)
     await connection.execute(FILL_ADDRESSES)
     version = project.journeys["bench"].version
-    await connection.execute(FILL_ENROLLMENTS, version, NOW, NOW - timedelta(hours=2))
+    await connection.execute(FILL_ENROLLMENTS, version, NOW, NOW - timedelta(hours=2), every)
     older = NOW - timedelta(days=9)
     await connection.execute(FILL_MESSAGES, first_id(older), older)
     await connection.execute("VACUUM ANALYZE")
 
 
-async def run(url: str, redis_url: str, port: int, count: int) -> int:
+async def run(url: str, redis_url: str, port: int) -> int:
     """Everybody due was sent their message; returns how many."""
-    settings = SmppSettings.from_url(f"smpp://bench:secret@127.0.0.1:{port}?window=100&source=10086")
+    settings = SmppSettings.from_url(
+        f"smpp://bench:secret@127.0.0.1:{port}?window=100&source=10086"
+    )
     clock = Clock.starting(NOW, 1.0)
     async with (
         open_context(
@@ -124,8 +128,7 @@ async def run(url: str, redis_url: str, port: int, count: int) -> int:
         working(context),
         context.pool.acquire() as connection,
     ):
-        done = 0
-        while done < count:
+        while True:
             await asyncio.sleep(0.25)
             # A look that costs next to nothing: the due index is empty, no attempt is left.
             left = await connection.fetchval(
@@ -134,8 +137,8 @@ async def run(url: str, redis_url: str, port: int, count: int) -> int:
                 list(range(64)), NOW + timedelta(hours=1),
             )  # fmt: skip
             if not left:
-                done = await connection.fetchval(
-                    "SELECT count(*) FROM messages WHERE state = 'accepted'"
+                return int(
+                    await connection.fetchval(
+                        "SELECT count(*) FROM messages WHERE state = 'accepted'"
+                    )
                 )
-                break
-    return int(done)
