@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
 
 import asyncpg
 from msgspec import Struct
@@ -18,6 +17,7 @@ from msgspec.json import Decoder
 from orchestrator.core.effects import Effect, LotChange, PostEntry, Redeem, Release, Reserve
 from orchestrator.core.points import Account, Hold, Lot
 from orchestrator.store import json, stock
+from orchestrator.store.columns import columns
 from orchestrator.store.stock import StockMove
 
 # What these members have, if they ever had any.
@@ -244,10 +244,6 @@ class HoldError(ValueError):
 _Posted = list[tuple[int, PostEntry]]
 
 
-def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
 async def _post(
     connection: asyncpg.Connection, changes: Sequence[tuple[int, int, Effect]]
 ) -> tuple[_Posted, list[Conflict]]:
@@ -262,7 +258,7 @@ async def _post(
         (row["subscriber_id"], row["key"])
         for row in await connection.fetch(
             POST,
-            *_columns(
+            *columns(
                 (who, key, e.debit, e.credit, e.points, e.reason, e.at)
                 for (who, key), e in by_key.items()
             ),
@@ -273,7 +269,7 @@ async def _post(
         return posted, []
     known = {
         (row["subscriber_id"], row["key"]): (row["debit"], row["credit"], row["points"])
-        for row in await connection.fetch(POSTED, *_columns(by_key))
+        for row in await connection.fetch(POSTED, *columns(by_key))
     }
     conflicts = [
         Conflict(who, entry.key)
@@ -297,7 +293,7 @@ async def _change_lots(connection: asyncpg.Connection, posted: _Posted) -> None:
         if change
     ]
     if rows:
-        await connection.execute(CHANGE_LOTS, *_columns(rows))
+        await connection.execute(CHANGE_LOTS, *columns(rows))
 
 
 async def _hold(
@@ -308,7 +304,7 @@ async def _hold(
         return []
     rows = await connection.fetch(
         ADD_HOLDS,
-        *_columns(
+        *columns(
             (who, r.hold, r.reward, r.points, json.encode(r.taken), r.at, r.expires_at)
             for who, r in reserved
         ),
@@ -326,9 +322,9 @@ async def _end_holds(
     ]
     if not ended:
         return []
-    rows = await connection.fetch(END_HOLDS, *_columns(ended))
+    rows = await connection.fetch(END_HOLDS, *columns(ended))
     if len(rows) < len(ended):
-        wrong = await connection.fetch(ENDED_OTHERWISE, *_columns(ended)[:3])
+        wrong = await connection.fetch(ENDED_OTHERWISE, *columns(ended)[:3])
         if wrong:
             raise HoldError(f"hold {wrong[0][1]} was to be {wrong[0][2]}, and is {wrong[0][3]}")
     given = [
@@ -337,7 +333,7 @@ async def _end_holds(
         if isinstance(effect, Redeem) and effect.code_hash
     ]
     if given:
-        await connection.execute(ADD_CODES, *_columns(given))
+        await connection.execute(ADD_CODES, *columns(given))
     return [StockMove(row["reward"], row["state"]) for row in rows]
 
 
@@ -358,6 +354,6 @@ async def _update_accounts(
         (who, shard, *(sums[who, account] for account in _LEDGER)) for who, shard in shards.items()
     ]
     if rows:
-        await connection.execute(UPDATE_ACCOUNTS, *_columns(rows))
+        await connection.execute(UPDATE_ACCOUNTS, *columns(rows))
     if days:
-        await connection.execute(COUNT_AWARDS, *_columns(days.items()))
+        await connection.execute(COUNT_AWARDS, *columns(days.items()))
