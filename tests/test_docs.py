@@ -1,0 +1,82 @@
+"""The documents say what is so: generated ones are in step, and every example works."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.render import compile_message
+from orchestrator.project import shipped
+from orchestrator.project.forms import JourneyForm
+from orchestrator.project.load import check
+from orchestrator.project.reader import keys
+from orchestrator.project.reference import PATH, reference
+from orchestrator.project.rules import RULES
+
+ROOT = Path(__file__).parent.parent
+AUTHORS = (ROOT / "docs/authors.md").read_text()
+STARTER = shipped.starter()
+
+PROGRAMME = {"classes": "contact", "earn": "points", "rewards": "rewards", "segments": "segments"}
+"""Which programme file an example is of, by its first key."""
+
+
+def examples(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", AUTHORS, re.MULTILINE | re.DOTALL)
+
+
+def as_file(example: str) -> tuple[str, str]:
+    """The path and text that make a whole file of an example."""
+    first = re.match(r"(- )?(\w+):", example)
+    assert first is not None, example
+    if first[2] in PROGRAMME:
+        return f"journeys/program/{PROGRAMME[first[2]]}.yaml", example
+    if not first[1]:
+        return "journeys/example.yaml", example
+    head = {"journey": "example", "class": "friendly", "enter": {"on": "subscriber.activated"}}
+    lines = [f"{key}: {json.dumps(value)}" for key, value in head.items()]
+    return "journeys/example.yaml", "\n".join([*lines, "steps:", example])
+
+
+@pytest.mark.parametrize("example", examples("yaml"))
+def test_an_example_for_authors_is_right(example: str) -> None:
+    path, text = as_file(example)
+    project, findings = check({**STARTER, path: text})
+    assert [str(found) for found in findings] == []
+    assert project is not None
+
+
+@pytest.mark.parametrize("example", examples("jinja"))
+def test_a_message_for_authors_is_right(example: str) -> None:
+    compile_message("example", {"en": example}, "en")
+
+
+def test_the_mistake_shown_to_authors_is_what_validate_says() -> None:
+    path = "journeys/hello.yaml"
+    _, findings = check({**STARTER, path: STARTER[path].replace("hello/welcome", "hello/welcom")})
+    assert str(findings[0]) in AUTHORS
+
+
+def test_authors_are_taught_every_key_of_a_journey() -> None:
+    for key in keys(JourneyForm):
+        assert f"`{key}`" in AUTHORS or f"{key}:" in AUTHORS, key
+
+
+def test_the_reference_is_in_step_with_the_code() -> None:
+    written = (ROOT / PATH).read_text()
+    assert written == reference(), "run: python -m orchestrator.project.reference"
+
+
+def test_the_reference_links_to_what_it_has() -> None:
+    page = reference()
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in headings}
+    assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= anchors
+
+
+def test_the_reference_names_every_rule() -> None:
+    page = reference()
+    assert all(f"| `{name}` |" in page for name in RULES)
