@@ -24,6 +24,7 @@ def zone(name: str | None) -> ZoneInfo | None:
         return None
 
 
+@lru_cache(maxsize=8192)
 def instant(day: date, at: time, tz: ZoneInfo) -> datetime:
     """The first moment at which a clock in `tz` shows `at` on `day`.
 
@@ -33,8 +34,14 @@ def instant(day: date, at: time, tz: ZoneInfo) -> datetime:
     return datetime.combine(day, at, tz).astimezone(UTC)
 
 
+@lru_cache(maxsize=1024)
+def _local(moment: datetime, tz: ZoneInfo) -> datetime:
+    """`moment` by the clocks of `tz`. A turn asks it of its own `now` over and over."""
+    return moment.astimezone(tz)
+
+
 def local_day(moment: datetime, tz: ZoneInfo) -> date:
-    return moment.astimezone(tz).date()
+    return _local(moment, tz).date()
 
 
 def day_start(moment: datetime, tz: ZoneInfo) -> datetime:
@@ -44,7 +51,7 @@ def day_start(moment: datetime, tz: ZoneInfo) -> datetime:
 
 def on_day(entered_at: datetime, day: int, at: time, tz: ZoneInfo) -> datetime:
     """The instant of local time `at` on day `day` of a journey; day 1 is the day of entry."""
-    return instant(local_day(entered_at, tz) + (day - 1) * _DAY, at, tz)
+    return instant(entered_at.astimezone(tz).date() + (day - 1) * _DAY, at, tz)
 
 
 def next_at(moment: datetime, at: time, tz: ZoneInfo, weekday: int | None = None) -> datetime:
@@ -59,7 +66,7 @@ def next_at(moment: datetime, at: time, tz: ZoneInfo, weekday: int | None = None
 
 
 def is_open(moment: datetime, window: Window, weekdays: Container[int], tz: ZoneInfo) -> bool:
-    local = moment.astimezone(tz)
+    local = _local(moment, tz)
     return local.weekday() in weekdays and window.opens <= local.time() < window.closes
 
 
