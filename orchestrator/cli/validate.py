@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
@@ -63,28 +61,30 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def _print(project: Project | None, findings: Sequence[Finding]) -> None:
-    console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
+    colours = False if "NO_COLOR" in os.environ else None  # None: on a terminal only
     for found in findings:
-        console.print(_line(found))
+        typer.echo(_line(found), color=colours)
     errors = sum(found.severity == "error" for found in findings)
     warnings = len(findings) - errors
     if project is None:
-        console.print(f"{errors} errors, {warnings} warnings")
+        typer.echo(f"{errors} errors, {warnings} warnings")
     else:
-        console.print(
+        typer.echo(
             f"{project.name}: {len(project.journeys)} journeys, {len(project.messages)} messages, "
             f"no errors, {warnings} warnings"
         )
 
 
-def _line(found: Finding) -> Text:
-    """`file:line:column: error: message (hint) [rule]`, coloured where a terminal shows it."""
+def _line(found: Finding) -> str:
+    """`file:line:column: error: message (hint) [rule]`, coloured."""
     mark = found.mark
-    colour = "bold red" if found.severity == "error" else "bold yellow"
-    return Text.assemble(
-        (f"{mark.file}:{mark.line}:{mark.column}: ", "bold"),
-        (f"{found.severity}: ", colour),
-        found.message,
-        (f" ({found.hint})" if found.hint else "", "green"),
-        (f" [{found.rule}]", "dim"),
+    colour = typer.colors.RED if found.severity == "error" else typer.colors.YELLOW
+    return "".join(
+        (
+            typer.style(f"{mark.file}:{mark.line}:{mark.column}: ", bold=True),
+            typer.style(f"{found.severity}: ", fg=colour, bold=True),
+            found.message,
+            typer.style(f" ({found.hint})", fg=typer.colors.GREEN) if found.hint else "",
+            typer.style(f" [{found.rule}]", dim=True),
+        )
     )
