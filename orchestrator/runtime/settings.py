@@ -60,6 +60,13 @@ def _secret(text: str) -> bytes:
     return secret
 
 
+def _keys(text: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if not keys or any(len(key) < MIN_SECRET_OCTETS for key in keys):
+        raise ValueError(f"each key must have at least {MIN_SECRET_OCTETS} characters")
+    return keys
+
+
 SETTINGS = (
     Setting(
         "DATABASE_URL",
@@ -121,6 +128,21 @@ SETTINGS = (
         secret=True,
     ),
     Setting(
+        "OUTREACH_API_KEYS",
+        "api_keys",
+        "made once, kept as `api-key` in the data folder; nobody gets in if DATABASE_URL is set",
+        "Who may use the API: keys of 16 characters or more, with commas between them.",
+        _keys,
+        secret=True,
+    ),
+    Setting(
+        "OUTREACH_WALL_PORT",
+        "wall_port",
+        "8081",
+        "The TCP port on 127.0.0.1 of the simulated carrier's phone wall; 0 takes a free one.",
+        _number(int, 0, 65535),
+    ),
+    Setting(
         "OUTREACH_SWEEP_S",
         "sweep_s",
         "10",
@@ -156,6 +178,8 @@ class Settings(Struct, frozen=True):
     web_host: str = "127.0.0.1"
     web_port: int = 8080
     secret: bytes | None = None
+    api_keys: tuple[str, ...] = ()
+    wall_port: int = 8081
     sweep_s: float = 10.0
     batch: int = 500
     clock: Clock = Clock()
@@ -196,6 +220,17 @@ def load_secret(settings: Settings) -> bytes:
     path = settings.data / "secret"
     _write_once(path, secrets.token_hex(32))
     return path.read_bytes()
+
+
+def load_api_keys(settings: Settings) -> tuple[str, ...]:
+    """Who may use the API: the keys set, else on a laptop the one in the data folder, made if need
+    be; else nobody."""
+    if settings.api_keys or settings.database_url is not None:
+        return settings.api_keys
+    open_root(settings.data)
+    path = settings.data / "api-key"
+    _write_once(path, secrets.token_urlsafe(24))
+    return (path.read_text().strip(),)
 
 
 def _write_once(path: Path, text: str) -> None:

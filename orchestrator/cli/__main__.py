@@ -1,0 +1,5 @@
+"""`python -m orchestrator.cli` is `outreach`."""
+
+from orchestrator.cli.main import main
+
+main()

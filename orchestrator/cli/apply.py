@@ -1,0 +1,108 @@
+"""`outreach apply`: the project is the one that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import asyncpg
+import msgspec
+import typer
+from msgspec import Struct
+
+from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, read_settings, run
+from orchestrator.core.project import Project
+from orchestrator.project import source
+from orchestrator.project.findings import ProjectErrors
+from orchestrator.project.load import load
+from orchestrator.runtime import projects
+from orchestrator.runtime.embedded import run_servers
+from orchestrator.runtime.logs import set_up_logs
+from orchestrator.runtime.settings import Settings
+from orchestrator.store import projects as applied_projects
+from orchestrator.store.migrate import migrate
+
+
+class Applied(Struct, frozen=True):
+    """What applying came to. Journeys by name."""
+
+    project: str
+    changed: bool
+    migrations: list[str]
+    new: list[str]
+    edited: list[str]
+    unchanged: list[str]
+    removed: list[str]
+
+
+def apply(
+    project: ProjectOption = None, json: JsonOption = False, verbose: VerboseOption = 0
+) -> None:
+    """Check the project, bring the database up to date, and make this the project that runs.
+
+    People in a journey stay on the version they entered. Safe to repeat.
+    """
+    set_up_logs(30 - 10 * verbose)
+    settings = read_settings(project)
+    files = source.read_folder(settings.project)
+    with run_servers(settings) as urls:
+        applied = run(lambda: apply_files(settings, urls.database_url, files))
+    if json:
+        typer.echo(msgspec.json.encode(applied).decode())
+    else:
+        typer.echo(told(applied))
+
+
+async def apply_files(settings: Settings, database_url: str, files: Mapping[str, str]) -> Applied:
+    """The database has the newest schema, and these files are the project that runs. A project
+    with errors is refused before anything is touched."""
+    load(files)
+    connection = await asyncpg.connect(database_url)
+    try:
+        migrations = await migrate(connection)
+        before = await _running(connection)
+        project, changed = await projects.apply(connection, files, settings.clock.now())
+    finally:
+        await connection.close()
+    now = {name: journey.version for name, journey in project.journeys.items()}
+    return Applied(
+        project=project.name,
+        changed=changed,
+        migrations=migrations,
+        new=sorted(now.keys() - before.keys()),
+        edited=sorted(name for name in now.keys() & before.keys() if now[name] != before[name]),
+        unchanged=sorted(name for name in now.keys() & before.keys() if now[name] == before[name]),
+        removed=sorted(before.keys() - now.keys()),
+    )
+
+
+def told(applied: Applied) -> str:
+    """What happened, for people."""
+    lines = [f"migrated: {name}" for name in applied.migrations]
+    for word, names in (
+        ("new", applied.new),
+        ("changed", applied.edited),
+        ("removed", applied.removed),
+    ):
+        lines += [f"{word}: {name}" for name in names]
+    if not applied.changed:
+        lines.append(f"{applied.project}: nothing has changed")
+    else:
+        lines.append(
+            f"{applied.project} is applied: {len(applied.new)} journeys new, "
+            f"{len(applied.edited)} changed, {len(applied.unchanged)} unchanged, "
+            f"{len(applied.removed)} removed"
+        )
+    return "\n".join(lines)
+
+
+async def _running(connection: asyncpg.Connection) -> dict[str, str]:
+    """The journeys that run now, with their versions; none if nothing was applied, or if it was
+    written for another Outreach."""
+    found = await applied_projects.current(connection)
+    if found is None:
+        return {}
+    try:
+        project: Project = load(found[1])
+    except ProjectErrors:
+        return {}
+    return {name: journey.version for name, journey in project.journeys.items()}

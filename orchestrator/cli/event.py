@@ -1,0 +1,85 @@
+"""`outreach event`: something happened to a subscriber."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+import typer
+
+from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
+from orchestrator.cli.properties import nested, typed
+from orchestrator.core.errors import OutreachError
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.ingest import Counts, EventIn, Ingest
+from orchestrator.runtime.settings import Settings
+from orchestrator.store import timeline
+
+SOURCE = "cli"
+
+
+def event(
+    subscriber: Annotated[str, typer.Argument(help="Their key, phone number, or CHANNEL:ADDRESS.")],
+    name: Annotated[str, typer.Argument(help="What happened: subscriber.activated")],
+    properties: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Its properties; dots in a key nest."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="When, with its zone: 2026-03-02T10:00:00+08:00 [default: now]"
+        ),
+    ] = None,
+    source_id: Annotated[
+        str | None,
+        typer.Option(help="Names it for ever: the same one twice is one event. [default: random]"),
+    ] = None,
+    json: JsonOption = False,
+    project: ProjectOption = None,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Report that something happened to a subscriber; journeys that wait for it go on."""
+    moment = _moment(at)
+    facts = nested(_pair(text) for text in properties or [])
+    named = source_id or secrets.token_hex(8)
+
+    async def post(settings: Settings, context: Context) -> Counts:
+        async with context.pool.acquire() as connection:
+            found = await timeline.find(connection, subscriber)
+        if found is None:
+            raise OutreachError(
+                f"there is no subscriber {subscriber}", "import them first: outreach import"
+            )
+        return await Ingest(context).events(
+            [EventIn(found.key, name, named, moment, facts)], SOURCE
+        )
+
+    counts = run_once(project, verbose, post)
+    if json:
+        typer.echo(msgspec.json.encode({"stored": counts.stored, "known": counts.known}).decode())
+    else:
+        typer.echo("stored" if counts.stored else f"known already: {named} was reported before")
+
+
+def _pair(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} is not KEY=VALUE")
+    return name, typed(value)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"--at: {text!r} is not a time like 2026-03-02T10:00:00+08:00"
+        ) from None
+    if moment.tzinfo is None:
+        raise typer.BadParameter("--at needs its zone: write Z or +08:00 at its end")
+    return moment

@@ -1,0 +1,36 @@
+"""`outreach init`: a project to begin with."""
+
+from __future__ import annotations
+
+import shlex
+from importlib.resources import as_file, files
+from pathlib import Path
+from shutil import copytree
+from typing import Annotated
+
+import typer
+
+from orchestrator.core.errors import OutreachError
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+) -> None:
+    """Make a small project to begin with: one journey, its messages, its rules."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutreachError(f"{folder} is there already", "name a folder that is not, or is empty")
+    try:
+        with as_file(files("orchestrator.project") / "starter") as starter:
+            copytree(starter, folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise OutreachError(f"cannot write {folder}: {error.strerror}") from None
+    place = shlex.quote(str(folder))
+    typer.echo(
+        f"{folder} is a project now. Next:\n"
+        f"  outreach validate {place}\n"
+        f"  outreach up --project {place}\n"
+        "and then, in another terminal:\n"
+        f"  outreach import people.csv --project {place}     # columns: key, phone\n"
+        f"  outreach event KEY subscriber.activated --project {place}\n"
+        f"  outreach show KEY --project {place}"
+    )

@@ -1,0 +1,42 @@
+"""`outreach status`: what waits, and what became of the last day's messages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import typer
+
+from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.settings import Settings
+from orchestrator.store import counts
+
+SINCE = timedelta(hours=24)
+
+
+def status(
+    json: JsonOption = False, project: ProjectOption = None, verbose: VerboseOption = 0
+) -> None:
+    """Count what waits, the messages of the last 24 hours by state, and turns that failed."""
+
+    async def count(settings: Settings, context: Context) -> dict[str, Any]:
+        now = context.clock.now()
+        async with context.pool.acquire() as connection:
+            return {
+                **msgspec.to_builtins(await counts.waiting(connection, now)),
+                "messages_24h": await counts.messages(connection, now - SINCE),
+                "failures_24h": await counts.failures(connection, now - SINCE),
+            }
+
+    found = run_once(project, verbose, count)
+    if json:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    states = found.pop("messages_24h")
+    for name, number in found.items():
+        typer.echo(f"{name.replace('_', ' '):<18}{number}")
+    typer.echo("messages of the last 24 h")
+    for state, number in states.items():
+        typer.echo(f"  {state:<16}{number}")

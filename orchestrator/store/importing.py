@@ -1,0 +1,74 @@
+"""Subscribers that come in numbers: taken in set by set, without two of them sharing an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import asyncpg
+from msgspec import Struct
+
+from orchestrator.store import subscribers
+from orchestrator.store.subscribers import NewSubscriber
+
+# Somebody who wrote to us before we knew them is now known by the operator's own key. Their shard
+# stays: it is in many rows, and only has to be stable.
+ADOPT = """
+UPDATE subscribers s SET key = u.key
+FROM unnest($1::bigint[], $2::text[]) AS u (id, key)
+WHERE s.id = u.id AND NOT EXISTS (SELECT FROM subscribers t WHERE t.key = u.key)
+RETURNING s.key
+"""
+
+
+class Added(Struct, frozen=True):
+    """How many were made and known, and by key, whose address somebody else has, and who."""
+
+    made: int
+    known: int
+    refused: Mapping[str, str]
+
+
+async def add(
+    connection: asyncpg.Connection,
+    news: Sequence[NewSubscriber],
+    now: datetime,
+    default_locale: str,
+) -> Added:
+    """These subscribers are there, as described, but for those with an address of somebody else.
+    Keys are unique within `news`; of two with one address the first gets it.
+
+    Whoever wrote in before they were imported (`sms:+86…`) becomes the one whose number it is, so
+    that an opt-out of theirs holds. Call it in a transaction. Safe to repeat.
+    """
+    wanted = [(channel, it) for s in news for channel, it in s.addresses.items()]
+    owners = await subscribers.owners(connection, wanted) if wanted else {}
+    taken = {address: owner.key for address, owner in owners.items()}
+    adopted: dict[int, str] = {}
+    refused: dict[str, str] = {}
+    good: list[NewSubscriber] = []
+    for s in news:
+        strangers: list[int] = []
+        for channel, address in s.addresses.items():
+            owner = taken.get((channel, address), s.key)
+            known = owners.get((channel, address))
+            if known is not None and owner == f"{channel}:{address}" and known.key == owner:
+                strangers.append(known.subscriber_id)
+            elif owner != s.key:
+                refused[s.key] = owner
+        if s.key in refused:
+            continue
+        adopted.update(dict.fromkeys(strangers[:1], s.key))
+        taken.update(dict.fromkeys(s.addresses.items(), s.key))
+        good.append(s)
+    if adopted:
+        rows = await connection.fetch(ADOPT, [*adopted], [*adopted.values()])
+        renamed = {row["key"] for row in rows}
+        for key in adopted.values():
+            if key not in renamed:
+                refused[key] = "somebody who wrote in before"
+        good = [s for s in good if s.key not in refused]
+    # In one order for all, so that two imports wait for each other instead of dying together.
+    good.sort(key=lambda s: s.key)
+    made, known_count = await subscribers.upsert(connection, good, now, default_locale)
+    return Added(made, known_count, refused)

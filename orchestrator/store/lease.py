@@ -1,0 +1,45 @@
+"""Leases: what one process at a time may hold, for as long as its connection lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+# The lease is this connection's if nobody else has it; it ends with the connection.
+TAKE = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+
+ASK_AGAIN_S = 1.0
+
+
+@asynccontextmanager
+async def held(
+    pool: asyncpg.Pool, name: str, waiting: Callable[[], None], lost: Callable[[], None]
+) -> AsyncIterator[None]:
+    """The lease `name` is ours during the block.
+
+    While another holds it, `waiting` is called once, and we wait as its standby. `lost` is called
+    if the connection ends: the lease may then be somebody else's.
+    """
+    ended = False
+
+    def hear(_: asyncpg.Connection) -> None:
+        if not ended:
+            lost()
+
+    # Given back, a connection of a pool gives up its locks.
+    async with pool.acquire() as connection:
+        told = False
+        while not await connection.fetchval(TAKE, name):
+            if not told:
+                waiting()
+                told = True
+            await asyncio.sleep(ASK_AGAIN_S)
+        connection.add_termination_listener(hear)
+        try:
+            yield
+        finally:
+            ended = True
+            connection.remove_termination_listener(hear)
