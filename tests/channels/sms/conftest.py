@@ -1,0 +1,88 @@
+"""A channel bound to a simulated carrier, and the two ends of a bare socket for odd carriers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from channels.carriers.smsc import Smsc, SmscSettings
+from channels.sms import pdu
+from channels.sms.channel import SmsChannel
+from channels.sms.settings import SmppSettings
+from orchestrator.core.delivery import Outgoing
+from orchestrator.core.model import Content
+from tests.channels.contract.rig import Kept, until
+
+NUMBER = "+8613800138000"
+
+
+def message(message_id: int, text: str = "hello", address: str = NUMBER) -> Outgoing:
+    return Outgoing(message_id, message_id, address, Content(text=text))
+
+
+@asynccontextmanager
+async def bound(port: int, options: str = "") -> AsyncIterator[tuple[SmsChannel, Kept]]:
+    """A channel that is up, and its inbox."""
+    url = f"smpp://outreach:secret@127.0.0.1:{port}?source=10086&reconnect=0.05&deadline=1{options}"
+    channel, kept = SmsChannel(SmppSettings.from_url(url)), Kept()
+    await channel.start(kept.inbox)
+    try:
+        await until(lambda: channel.health() == "up")
+        yield channel, kept
+    finally:
+        await channel.stop()
+
+
+@pytest.fixture
+async def smsc() -> AsyncIterator[Smsc]:
+    """A simulated carrier that is quick about everything."""
+    made = Smsc(SmscSettings(receipt_delay_s=0.01, redeliver_after_s=0.2))
+    await made.start()
+    yield made
+    await made.stop()
+
+
+class Far:
+    """A carrier's end of a bare connection, to say odd things by hand."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def read(self) -> tuple[int, int, int, bytes]:
+        """The next PDU: command_id, status, sequence, body."""
+        header = await self.reader.readexactly(16)
+        length, command_id, command_status, sequence = pdu.HEADER.unpack(header)
+        return command_id, command_status, sequence, await self.reader.readexactly(length - 16)
+
+    async def bind(self) -> None:
+        """The bind is read and accepted."""
+        command_id, _, sequence, _ = await self.read()
+        self.writer.write(pdu.encode(pdu.PDUS[command_id | pdu.RESPONSE](), sequence))
+
+
+@asynccontextmanager
+async def carrier(play: Callable[[Far], Awaitable[None]]) -> AsyncIterator[int]:
+    """A listening port; `play` is the carrier's part on each connection, then it hangs up."""
+    failures: list[BaseException] = []
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await play(Far(reader, writer))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        if failures:
+            raise failures[0]
