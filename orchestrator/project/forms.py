@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NewType
 
 from msgspec import Struct, field
@@ -12,6 +13,8 @@ from orchestrator.core.grammar import Again, parse_percent
 from orchestrator.core.journey import Entry, Goal, Journey, LeaveRule, lay_out
 from orchestrator.core.project import Reward
 from orchestrator.core.steps.base import Block, JourneyName
+
+LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 
 ClassName = NewType("ClassName", str)
 """A contact class of program/contact.yaml."""
@@ -88,3 +91,8 @@ class ProjectForm(Struct, frozen=True):
     name: str
     locale: str
     timezone: str
+
+    @property
+    def has_locale(self) -> bool:
+        """Whether `locale` can be one: `zh`, `en` or `pt-BR`."""
+        return LOCALE.fullmatch(self.locale) is not None

@@ -17,6 +17,7 @@ from orchestrator.project import lint, source, yaml
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean, in_order
 from orchestrator.project.forms import (
+    LOCALE,
     ContactForm,
     JourneyForm,
     ProjectForm,
@@ -30,9 +31,7 @@ Form = TypeVar("Form", bound=Struct)
 PROGRAM = "journeys/program/"
 PROGRAM_FILES = ("contact", "points", "rewards", "segments", "project")
 
-_TEMPLATE = re.compile(
-    r"templates/(?P<name>[^.]+)(?:\.(?P<locale>[a-z]{2,3}(?:-[A-Za-z]{2,4})*))?\.j2"
-)
+_TEMPLATE = re.compile(rf"templates/(?P<name>[^.]+)(?:\.(?P<locale>{LOCALE.pattern}))?\.j2")
 
 
 def load(files: Mapping[str, str]) -> Project:
@@ -137,9 +136,10 @@ def _read_templates(draft: Draft) -> None:
             hint = "name it message.locale.j2: templates/seven-days/entrance.zh.j2"
             message = "the file's name does not tell the message and its locale"
             draft.findings.append(Finding(Mark(path), message, hint, "file"))
+    settings = draft.settings if draft.settings and draft.settings.has_locale else None
     for name, paths in draft.template_files.items():
         sources = {locale: draft.files[path] for locale, path in paths.items()}
-        default = draft.settings.locale if draft.settings else next(iter(sources))
+        default = settings.locale if settings else next(iter(sources))
         try:
             draft.messages[name] = compile_message(name, sources, default)
         except TemplateError as error:

@@ -91,15 +91,7 @@ def parse(file: str, text: str) -> Node | None:
     try:
         return _Builder(file, text).document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = Mark(file, mark.line + 1, mark.column + 1) if mark else Mark(file)
-        problem = error.problem or error.context or "this is not YAML"
-        if _TAB.match([*text.split("\n"), ""][where.line - 1]):
-            raise _refused(where, "a tab cannot indent YAML", "use spaces") from None
-        hint = "quote the text, or look at the line above"
-        if error.context and error.context_mark:
-            hint = f"{error.context} that begins on line {error.context_mark.line + 1}"
-        raise _refused(where, f"this is not YAML: {problem}", hint) from None
+        raise _not_yaml(file, text, error) from None
     except yaml.YAMLError as error:
         raise _refused(Mark(file), f"this is not YAML: {error}", "") from None
 
@@ -176,6 +168,23 @@ class _Builder:
 
 def _refused(mark: Mark, message: str, hint: str) -> ProjectErrors:
     return ProjectErrors([Finding(mark, message, hint, "yaml")])
+
+
+def _not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> ProjectErrors:
+    """What libyaml could not read, said where an author would look for it."""
+    problem = error.problem or error.context or "it cannot be read"
+    begun = error.context_mark
+    if begun and error.context == "while scanning a quoted scalar" and "end of stream" in problem:
+        where = Mark(file, begun.line + 1, begun.column + 1)
+        return _refused(where, "the quote that begins here is never closed", "close it")
+    mark = error.problem_mark or begun
+    where = Mark(file, mark.line + 1, mark.column + 1) if mark else Mark(file)
+    if _TAB.match([*text.split("\n"), ""][where.line - 1]):
+        return _refused(where, "a tab cannot indent YAML", "use spaces")
+    hint = "quote the text, or look at the line above"
+    if error.context and begun:
+        hint = f"{error.context} that begins on line {begun.line + 1}"
+    return _refused(where, f"this is not YAML: {problem}", hint)
 
 
 def _mark_at(file: str, text: str, index: int) -> Mark:

@@ -92,7 +92,7 @@ def test_a_file_without_anything_is_nothing(text: str) -> None:
         ("[a]: 1", "1:1"),
         ("a: 1\n---\nb: 2", "2:1"),
         ("a:\n\t- b", "2:1"),
-        ("a: 'b", "1:6"),
+        ("a: 'b\n\nc: d\n", "1:4"),
         ("a: b\n\0: c", "2:1"),
         ("a: b\n é\x07", "2:3"),
         ("é: {: ]", "1:5"),

@@ -15,7 +15,6 @@ from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.rules.base import Rule
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{2,4})?")
 
 
 class UnknownTemplate(Rule):
@@ -179,6 +178,18 @@ class NameTwice(Rule):
             first.setdefault(name, mark)
 
 
+class RewardName(Rule):
+    """the reward {name!r} has no name in {locale!r}, the project's locale"""
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        for reward in draft.rewards or ():
+            settings = draft.settings
+            if settings and settings.locale not in reward.names:
+                mark = draft.places.mark(reward, "names")
+                hint = f"add `{settings.locale}: …`"
+                yield self.at(mark, hint, name=reward.id, locale=settings.locale)
+
+
 class UnknownZone(Rule):
     """there is no time zone {name!r}"""
 
@@ -194,6 +205,6 @@ class UnknownLocale(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         settings = draft.settings
-        if settings and not _LOCALE.fullmatch(settings.locale):
+        if settings and not settings.has_locale:
             mark = draft.places.mark(settings, "locale")
             yield self.at(mark, "write one like zh, en or pt-BR", name=settings.locale)
