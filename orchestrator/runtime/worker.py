@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from arq.worker import Function, Worker, func
-from tenacity import retry, retry_if_not_exception_type, wait_exponential_jitter
+from tenacity import retry, retry_if_not_exception_type, wait_random_exponential
 
 from orchestrator.runtime import bell
 from orchestrator.runtime.context import Context
@@ -72,7 +72,7 @@ async def running_worker(
 
     @retry(
         retry=retry_if_not_exception_type(asyncio.CancelledError),
-        wait=wait_exponential_jitter(initial=0.1, max=5),
+        wait=wait_random_exponential(multiplier=0.1, max=5),
         before_sleep=lambda state: log.warning(
             "worker_restarts queue=%s error=%s",
             queue,

@@ -1,4 +1,4 @@
-"""The small campaign of this tour: five texts, as an author would keep them in git."""
+"""The small campaign of this tour: a few texts, as an author would keep them in git."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ classes:
     hours: 09:00-20:00        # by the subscriber's own clock
     per_day: 1                # over all journeys
     same_message: 30d         # the same one not again within 30 days
+  answer: {purpose: answer, consent: answer}  # to what somebody just wrote: always
 """
 
 PROJECT = "{name: tour, locale: en, timezone: Asia/Shanghai}"
@@ -52,12 +53,18 @@ HELLO = """
 
 QUIZ = "{% block sms %}Is the mobile internet faster than a letter? 1 yes, 2 no{% endblock %}"
 
+POINTS = "{% block sms %}You have {{ points.balance }} points.{% endblock %}"
+
+STOPPED = "{% block sms %}You will not hear from us again.{% endblock %}"
+
 FILES = {
     "journeys/welcome.yaml": WELCOME,
     "journeys/program/contact.yaml": CONTACT,
     "journeys/program/project.yaml": PROJECT,
     "templates/hello.en.j2": HELLO,
     "templates/quiz.en.j2": QUIZ,
+    "templates/bot/balance.en.j2": POINTS,
+    "templates/bot/stopped.en.j2": STOPPED,
 }
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
