@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import asyncpg
@@ -10,6 +11,7 @@ import typer
 from msgspec import Struct
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, read_settings, run
+from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import source
 from orchestrator.project.findings import ProjectErrors
@@ -41,9 +43,9 @@ def apply(
 
     People in a journey stay on the version they entered. Safe to repeat.
     """
-    set_up_logs(30 - 10 * verbose)
+    set_up_logs(max(logging.DEBUG, logging.WARNING - 10 * verbose))
     settings = read_settings(project)
-    files = source.read_folder(settings.project)
+    files = checked_files(settings)
     with run_servers(settings) as urls:
         applied = run(lambda: apply_files(settings, urls.database_url, files))
     if json:
@@ -52,10 +54,24 @@ def apply(
         typer.echo(told(applied))
 
 
+def checked_files(settings: Settings) -> dict[str, str]:
+    """The project's files. If there are errors in them, each is printed, and OutreachError raised
+    before anything is touched."""
+    try:
+        files = source.read_folder(settings.project)
+        load(files)
+    except ProjectErrors as errors:
+        for found in errors.findings:
+            typer.echo(str(found), err=True)
+        raise OutreachError(
+            f"the project has {len(errors.findings)} errors, and was not applied", "mend them first"
+        ) from None
+    return files
+
+
 async def apply_files(settings: Settings, database_url: str, files: Mapping[str, str]) -> Applied:
-    """The database has the newest schema, and these files are the project that runs. A project
-    with errors is refused before anything is touched."""
-    load(files)
+    """The database has the newest schema, and these files, without errors, are the project that
+    runs."""
     connection = await asyncpg.connect(database_url)
     try:
         migrations = await migrate(connection)

@@ -35,7 +35,10 @@ def event(
     ] = None,
     source_id: Annotated[
         str | None,
-        typer.Option(help="Names it for ever: the same one twice is one event. [default: random]"),
+        typer.Option(
+            metavar="ID",
+            help="Names it for ever: the same one twice is one event. [default: random]",
+        ),
     ] = None,
     json: JsonOption = False,
     project: ProjectOption = None,

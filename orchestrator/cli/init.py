@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from importlib.resources import as_file, files
 from pathlib import Path
-from shutil import copytree
 from typing import Annotated
 
 import typer
 
 from orchestrator.core.errors import OutreachError
+from orchestrator.project import shipped
 
 
 def init(
@@ -20,8 +19,10 @@ def init(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutreachError(f"{folder} is there already", "name a folder that is not, or is empty")
     try:
-        with as_file(files("orchestrator.project") / "starter") as starter:
-            copytree(starter, folder, dirs_exist_ok=True)
+        for name, text in shipped.starter().items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutreachError(f"cannot write {folder}: {error.strerror}") from None
     place = shlex.quote(str(folder))

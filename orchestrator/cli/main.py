@@ -3,57 +3,86 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
-import asyncpg
 import typer
-from redis.exceptions import RedisError
 
-from orchestrator.cli.apply import apply
-from orchestrator.cli.carrier import carrier
-from orchestrator.cli.event import event
-from orchestrator.cli.gateway import gateway
-from orchestrator.cli.importing import import_csv
-from orchestrator.cli.init import init
-from orchestrator.cli.show import show
-from orchestrator.cli.status import status
-from orchestrator.cli.up import up
-from orchestrator.cli.validate import validate
-from orchestrator.cli.web import web
-from orchestrator.cli.worker import worker
 from orchestrator.core.errors import OutreachError
-from orchestrator.project.findings import ProjectErrors
 
-app = typer.Typer(
-    name="outreach",
-    help="Journeys in YAML, carried to subscribers over the carriers' own protocols.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+COMMANDS = {
+    "init": ("init:init", "outreach init shop"),
+    "validate": ("validate:validate", "outreach validate shop"),
+    "apply": ("apply:apply", "outreach apply --project shop"),
+    "up": ("up:up", "outreach up --project shop"),
+    "import": ("importing:import_csv", "outreach import subscribers.csv --country 86"),
+    "event": ("event:event", "outreach event u1 order.placed amount=12.5 --source-id order-1001"),
+    "show": ("show:show", "outreach show +8613800138000"),
+    "status": ("status:status", "outreach status --json"),
+    "worker": ("worker:worker", "outreach worker"),
+    "gateway": ("gateway:gateway", "OUTREACH_SMPP_URL=smpp://… outreach gateway --channel sms"),
+    "web": ("web:web", "OUTREACH_WEB_PORT=8080 outreach web"),
+    "carrier": ("carrier:carrier", "outreach carrier --smpp-port 2775"),
+}
+"""Each command: where its function is, and its example. In the order of the help."""
 
-COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
-    ("init", init, "outreach init shop"),
-    ("validate", validate, "outreach validate shop"),
-    ("apply", apply, "outreach apply --project shop"),
-    ("up", up, "outreach up --project shop"),
-    ("import", import_csv, "outreach import subscribers.csv --country 86"),
-    ("event", event, "outreach event u1 order.placed amount=12.5 --source-id order-1001"),
-    ("show", show, "outreach show +8613800138000"),
-    ("status", status, "outreach status --json"),
-    ("worker", worker, "DATABASE_URL=… REDIS_URL=… OUTREACH_SECRET=… outreach worker"),
-    ("gateway", gateway, "OUTREACH_SMPP_URL=smpp://… outreach gateway --channel sms"),
-    ("web", web, "OUTREACH_WEB_PORT=8080 outreach web"),
-    ("carrier", carrier, "outreach carrier --smpp-port 2775"),
-)
-"""Each command with its example, in the order of the help."""
 
-for _name, _command, _example in COMMANDS:
-    app.command(_name, epilog=f"Example: {_example}")(_command)
+def build(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
+    """The application with these commands. Only their modules are loaded: all cost a second."""
+    app = typer.Typer(
+        name="outreach",
+        help="Journeys in YAML, carried to subscribers over the carriers' own protocols.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_outreach)
+    for name in names:
+        place, example = COMMANDS[name]
+        module, _, function = place.partition(":")
+        command = getattr(import_module(f"orchestrator.cli.{module}"), function)
+        app.command(name, epilog=f"Example: {example}")(command)
+    return app
+
+
+def main() -> None:
+    """The command has run. Exit codes: 0 all is well; 1 something asked for or found is wrong; 2
+    the command was not understood."""
+    named = sys.argv[1:2]
+    try:
+        build(named if named and named[0] in COMMANDS else tuple(COMMANDS))()
+    except OutreachError as error:
+        fail(error)
+    except Exception as error:
+        _explain(error)
+
+
+def fail(error: OutreachError) -> NoReturn:
+    """What is wrong, and what to do about it, is on stderr; the exit code is 1."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _explain(error: Exception) -> NoReturn:
+    """A known trouble of the world is told to people; anything else is a bug, and raised."""
+    import asyncpg
+    from redis.exceptions import RedisError
+
+    kind = type(error).__name__
+    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.UndefinedColumnError):
+        fail(OutreachError("the database lacks our newest tables", "run: outreach apply"))
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        fail(OutreachError(f"PostgreSQL: {kind}: {error}", "see its log, and try again"))
+    if isinstance(error, RedisError):
+        fail(OutreachError(f"Redis: {kind}: {error}", "is it running, and is REDIS_URL right?"))
+    if isinstance(error, OSError):
+        fail(OutreachError(f"{kind}: {error}"))
+    raise error
 
 
 def _say_version(wanted: bool) -> None:
@@ -62,7 +91,6 @@ def _say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _outreach(
     version: Annotated[
         bool,
@@ -72,29 +100,3 @@ def _outreach(
     ] = False,
 ) -> None:
     """Journeys in YAML, carried to subscribers over the carriers' own protocols."""
-
-
-def main() -> None:
-    """The command has run. Exit codes: 0 all is well; 1 something asked for or found is wrong; 2
-    the command was not understood."""
-    try:
-        app()
-    except ProjectErrors as errors:
-        for found in errors.findings:
-            print(found, file=sys.stderr)
-        _fail(f"the project has {len(errors.findings)} errors", "mend them: outreach validate")
-    except OutreachError as error:
-        _fail(error.message, error.hint)
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
-        _fail("the database lacks our tables, or has older ones", "run: outreach apply")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError) as error:
-        _fail(f"{type(error).__name__}: {error}", "see the logs of PostgreSQL and Redis")
-    except BrokenPipeError:
-        sys.exit(1)
-
-
-def _fail(message: str, hint: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    if hint:
-        print(f"  hint: {hint}", file=sys.stderr)
-    sys.exit(1)

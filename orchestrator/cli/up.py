@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from channels.sms.settings import SmppSettings
-from orchestrator.cli.apply import apply_files, told
+from orchestrator.cli.apply import apply_files, checked_files, told
 from orchestrator.cli.carrier import LOOPBACK, smpp_url
 from orchestrator.cli.listening import free_port, shown
 from orchestrator.cli.options import (
@@ -27,7 +27,6 @@ from orchestrator.cli.options import (
     serve_until,
     stop_asked,
 )
-from orchestrator.project import source
 from orchestrator.runtime.embedded import Urls, run_servers
 from orchestrator.runtime.logs import set_up_logs
 from orchestrator.runtime.settings import Settings, load_api_keys, load_secret
@@ -35,7 +34,6 @@ from orchestrator.runtime.tree import Branch, Tree, planted
 from orchestrator.store import counts
 
 STATUS_S = 15.0
-READY_S = 60.0
 
 log = logging.getLogger("outreach.up")
 
@@ -51,13 +49,13 @@ def up(
     checked and applied first. Ctrl-C stops all of it in order; a second Ctrl-C at once.
     """
     set_up_logs(logging.DEBUG if verbose else logging.INFO)
-    settings = _settled(read_settings(project))
-    files = source.read_folder(settings.project)
+    settings = settled(read_settings(project))
+    files = checked_files(settings)
     with run_servers(settings) as urls:
         run(lambda: _run(settings, urls, files, workers, verbose))
 
 
-class _Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True):
     """The processes to run, in two steps, and where people find them."""
 
     first: list[Branch]
@@ -69,10 +67,10 @@ async def _run(
     settings: Settings, urls: Urls, files: Mapping[str, str], workers: int, verbose: int
 ) -> None:
     typer.echo(told(await apply_files(settings, urls.database_url, files)))
-    plan = _plan(settings, urls, workers, verbose)
+    plan = plan_tree(settings, urls, workers, verbose)
     async with planted(_pass_on) as tree:
         stop = stop_asked(tree.kill)
-        growing = asyncio.create_task(_grow(tree, plan))
+        growing = asyncio.create_task(grow(tree, plan))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({growing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if growing.done():
@@ -90,7 +88,7 @@ async def _run(
     log.info("stopped")
 
 
-def _settled(settings: Settings) -> Settings:
+def settled(settings: Settings) -> Settings:
     """The same settings with real ports, checked now, so that a mistake is told once and here."""
     if settings.smpp_url is not None:
         SmppSettings.from_url(settings.smpp_url)
@@ -101,7 +99,9 @@ def _settled(settings: Settings) -> Settings:
     )
 
 
-def _plan(settings: Settings, urls: Urls, workers: int, verbose: int) -> _Plan:
+def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Plan:
+    """The processes of an installation over the servers at `urls`; a carrier is simulated if
+    none is set. Ports must be real ones, see `settled`."""
     env = {
         **os.environ,
         "DATABASE_URL": urls.database_url,
@@ -126,7 +126,7 @@ def _plan(settings: Settings, urls: Urls, workers: int, verbose: int) -> _Plan:
         first.append(_branch("carrier", env, verbose, "--smpp-port", str(port)))
     names = ["worker"] if workers == 1 else [f"worker-{n}" for n in range(1, workers + 1)]
     then = [_branch(name, env, verbose) for name in (*names, "gateway", "web")]
-    return _Plan(first, then, places)
+    return Plan(first, then, places)
 
 
 def _branch(name: str, env: Mapping[str, str], verbose: int, *options: str) -> Branch:
@@ -134,7 +134,8 @@ def _branch(name: str, env: Mapping[str, str], verbose: int, *options: str) -> B
     return Branch(name, [*command, *["-v"] * verbose], env)
 
 
-async def _grow(tree: Tree, plan: _Plan) -> None:
+async def grow(tree: Tree, plan: Plan) -> None:
+    """All of the plan runs and is ready, the carrier before those who call it."""
     await tree.grow(plan.first)
     await tree.grow(plan.then)
 

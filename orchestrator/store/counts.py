@@ -12,8 +12,8 @@ from orchestrator.store.ids import first_id
 # What waits now, counted by the partial indexes of what waits.
 WAITING = """
 SELECT
-    (SELECT count(*) FROM generate_series(0, 63) AS shard JOIN enrollments e
-        ON e.shard = shard AND e.due_at <= $1) AS due,
+    (SELECT count(*) FROM generate_series(0, 63) AS shards (shard)
+        JOIN enrollments e ON e.shard = shards.shard AND e.due_at <= $1) AS due,
     (SELECT count(*) FROM events WHERE taken_at IS NULL) AS events,
     (SELECT count(*) FROM attempts a JOIN messages m ON m.attempt_id = a.id
         WHERE m.state = 'queued' AND a.claimed_by IS NULL) AS queued,
