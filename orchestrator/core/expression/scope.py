@@ -23,7 +23,7 @@ def subscriber_scope(
         "locale": subscriber.locale,
         "timezone": subscriber.timezone,
         "tags": sorted(subscriber.tags),
-        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created_at": created.isoformat()[:19] + "Z",
     }
     return {
         "subscriber": view,
