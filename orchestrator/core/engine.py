@@ -255,10 +255,11 @@ def _leave_reason(stage: Stage, journey: Journey, properties: Mapping[str, Any])
 
 
 def _end(stage: Stage, enrollment: Enrollment, status: str, reason: str | None) -> None:
+    """The enrollment is over. Who was held out stays known as such: they are compared with."""
     stage.stand(
         replace(
             enrollment,
-            status=status,
+            status="control" if enrollment.status == "control" else status,
             step=None,
             due_at=None,
             waiting=None,

@@ -31,7 +31,7 @@ State = Literal[
 """Of a message. Never a step back. `suppressed`: dropped at the claim, e.g. after an opt-out."""
 
 Status = Literal["active", "control", "finished", "left"]
-"""Of an enrollment. `control`: held out, sent nothing, measured."""
+"""Of an enrollment. `control`: held out, sent nothing, measured; it stays so to the end."""
 
 
 class Consent(Struct, frozen=True, omit_defaults=True):
@@ -101,7 +101,7 @@ class Enrollment(Struct, frozen=True):
     @property
     def open(self) -> bool:
         """Still to be measured or moved."""
-        return self.status in ("active", "control")
+        return self.ended_at is None
 
 
 class Button(Struct, frozen=True):

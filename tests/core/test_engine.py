@@ -144,6 +144,20 @@ def test_who_is_held_out_is_sent_nothing_and_measured_until_the_goal_s_time_is_o
     """)
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_who_was_held_out_is_known_as_such_for_ever(leaves: bool) -> None:
+    """Reports compare them with the others, long after the journey is over."""
+    life = world(HELLO, control="100%", goal=GOAL, leave=[{"on": "gone"}], again="always")
+    life.happen("day 1 10:00", "event start")
+    if leaves:
+        life.happen("day 2 10:00", "event gone")
+    life.go_on()
+    held_out = life.scene.enrollments["demo"]
+    assert (held_out.status, held_out.open, held_out.due_at) == ("control", False, None)
+    life.happen("day 30 10:00", "event start")
+    assert life.scene.enrollments["demo"].run == 2
+
+
 def test_a_goal_counts_within_its_time_and_after_the_end_of_the_journey() -> None:
     life = world(HELLO, goal=GOAL)
     life.happen("day 1 10:00", "event start")

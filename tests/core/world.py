@@ -279,13 +279,11 @@ class World:
         raise ValueError(f"no words for {effect!r}")
 
     def _moved(self, now: Enrollment) -> str:
-        if now.status == "finished":
-            return "finishes"
-        if now.status == "left":
-            return f"leaves: {now.reason}"
-        until = self.shown(now.due_at) if now.due_at else "for ever"
         if now.goal_at == self.now:
             return "reaches the goal"
+        if now.ended_at is not None:
+            return f"leaves: {now.reason}" if now.reason else "finishes"
+        until = self.shown(now.due_at) if now.due_at else "for ever"
         if now.status == "control":
             return f"is held out until {until}"
         if now.waiting is None:
