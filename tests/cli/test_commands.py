@@ -1,0 +1,133 @@
+"""What a command answers, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import outreach
+
+
+def test_init_makes_a_project_that_is_valid_and_never_writes_over_one(tmp_path: Path) -> None:
+    made = outreach("init", "shop", cwd=tmp_path)
+    assert made.returncode == 0
+    assert "outreach up --project shop" in made.stdout
+    assert outreach("validate", "shop", cwd=tmp_path).returncode == 0
+    again = outreach("init", "shop", cwd=tmp_path)
+    assert again.returncode == 1
+    assert again.stderr.startswith("error: shop is there already\n  hint: ")
+
+
+def test_apply_says_what_changed(servers: Mapping[str, str], tmp_path: Path) -> None:
+    outreach("init", "shop", cwd=tmp_path)
+    env = {**servers, "OUTREACH_PROJECT": str(tmp_path / "shop")}
+    assert "new: hello\n" in outreach("apply", env=env).stdout
+    assert outreach("apply", env=env).stdout == "my-project: nothing has changed\n"
+    journey = tmp_path / "shop/journeys/hello.yaml"
+    journey.write_text(journey.read_text().replace("10:00", "11:00"))
+    other = journey.with_name("other.yaml")
+    other.write_text(journey.read_text().replace("journey: hello", "journey: other"))
+    applied = json.loads(outreach("apply", "--json", env=env).stdout)
+    assert applied["edited"] == ["hello"]
+    assert applied["new"] == ["other"]
+    other.unlink()
+    applied = json.loads(outreach("apply", "--json", env=env).stdout)
+    assert (applied["removed"], applied["unchanged"]) == (["other"], ["hello"])
+
+
+def test_a_project_with_errors_is_not_applied(servers: Mapping[str, str], tmp_path: Path) -> None:
+    outreach("init", "shop", cwd=tmp_path)
+    journey = tmp_path / "shop/journeys/hello.yaml"
+    journey.write_text(journey.read_text().replace("hello/welcome", "hello/welcom"))
+    refused = outreach("apply", "--project", "shop", env=servers, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "journeys/hello.yaml:" in refused.stderr
+    assert "was not applied\n  hint: mend them first" in refused.stderr
+    assert "no such table" not in outreach("status", env=servers).stderr
+
+
+def test_events_nest_their_properties_and_are_stored_once(
+    applied: Mapping[str, str], tmp_path: Path
+) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("key,phone\nu1,+8613800138000\n")
+    assert outreach("import", str(people), env=applied).returncode == 0
+    command = ("event", "u1", "order.placed", "sum.cny=12.5", "gift=true", "code=007")
+    named = ("--source-id", "o1", "--at", "2026-03-02T10:00:00+08:00")
+    assert outreach(*command, *named, "--json", env=applied).stdout == '{"stored":1,"known":0}\n'
+    assert outreach(*command, *named, "--json", env=applied).stdout == '{"stored":0,"known":1}\n'
+    story = json.loads(outreach("show", "sms:+8613800138000", "--json", env=applied).stdout)
+    (event,) = [it for it in story["moments"] if it["kind"] == "event"]
+    facts = {"sum": {"cny": 12.5}, "gift": True, "code": "007", "waits_for_a_turn": True}
+    assert (event["at"], event["facts"]) == ("2026-03-02T02:00:00Z", facts)
+    status = json.loads(outreach("status", "--json", env=applied).stdout)
+    assert status["events"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["show"], "Missing argument"),
+        (["event", "u1", "x", "no-equals"], "'no-equals' is not KEY=VALUE"),
+        (["event", "u1", "x", "--at", "2026-03-02T10:00:00"], "needs its zone"),
+    ],
+)
+def test_what_is_not_understood_is_code_2(arguments: list[str], said: str) -> None:
+    told = outreach(*arguments)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert said in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+MISTAKES = {
+    ("event", "u1", "x", "a=1", "a.b=2"): "a.b: a is a value already",
+    ("show", "nobody"): "there is no subscriber nobody",
+    ("event", "nobody", "x"): "there is no subscriber nobody",
+    ("gateway",): "the channel sms is not configured\n  hint: set OUTREACH_SMPP_URL",
+    ("gateway", "--channel", "fax"): "there is no channel 'fax' to hold",
+    ("import", "nothing.csv"): "cannot read nothing.csv: No such file",
+}
+
+
+def test_what_is_wrong_is_told_in_words_with_code_1(applied: Mapping[str, str]) -> None:
+    for arguments, said in MISTAKES.items():
+        told = outreach(*arguments, env=applied)
+        assert (told.returncode, told.stdout) == (1, "")
+        assert told.stderr.startswith(f"error: {said}"), told.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"OUTREACH_WEP_PORT": "1"}, "Did you mean OUTREACH_WEB_PORT?"),
+        ({"OUTREACH_BATCH": "0"}, "OUTREACH_BATCH ('0') cannot be right"),
+        ({"OUTREACH_API_KEYS": "short"}, "each key must have at least 16 characters"),
+        ({"DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "cannot reach PostgreSQL"),
+        ({"DATABASE_URL": "mysql://x"}, "it must begin with postgresql://"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    settings: Mapping[str, str], said: str, servers: Mapping[str, str]
+) -> None:
+    told = outreach("show", "u1", env={**servers, **settings})
+    assert told.returncode == 1
+    assert told.stderr.startswith("error: ")
+    assert said in told.stderr
+    assert "short" not in told.stderr.replace("each key must", "")
+
+
+def test_a_database_without_our_tables_is_told_from_an_empty_one(
+    servers: Mapping[str, str],
+) -> None:
+    bare = servers["DATABASE_URL"].replace("/test_", "/postgres?x=").split("?x=")
+    url = bare[0] + "?" + servers["DATABASE_URL"].partition("?")[2]
+    told = outreach("show", "u1", env={**servers, "DATABASE_URL": url})
+    assert told.returncode == 1
+    assert "hint: run: outreach apply" in told.stderr
+    told = outreach("worker", env=servers)
+    assert told.returncode == 1
+    assert "error: no project has been applied\n  hint: apply one: outreach apply" in told.stderr

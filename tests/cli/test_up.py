@@ -1,0 +1,135 @@
+"""`outreach up` on the starter project: one tree of real processes, from an import to a STOP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.cli.shell import Up, eventually, outreach, processes_about, running_up
+
+NUMBER = "+8613800138421"
+CANARY_NAME = "Kanarienvogel"
+CANARY_REPLY = "what is a kanarienruf"
+
+
+@pytest.fixture(scope="module")
+def up(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Everything runs, two people are imported."""
+    project = Path(shutil.copytree(shop, tmp_path_factory.mktemp("up") / "shop"))
+    people = project / "people.csv"
+    people.write_text(
+        "key,phone,locale,timezone,name,consent.service\n"
+        f"u1,{NUMBER},en,Asia/Shanghai,{CANARY_NAME},yes\n"
+        "u2,+8613800138422,en,Asia/Shanghai,Another,yes\n"
+    )
+    with running_up(project, "-v") as up:
+        done = outreach("import", str(people), "--project", str(project))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "2 rows read: 2 subscribers made, 0 known, 0 rows rejected\n"
+        yield up
+
+
+class Wall:
+    """The page with all the telephones, as its own script sees it."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self.phones: dict[str, list[dict[str, Any]]] = {}
+
+    async def until(self, number: str, words: str) -> None:
+        """The phone shows these words."""
+        digits = number.removeprefix("+")
+        async with asyncio.timeout(30):
+            while not any(words in line["text"] for line in self.phones.get(digits, [])):
+                frame = json.loads(await self._socket.receive_str())
+                for phone in frame.get("phones", []):
+                    self.phones[phone["number"]] = phone["lines"]
+
+    async def say(self, number: str, text: str) -> None:
+        digits = number.removeprefix("+")
+        await self._socket.send_json({"type": "say", "number": digits, "text": text})
+
+
+async def test_from_an_import_to_a_stop(up: Up) -> None:
+    project = str(up.project)
+    url = f"{up.place('phones')}/wall/socket"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        wall = Wall(socket)
+        command = ("event", NUMBER, "subscriber.activated", "--source-id", "once")
+        first = outreach(*command, "--project", project)
+        assert (first.returncode, first.stdout) == (0, "stored\n")
+        again = outreach(*command, "--project", project)
+        assert (again.returncode, again.stdout[:13]) == (0, "known already")
+        await wall.until(NUMBER, f"Hello {CANARY_NAME}")
+        assert "hello: active at question · next " in outreach("show", "u1", "-p", project).stdout
+        await wall.say(NUMBER, CANARY_REPLY)
+        await wall.until(NUMBER, "STOP")
+        await wall.say(NUMBER, "STOP")
+        eventually(lambda: "everything" in up.story("u1")["subscriber"]["consents"])
+    story = up.story("u1")
+    assert story["subscriber"]["consents"]["everything"]["granted"] is False
+    kinds = [(it["kind"], it["what"]) for it in story["moments"]]
+    assert ("event", "subscriber.activated") in kinds
+    assert kinds.count(("reply", "sms")) == 2
+    welcome = next(it for it in story["moments"] if it["what"] == "hello/welcome")
+    assert welcome["facts"]["state"] == "delivered"
+    assert story["enrollments"][0]["status"] == "left"
+    shown = outreach("show", NUMBER, "--project", project).stdout
+    assert "everything: REFUSED" in shown
+    assert "hello: left" in shown
+
+
+async def test_the_api_lets_in_who_has_the_key_of_the_data_folder(up: Up) -> None:
+    key = (up.project / ".outreach/api-key").read_text()
+    event = {"subscriber": "u2", "name": "order.placed", "source_id": "order-1"}
+    url = f"{up.place('API')}/v1/events"
+    async with aiohttp.ClientSession() as session:
+        async with session.post(url, json=event) as answer:
+            assert answer.status == 401
+        headers = {"Authorization": f"Bearer {key}"}
+        async with session.post(url, json=event, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["stored"]) == (202, 1)
+
+
+def test_a_second_one_on_the_same_port_says_whom_it_met(up: Up) -> None:
+    port = up.place("API").rpartition(":")[2]
+    env = {"OUTREACH_WEB_PORT": port, "OUTREACH_WALL_PORT": "0"}
+    second = outreach("up", "--project", str(up.project), env=env)
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"error: port {port} on 127.0.0.1 is taken")
+    assert "OUTREACH_WEB_PORT" in second.stderr
+
+
+def test_a_killed_worker_is_started_again(up: Up) -> None:
+    worker = next(it for it in processes_about(up.project) if it.endswith(" worker -v "))
+    os.kill(int(worker.split()[0]), signal.SIGKILL)
+    eventually(lambda: "child_ended name=worker code=-9" in up.written)
+    eventually(lambda: up.written.count(" worker_ready ") == 2)
+    outreach("event", "u2", "subscriber.activated", "--project", str(up.project))
+    eventually(lambda: up.story("u2")["enrollments"])
+
+
+def test_the_log_holds_no_number_and_no_words_of_anybody(up: Up) -> None:
+    """Runs after the conversation above; the log is that of every process, at its fullest."""
+    assert "level=warning" in up.written
+    for canary in ("13800138421", "13800138422", CANARY_NAME, CANARY_REPLY, "good to have you"):
+        assert canary not in up.written, canary
+
+
+def test_asked_to_end_it_ends_in_order_and_leaves_nobody_behind(up: Up) -> None:
+    assert len(processes_about(up.project)) > 6
+    assert up.end() == 0
+    assert up.lines[-1].endswith(" stopped")
+    assert processes_about(up.project) == []
+    assert "Traceback" not in up.written
+    endings = [line for line in up.lines if "_ended name=" in line and "child_ended" not in line]
+    assert {line.split()[0] for line in endings} == {"worker", "gateway", "web"}
