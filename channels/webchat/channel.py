@@ -234,18 +234,21 @@ class WebChat:
     async def _hear(self, page: Browser, octets: str | bytes) -> None:
         """One frame from a page is answered, if it asks for an answer. Nothing that can be written
         there raises."""
-        allowed = page.may_talk()
         try:
             frame = decode(octets)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             page.answer(Refused("malformed"))
             return
         if isinstance(frame, Seen):
-            await self._acknowledge(page, frame)
+            ids = page.acknowledge(frame.ids)
+            if ids:
+                await self._acknowledge(ids)
+            elif not page.may_talk():
+                page.answer(Refused("too_fast"))
             return
         text = frame.text.replace("\0", "").strip()
         reason: Reason | None = None
-        if not allowed:
+        if not page.may_talk():
             reason = "too_fast"
         elif not text:
             reason = "empty"
@@ -273,9 +276,8 @@ class WebChat:
             return False
         return True
 
-    async def _acknowledge(self, page: Browser, seen: Seen) -> None:
-        ids = page.acknowledge(seen.ids)
-        if not ids or self._inbox is None:
+    async def _acknowledge(self, ids: Sequence[str]) -> None:
+        if self._inbox is None:
             return
         try:
             await self._inbox.receipts([Receipt(self.name, it, "delivered") for it in ids])

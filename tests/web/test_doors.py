@@ -13,6 +13,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 import orchestrator.project
+from channels.carriers.smsc import Smsc
 from channels.carriers.visitors import Visitor, Visitors
 from channels.webchat import WebChat
 from orchestrator.core.model import SHARDS
@@ -23,8 +24,10 @@ from orchestrator.runtime.deliver import Delivery
 from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.projects import apply
 from orchestrator.runtime.turn import take_due
+from orchestrator.store.counts import Facts
 from orchestrator.web.app import create_app
 from orchestrator.web.doors import chat_history, open_doors
+from orchestrator.web.wall import create_wall
 
 SECRET = b"a secret of sixteen octets or more"
 STARTER = Path(orchestrator.project.__file__).parent / "starter"
@@ -171,3 +174,28 @@ async def test_readiness_names_what_is_away(house: House) -> None:
     assert (await house.get("/readyz"))[1] == {"ready": True, "waiting_for": []}
     await house.context.pool.close()
     assert await house.get("/readyz") == (503, {"ready": False, "waiting_for": ["postgresql"]})
+
+
+async def test_a_visitor_of_the_chat_has_a_phone_on_the_wall(house: House) -> None:
+    async def no_figures() -> Facts:
+        return Facts(0, 0, 0, 0, 0, 0)
+
+    smsc = Smsc()
+    smsc.handset("8613800138000")
+    wall = TestServer(create_wall([smsc, house.visitors], house.context.clock.now, no_figures))
+    await wall.start_server()
+    house.visitors.handset("ann")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(wall.make_url("/wall/socket")) as page,
+        asyncio.timeout(10),
+    ):
+        await page.send_json({"type": "say", "number": "ann", "text": "help"})
+        await page.send_json({"type": "open", "number": "ann"})
+        lines: list[dict[str, Any]] = []
+        while len(lines) < 2:
+            frame = await page.receive_json()
+            lines = frame.get("open", {}).get("lines", lines)
+        assert (lines[0]["by"], lines[0]["text"], lines[1]["by"]) == ("you", "help", "us")
+        assert frame["total"] == 2
+    await wall.close()

@@ -39,6 +39,12 @@ export function refresh(body, phone) {
   body.querySelector('.when').textContent = newest && clock.format(new Date(newest));
   body.querySelector('.said').textContent = phone.said ? `↑${phone.said}` : '';
   const lines = phone.lines.map((line) => bubble(line, 'span'));
+  const offered = phone.lines.at(-1)?.buttons ?? [];
+  if (offered.length) {
+    const row = make('span', 'offered');
+    row.append(...offered.map(({ label }) => make('span', '', label)));
+    lines.push(row);
+  }
   if (!lines.length) lines.push(make('span', 'quiet', words.quiet));
   body.querySelector('.lines').replaceChildren(...lines);
   if (rang) {
