@@ -47,7 +47,9 @@ def show_list(desk: Desk) -> None:
         return desk.say("no-rewards")
     give_back(desk)
     desk.say("rewards", rewards=[shown(reward, desk) for reward in rewards])
-    return desk.ask(CHOOSE, tuple(desk.project.rewards), desk.now + LIST_OPEN)
+    return desk.ask(
+        CHOOSE, tuple(desk.project.rewards), desk.now + max(LIST_OPEN, desk.project.points.hold)
+    )
 
 
 def find(desk: Desk, wanted: str) -> Reward | None:

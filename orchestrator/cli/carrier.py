@@ -63,7 +63,7 @@ async def _serve(settings: Settings, port: int) -> None:
         raise OutreachError(
             f"cannot listen on {LOOPBACK}:{port}: {error.strerror}", "choose another --smpp-port"
         ) from None
-    facts = _Figures(settings.database_url)
+    facts = Figures(settings.database_url)
     wall = create_wall(smsc, settings.clock.now, facts.ask, short_code=SHORT_CODE)
     try:
         async with listening(wall, LOOPBACK, settings.wall_port, "OUTREACH_WALL_PORT") as taken:
@@ -75,7 +75,7 @@ async def _serve(settings: Settings, port: int) -> None:
     log.info("carrier_ended")
 
 
-class _Figures:
+class Figures:
     """The figures at the top of the wall, if there is a database to ask."""
 
     def __init__(self, database_url: str | None) -> None:

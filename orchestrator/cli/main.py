@@ -13,6 +13,7 @@ import typer
 from orchestrator.core.errors import OutreachError
 
 COMMANDS = {
+    "demo": ("demo:demo", "outreach demo --subscribers 500"),
     "init": ("init:init", "outreach init shop"),
     "validate": ("validate:validate", "outreach validate shop"),
     "apply": ("apply:apply", "outreach apply --project shop"),

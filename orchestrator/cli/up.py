@@ -113,13 +113,17 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
         "OUTREACH_WEB_PORT": str(settings.web_port),
         "OUTREACH_WALL_PORT": str(settings.wall_port),
         "OUTREACH_CLOCK": str(settings.clock),
+        "OUTREACH_SWEEP_S": str(settings.sweep_s),
+        "OUTREACH_BATCH": str(settings.batch),
     }
     site = shown(settings.web_host, settings.web_port)
     places = {"API": f"{site}/v1/", "chat": f"{site}/chat"}
     if settings.database_url is None and not settings.api_keys:
         places["API key"] = f"in {settings.data / 'api-key'}"
     first: list[Branch] = []
-    if settings.smpp_url is None:
+    if settings.smpp_url is not None:
+        env["OUTREACH_SMPP_URL"] = settings.smpp_url
+    else:
         port = free_port(LOOPBACK, 0, "")
         env["OUTREACH_SMPP_URL"] = smpp_url(port)
         places["phones"] = f"{shown(LOOPBACK, settings.wall_port)}/ (a simulated carrier)"

@@ -1,0 +1,186 @@
+"""The command itself: options, the run, the summary and its checks."""
+
+from __future__ import annotations
+
+import json as json_text
+import logging
+import sys
+import tempfile
+import time
+from collections import deque
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cli.demo.cast import cast
+from orchestrator.cli.demo.judge import JOURNEY, MUST_BE_ZERO, Plan, judge
+from orchestrator.cli.demo.play import ends_at, play
+from orchestrator.cli.demo.show import Lines, LiveView, Screen, Silence
+from orchestrator.cli.demo.stage import STARTS_AT, Stage, demo_settings, set_stage
+from orchestrator.cli.options import JsonOption, VerboseOption, run
+from orchestrator.runtime.embedded import run_servers
+from orchestrator.runtime.logs import set_up_logs
+from orchestrator.store import audit, counts, reckoning
+
+SPEED = 10_080.0
+"""A week in a minute."""
+
+LATENCY_S = 2.0
+"""Real seconds that a message may need from its decision to the screen."""
+
+
+def demo(
+    subscribers: Annotated[
+        int, typer.Option(min=1, max=5000, help="How many people take part.")
+    ] = 200,
+    days: Annotated[int, typer.Option(min=1, max=120, help="How many days they live.")] = 7,
+    speed: Annotated[
+        float, typer.Option(min=1, max=50_000, help="How much faster than life.")
+    ] = SPEED,
+    seed: Annotated[int, typer.Option(help="Whose habits: another number, other people.")] = 1,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Without terminal view and phone wall.")
+    ] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep the phone wall until Ctrl-C.")] = False,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Watch people live through the shipped programme in about a minute.
+
+    Every part is real: PostgreSQL, Valkey, arq, SMPP over TCP, the bot, the points. Only the clock
+    is fast and the telephones are simulated; open the phone wall and type as any of them. At the
+    end the demo compares what stood on the screens with the plan. Exit code 0: all checks hold.
+    """
+    set_up_logs(logging.ERROR)
+    screen = _screen(headless, json)
+    with tempfile.TemporaryDirectory(prefix="outreach-demo-") as folder:
+        settings = demo_settings(Path(folder) / "data", speed)
+        screen.say("Starting PostgreSQL and Valkey …")
+        with run_servers(settings) as urls:
+            settings = demo_settings(Path(folder) / "data", speed)
+            log: deque[str] = deque(maxlen=40)
+
+            def hear(name: str, line: str) -> None:
+                log.append(f"{name}: {line}")
+                if verbose:
+                    print(log[-1], file=sys.stderr)
+
+            async def whole() -> dict[str, float]:
+                people = cast(subscribers, STARTS_AT, seed)
+                async with set_stage(
+                    settings,
+                    urls,
+                    people,
+                    hear,
+                    walled=not headless,
+                ) as stage:
+                    if stage.wall:
+                        screen.say(f"The phone wall: {stage.wall}")
+                    began = time.monotonic()
+                    activated = await play(stage, people, days, screen)
+                    result = await _reckon(stage, activated, days, speed)
+                    result["seconds"] = round(time.monotonic() - began, 1)
+                    screen.close()
+                    if stay and stage.wall:
+                        _summarise(result, json=False)
+                        await _stay(stage)
+                    return result
+
+            try:
+                result = run(whole)
+            except BaseException:
+                print("\n".join(log), file=sys.stderr)
+                raise
+            finally:
+                screen.close()
+    failed = [name for name in MUST_BE_ZERO if result[name]]
+    if failed:
+        print("\n".join(log), file=sys.stderr)
+    if json or not stay:
+        _summarise(result, json=json)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _screen(headless: bool, json: bool) -> Screen:
+    console = Console(stderr=json)
+    if json:
+        return Silence()
+    return LiveView(console) if console.is_terminal and not headless else Lines(console)
+
+
+async def _stay(stage: Stage) -> None:
+    from orchestrator.cli.options import stop_asked
+
+    typer.echo(f"The phone wall stays at {stage.wall} — Ctrl-C ends it.")
+    await stop_asked().wait()
+
+
+async def _reckon(
+    stage: Stage, activated: dict[str, object], days: int, speed: float
+) -> dict[str, float]:
+    """Every figure of the summary."""
+    async with stage.context.pool.acquire() as connection:
+        recorded = await reckoning.messages(connection)
+        entrances = await reckoning.entrances(connection, JOURNEY)
+        sold = await reckoning.sold(connection)
+        stored = await reckoning.replies(connection)
+        states = await counts.messages(connection, STARTS_AT - timedelta(days=1))
+        wrong = await audit.imbalances(connection)
+        failures = await counts.failures(connection, STARTS_AT - timedelta(days=1))
+    players = stage.players
+    plan = Plan(
+        stage.context.projects.project,
+        activated,  # type: ignore[arg-type]
+        ends_at(days),
+        timedelta(seconds=LATENCY_S * speed),
+    )
+    found = judge(plan, players, recorded, entrances)
+    rewards = plan.project.rewards
+    said = sum(len(player.said) for player in players)
+    codes = [code for player in players for code in player.codes]
+    oversold = sum(max(0, count - rewards[name].stock) for name, count in sold.items())
+    return {
+        "subscribers": len(players),
+        "days": days,
+        "enrolled": sum(e.status != "control" for e in entrances.values()),
+        "control": sum(e.status == "control" for e in entrances.values()),
+        "messages": found.messages,
+        "expected_steps": found.expected,
+        "delivered": states.get("delivered", 0),
+        "replies": said,
+        "opted_out": sum(player.opted_out_at is not None for player in players),
+        "redeemed": sum(player.bought for player in players),
+        "lost": found.lost + max(0, said - stored),
+        "duplicates": found.duplicates + max(0, stored - said) + len(codes) - len(set(codes)),
+        "early": found.early,
+        "outside_hours": found.outside_hours,
+        "after_opt_out": found.after_opt_out,
+        "without_consent": found.without_consent,
+        "ledger_imbalance": len(wrong),
+        "oversold": oversold,
+        "failed_turns": failures,
+        "unfinished": sum(
+            count for state, count in states.items() if state in ("queued", "accepted", "unknown")
+        ),
+    }
+
+
+def _summarise(result: dict[str, float], *, json: bool) -> None:
+    if json:
+        print(json_text.dumps(result))
+        return
+    console = Console()
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for name, value in result.items():
+        must = name in MUST_BE_ZERO
+        mark = ("[green]✓[/]" if not value else "[red]✗[/]") if must else ""
+        table.add_row(name.replace("_", " "), f"[bold]{value:,}[/]", mark)
+    console.print(table)
+    good = not any(result[name] for name in MUST_BE_ZERO)
+    console.print(
+        "[green]Every check holds.[/]" if good else "[red]Some checks do not hold.[/]",
+    )

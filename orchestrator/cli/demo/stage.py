@@ -1,0 +1,134 @@
+"""The stage of the demo: every part real, the clock fast, the carrier and its telephones ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from channels.carriers.smsc import Change, Smsc, SmscSettings
+from channels.carriers.visitors import Visitors
+from channels.webchat.link import mint
+from orchestrator.cli.apply import apply_files
+from orchestrator.cli.carrier import LOOPBACK, SHORT_CODE, Figures, smpp_url
+from orchestrator.cli.demo.behaviour import Player
+from orchestrator.cli.demo.cast import Person
+from orchestrator.cli.listening import free_port, listening, shown
+from orchestrator.cli.options import opened
+from orchestrator.cli.up import grow, plan_tree
+from orchestrator.project.shipped import programme, programme_folder
+from orchestrator.runtime.clock import Clock
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.embedded import Urls
+from orchestrator.runtime.settings import Settings, load_secret
+from orchestrator.runtime.tree import planted
+from orchestrator.web.wall import create_wall
+
+STARTS_AT = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
+"""A Monday, eight in the morning in Shanghai."""
+
+READY_S = 4.0
+"""Real seconds that the processes usually need; the clock starts after them."""
+
+SWEEP_S = 0.1
+"""Real seconds between sweeps: at a week in a minute, a quarter of an hour."""
+
+
+class Stage(Struct, frozen=True):
+    """What a demo plays on."""
+
+    context: Context
+    clock: Clock
+    players: Sequence[Player]
+    figures: Figures
+    wall: str
+
+
+def demo_files() -> dict[str, str]:
+    """The shipped programme. One rule is slower than in earnest: at a week in a minute, the
+    quarter of an hour that a purchase waits for its YES would be a tenth of a second."""
+    files = programme()
+    path = "journeys/program/points.yaml"
+    return {**files, path: files[path].replace("hold: 15m", "hold: 1d")}
+
+
+def demo_settings(data: Path, speed: float) -> Settings:
+    """An installation of the demo's own, whatever the environment says."""
+    return replace(
+        Settings.from_env({}, programme_folder()),
+        data=data,
+        sweep_s=SWEEP_S,
+        web_port=free_port(LOOPBACK, 0, ""),
+        clock=Clock.starting(STARTS_AT - timedelta(seconds=READY_S * speed), speed),
+    )
+
+
+@asynccontextmanager
+async def set_stage(
+    settings: Settings,
+    urls: Urls,
+    people: Sequence[Person],
+    log: Callable[[str, str], None],
+    *,
+    walled: bool,
+) -> AsyncIterator[Stage]:
+    """Worker, gateway and web run as processes; the carrier, its telephones and the chat's
+    visitors are here, each played by their person."""
+    clock = settings.clock
+    await apply_files(settings, urls.database_url, demo_files())
+    async with AsyncExitStack() as stack:
+        smsc = Smsc(SmscSettings(remembered=400, receipt_delay_s=0.02), now=clock.now)
+        await smsc.start()
+        stack.push_async_callback(smsc.stop)
+        settings = replace(settings, smpp_url=smpp_url(smsc.port))
+        secret = load_secret(settings)
+        site = shown(LOOPBACK, settings.web_port)
+        visitors = Visitors(site, lambda who: f"/chat?token={mint(who, secret)}", now=clock.now)
+        figures = Figures(urls.database_url)
+        stack.push_async_callback(figures.close)
+        address = ""
+        if walled:
+            wall = create_wall([smsc, visitors], clock.now, figures.ask, short_code=SHORT_CODE)
+            port = await stack.enter_async_context(listening(wall, LOOPBACK, 0, ""))
+            address = f"{shown(LOOPBACK, port)}/"
+        tree = await stack.enter_async_context(planted(log))
+        plan = plan_tree(settings, urls, workers=1, verbose=0)
+        await asyncio.wait_for(grow(tree, plan), timeout=60)
+        stack.push_async_callback(visitors.stop)
+        players = _players(people, smsc, visitors, clock)
+        context = await stack.enter_async_context(
+            opened(settings, urls.database_url, urls.redis_url, "demo")
+        )
+        async with context.pool.acquire() as connection:
+            await context.projects.follow(connection)
+        yield Stage(context, clock, players, figures, address)
+
+
+def _players(
+    people: Sequence[Person], smsc: Smsc, visitors: Visitors, clock: Clock
+) -> list[Player]:
+    """Each person at their phone, or at the chat's page."""
+    players: list[Player] = []
+    by_number: dict[str, Player] = {}
+    for person in people:
+        phone = (
+            visitors.handset(person.address)
+            if person.channel == "webchat"
+            else smsc.handset(person.address)
+        )
+        player = Player(person, phone, SHORT_CODE, clock.now)
+        players.append(player)
+        by_number[phone.number] = player
+
+    def look(change: Change) -> None:
+        if change.kind == "arrived" and (player := by_number.get(change.number)):
+            player.look()
+
+    smsc.on_change.append(look)
+    visitors.on_change.append(look)
+    return players

@@ -1,0 +1,89 @@
+"""Everything that was sent and said, for whoever compares it with what arrived."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+
+import asyncpg
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from orchestrator.core.model import Content
+
+# Every message, with whom it was for.
+MESSAGES = """
+SELECT s.key, m.journey, m.step, m.template, m.state, m.content, m.queued_at, m.contact_class
+FROM messages m JOIN subscribers s ON s.id = m.subscriber_id ORDER BY m.id
+"""
+
+# When each subscriber entered a journey.
+ENTERED = """
+SELECT s.key, s.id, e.entered_at, e.status FROM enrollments e
+JOIN subscribers s ON s.id = e.subscriber_id WHERE e.journey = $1
+"""
+
+# How many of each reward were sold, and how many there are to sell.
+SOLD = "SELECT reward, free, reserved, sold FROM stock"
+
+# How many replies are stored.
+REPLIES = "SELECT count(*) FROM events WHERE kind = 'reply'"
+
+_content = Decoder(Content).decode
+
+
+class Recorded(Struct, frozen=True):
+    """One message as we believe it went."""
+
+    journey: str
+    step: str
+    template: str
+    contact_class: str
+    state: str
+    text: str
+    queued_at: datetime
+
+
+class Entrance(Struct, frozen=True):
+    """One subscriber's way into a journey."""
+
+    subscriber_id: int
+    entered_at: datetime
+    status: str
+
+
+async def messages(connection: asyncpg.Connection) -> dict[str, list[Recorded]]:
+    """Every message, by the key of whom it was for, in order. Reads the whole table."""
+    found: dict[str, list[Recorded]] = defaultdict(list)
+    for row in await connection.fetch(MESSAGES):
+        found[row["key"]].append(
+            Recorded(
+                row["journey"],
+                row["step"],
+                row["template"],
+                row["contact_class"],
+                row["state"],
+                _content(row["content"]).text,
+                row["queued_at"],
+            )
+        )
+    return found
+
+
+async def entrances(connection: asyncpg.Connection, journey: str) -> dict[str, Entrance]:
+    """Who entered a journey, by key."""
+    return {
+        row["key"]: Entrance(row["id"], row["entered_at"], row["status"])
+        for row in await connection.fetch(ENTERED, journey)
+    }
+
+
+async def sold(connection: asyncpg.Connection) -> dict[str, int]:
+    """How many of each reward were sold."""
+    return {row["reward"]: row["sold"] for row in await connection.fetch(SOLD)}
+
+
+async def replies(connection: asyncpg.Connection) -> int:
+    """How many replies are stored."""
+    count: int = await connection.fetchval(REPLIES)
+    return count
