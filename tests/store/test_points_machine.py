@@ -27,13 +27,13 @@ from orchestrator.store.stock import ensure_stock, read_stock
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-MEMBERS = (1, 2, 3)
+MEMBERS = (1, 2)
 REWARDS = ("coffee", "ticket")
 TABLES = "accounts, entries, lots, holds, stock, codes"
 
 members = st.sampled_from(MEMBERS)
 rewards = st.sampled_from(REWARDS)
-shares = st.sampled_from((1, 0.5, 0.9, 0.1, 0))
+shares = st.sampled_from((1, 0.5, 0.1))
 """Of the balance: all of it empties lots, which must come back with their old expiry."""
 
 
@@ -91,7 +91,7 @@ class Books(RuleBasedStateMachine):
     @rule(member=members, reward=rewards, share=shares, days=st.integers(1, 4))
     def hold(self, member: int, reward: str, share: float, days: int) -> None:
         account = self.accounts[member]
-        if self.free(reward) < 1:
+        if self.free(reward) < 1 or (share == 1 and not account.balance_points):
             return
         self.number += 1
         amount = round(account.balance_points * share)
@@ -172,8 +172,8 @@ def test_the_books_balance_whatever_happens(database_url: str) -> None:
         run_state_machine_as_test(
             Books,
             settings=settings(
-                max_examples=20,
-                stateful_step_count=30,
+                max_examples=40,
+                stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow],
             ),
