@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
 
-from channels.sms import pdu, status
+from channels.sms import codec, pdu, status
 from channels.sms.wire import Wire
 
 
 class Delivery(Struct, eq=False):
-    """A deliver_sm body on its way to an account until `acknowledged` is called."""
+    """A deliver_sm body on its way to an account; `acknowledged` is called once it is there."""
 
     account: str
     body: bytes
-    number: str = ""
-
-    def acknowledged(self) -> None:
-        """The customer has it."""
+    acknowledged: Callable[[], None] = lambda: None
 
 
 class Exchange(Protocol):
@@ -78,12 +76,12 @@ class Customer(Wire):
         self._sequence = self._sequence + 1 if self._sequence < pdu.MAX_SEQUENCE else 1
         body = delivery.body
         self._pending[self._sequence] = (delivery, self.loop.time())
-        self.write(pdu.HEADER.pack(16 + len(body), pdu.DeliverSm.command_id, 0, self._sequence))
+        self.write(codec.HEADER.pack(16 + len(body), pdu.DeliverSm.command_id, 0, self._sequence))
         self.write(body)
 
     def answer(self, sequence: int, command_id: int, command_status: int) -> None:
         """A request is answered with a bare header."""
-        self.write(pdu.response(command_id, sequence, command_status))
+        self.write(codec.response(command_id, sequence, command_status))
 
     def take_back(self, older_than_s: float) -> None:
         """What was not acknowledged for so long goes back to the exchange."""
@@ -111,12 +109,12 @@ class Customer(Wire):
     ) -> None:
         try:
             if command_id == _SUBMIT and self.transmits:
-                message = pdu.decode_message(pdu.SubmitSm, body)
+                message = codec.decode_message(pdu.SubmitSm, body)
                 self._exchange.submitted(self, sequence, message)
             elif command_id == _DELIVER_RESP:
                 self._delivered(sequence, command_status)
             elif command_id in _BIND_IDS:
-                self._bind(pdu.decode(command_id, body), sequence)
+                self._bind(codec.decode(command_id, body), sequence)
             else:
                 self._other(command_id, sequence, body)
         except pdu.PduError as error:
@@ -149,7 +147,7 @@ class Customer(Wire):
         self.receives = not isinstance(asked, pdu.BindTransmitter)
         answer = pdu.PDUS[asked.command_id | pdu.RESPONSE]
         tlvs = ((pdu.SC_INTERFACE_VERSION, b"\x34"),)
-        self.write(pdu.encode(answer(self._exchange.system_id, tlvs), sequence))
+        self.write(codec.encode(answer(self._exchange.system_id, tlvs), sequence))
         self._exchange.joined(self)
 
     def _other(self, command_id: int, sequence: int, body: bytes) -> None:
@@ -165,6 +163,6 @@ class Customer(Wire):
         elif kind is pdu.SubmitSm or (kind in _REQUESTS and not self.transmits):
             self.answer(sequence, command_id, status.INCORRECT_BIND_STATUS)
         elif kind in _REQUESTS:
-            self._exchange.asked(self, sequence, pdu.decode(command_id, body))
+            self._exchange.asked(self, sequence, codec.decode(command_id, body))
         else:
-            self.write(pdu.encode(pdu.GenericNack(), sequence, status.INVALID_COMMAND_ID))
+            self.write(codec.encode(pdu.GenericNack(), sequence, status.INVALID_COMMAND_ID))

@@ -19,7 +19,8 @@ from channels.carriers.agenda import Agenda
 from channels.carriers.customer import Customer, Delivery
 from channels.carriers.faults import Faults
 from channels.carriers.handset import Arrived, Handset, Said, Script
-from channels.sms import pdu, status, text
+from channels.carriers.taken import Taken, expiry_of, receipt_body, refusal_of, replaced
+from channels.sms import codec, pdu, status, text
 
 
 class SmscSettings(Struct, frozen=True, kw_only=True):
@@ -52,33 +53,6 @@ class Change(Struct, frozen=True):
     number: str = ""
 
 
-class _Taken(Struct, eq=False):
-    """A message that the carrier took. `state` as in SMPP 3.4 §5.2.28: 1 on its way, 2 delivered,
-    3 expired, 4 deleted, 5 undeliverable."""
-
-    message_id: int
-    account: str
-    message: pdu.SubmitSm
-    at: datetime
-    state: int = 1
-
-
-class _Uttered(Delivery, eq=False):
-    """One part of what a handset said."""
-
-    said: Said | None = None
-    left: list[int] | None = None
-    exchange: Smsc | None = None
-
-    def acknowledged(self) -> None:
-        if self.said is not None and self.left is not None and self.exchange is not None:
-            self.left.pop()
-            if not self.left:
-                self.said.acknowledged_at = self.exchange.now()
-                self.exchange.tell("acknowledged", self.number)
-
-
-_WORDS = {2: b"DELIVRD", 3: b"EXPIRED", 4: b"DELETED", 5: b"UNDELIV"}
 _KEPT = 50_000
 
 
@@ -109,15 +83,14 @@ class Smsc:
         self.port = 0
         self._tls = tls
         self._server: asyncio.Server | None = None
-        self._taken: dict[int, _Taken] = {}
-        self._kept: dict[str, list[_Taken]] = {}
+        self._taken: dict[int, Taken] = {}
+        self._kept: dict[str, list[Taken]] = {}
         self._outbox: dict[str, deque[Delivery]] = {
             name: deque() for name in self.settings.accounts
         }
         self._last_id = 1000
         self._utterances = 0
         self._scripts: set[asyncio.Task[None]] = set()
-        self._stamp: tuple[int, bytes] = (0, b"")
 
     async def start(self) -> None:
         """Listening; `port` says where."""
@@ -175,17 +148,25 @@ class Smsc:
         to = said.to.removeprefix("+")
         account = self.settings.numbers.get(to) or next(iter(self.settings.accounts))
         coded = text.split(said.text, self._utterances & 0xFF)
-        source = pdu.address(1, 1, handset.number)
-        destination = pdu.address(0, 1, to)
-        left = list(range(len(coded.parts)))
-        esm_class = pdu.HAS_HEADER if len(left) > 1 else 0
+        source = codec.address(1, 1, handset.number)
+        destination = codec.address(0, 1, to)
+        left = len(coded.parts)
+        esm_class = pdu.HAS_HEADER if left > 1 else 0
+
+        def acknowledged() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                said.acknowledged_at = self.now()
+                self.tell("acknowledged", handset.number)
+
         for number, part in enumerate(coded.parts, 1):
             name = b"mo%d-%d\0" % (self._utterances, number)
-            tlvs = pdu.pack_tlvs((pdu.RECEIPTED_MESSAGE_ID, name))
-            body = pdu.message_body(
+            tlvs = codec.pack_tlvs((pdu.RECEIPTED_MESSAGE_ID, name))
+            body = codec.message_body(
                 source, destination, esm_class, 0, coded.data_coding, part, b"", tlvs
             )
-            self._queue(_Uttered(account, body, handset.number, said, left, self))
+            self._queue(Delivery(account, body, acknowledged))
         self.tell("said", handset.number)
 
     def reachable(self, handset: Handset) -> None:
@@ -230,14 +211,14 @@ class Smsc:
         self.submits += 1
         faults = self.faults
         number = message.destination_addr
-        refusal = _invalid(message) or faults.refusal(number, self._loop.time())
+        refusal = refusal_of(message) or faults.refusal(number, self._loop.time())
         if refusal:
-            self._answer(customer, pdu.response(pdu.SubmitSm.command_id, sequence, refusal))
+            self._answer(customer, codec.response(pdu.SubmitSm.command_id, sequence, refusal))
             return
         taken = self._take(customer.account, message)
         if not faults.loses_response():
             message_id = self._form(taken.message_id)
-            header = pdu.HEADER.pack(17 + len(message_id), _SUBMIT_RESP, 0, sequence)
+            header = codec.HEADER.pack(17 + len(message_id), _SUBMIT_RESP, 0, sequence)
             self._answer(customer, header + message_id + b"\0")
         self._agenda.put(faults.delay_s + self.settings.receipt_delay_s, self._arrive, taken)
 
@@ -253,13 +234,13 @@ class Smsc:
                 customer.answer(sequence, request.command_id, status.QUERY_FAILED)
             else:
                 state = pdu.QuerySmResp(request.message_id, message_state=taken.state)
-                customer.write(pdu.encode(state, sequence))
+                customer.write(codec.encode(state, sequence))
             return
         on_its_way = taken is not None and taken.state == 1
         if taken is not None and on_its_way and isinstance(request, pdu.CancelSm):
             self._finish(taken, 4)
         elif taken is not None and on_its_way and isinstance(request, pdu.ReplaceSm):
-            taken.message = _replaced(taken.message, request.short_message)
+            taken.message = replaced(taken.message, request.short_message)
         failed = (
             status.CANCEL_FAILED if isinstance(request, pdu.CancelSm) else status.REPLACE_FAILED
         )
@@ -274,9 +255,9 @@ class Smsc:
 
     # Inside
 
-    def _take(self, account: str, message: pdu.SubmitSm) -> _Taken:
+    def _take(self, account: str, message: pdu.SubmitSm) -> Taken:
         self._last_id += 1
-        taken = _Taken(self._last_id, account, message, self.now())
+        taken = Taken(self._last_id, account, message, self.now())
         self._taken[self._last_id] = taken
         if len(self._taken) > _KEPT:
             del self._taken[next(iter(self._taken))]
@@ -301,15 +282,15 @@ class Smsc:
             data_coding=request.data_coding,
             tlvs=request.tlvs,
         )
-        if refusal := _invalid(message):
+        if refusal := refusal_of(message):
             customer.answer(sequence, request.command_id, refusal)
             return
         taken = self._take(customer.account, message)
         message_id = self._form(taken.message_id).decode()
-        customer.write(pdu.encode(pdu.DataSmResp(message_id), sequence))
+        customer.write(codec.encode(pdu.DataSmResp(message_id), sequence))
         self._agenda.put(self.settings.receipt_delay_s, self._arrive, taken)
 
-    def _arrive(self, taken: _Taken) -> None:
+    def _arrive(self, taken: Taken) -> None:
         """The message reaches its handset, waits for it, or is found undeliverable."""
         if taken.state != 1:
             return
@@ -329,14 +310,14 @@ class Smsc:
         if handset.script is not None:
             self._run(handset.script, handset, arrived)
 
-    def _keep(self, taken: _Taken) -> None:
+    def _keep(self, taken: Taken) -> None:
         self._kept.setdefault(taken.message.destination_addr, []).append(taken)
-        expires_at = _expiry(taken.message.validity_period)
+        expires_at = expiry_of(taken.message)
         if expires_at is not None:
             left_s = (expires_at - self.now()).total_seconds()
             self._agenda.put(max(0.0, left_s), self._expire, taken)
 
-    def _expire(self, taken: _Taken) -> None:
+    def _expire(self, taken: Taken) -> None:
         if taken.state == 1:
             self._finish(taken, 3)
 
@@ -348,51 +329,14 @@ class Smsc:
         self._scripts.add(task)
         task.add_done_callback(self._scripts.discard)
 
-    def _finish(self, taken: _Taken, state: int) -> None:
+    def _finish(self, taken: Taken, state: int) -> None:
         """The message is in its final state, and whoever asked for a receipt gets one."""
         taken.state = state
         wants = taken.message.registered_delivery & 3
         if wants == 0 or (wants == 2 and state == 2) or self.faults.loses_receipt():
             return
-        self._queue(Delivery(taken.account, self._receipt(taken)))
-
-    def _receipt(self, taken: _Taken) -> bytes:
-        message, word = taken.message, _WORDS[taken.state]
-        done = self._minute(self.now())
-        words = (
-            b"id:%010d sub:001 dlvrd:%03d submit date:%b done date:%b stat:%b err:%03d text:%b"
-            % (
-                taken.message_id,
-                taken.state == 2,
-                self._minute(taken.at),
-                done,
-                word,
-                0 if taken.state == 2 else 1,
-                message.short_message[:20] if message.data_coding == text.GSM7 else b"",
-            )
-        )
-        tlvs = b""
-        if self.settings.receipt_tlvs:
-            tlvs = pdu.pack_tlvs(
-                (pdu.RECEIPTED_MESSAGE_ID, self._form(taken.message_id) + b"\0"),
-                (pdu.MESSAGE_STATE, bytes((taken.state,))),
-            )
-        return pdu.message_body(
-            pdu.address(message.dest_addr_ton, message.dest_addr_npi, message.destination_addr),
-            pdu.address(message.source_addr_ton, message.source_addr_npi, message.source_addr),
-            pdu.RECEIPT,
-            0,
-            text.GSM7,
-            words,
-            b"",
-            tlvs,
-        )
-
-    def _minute(self, moment: datetime) -> bytes:
-        minute = int(moment.timestamp() // 60)
-        if self._stamp[0] != minute:
-            self._stamp = (minute, moment.strftime("%y%m%d%H%M").encode())
-        return self._stamp[1]
+        exact_id = self._form(taken.message_id) if self.settings.receipt_tlvs else None
+        self._queue(Delivery(taken.account, receipt_body(taken, self.now(), exact_id)))
 
     def _form(self, message_id: int) -> bytes:
         if self.settings.message_ids == "hex":
@@ -421,30 +365,3 @@ class Smsc:
 
 
 _SUBMIT_RESP = pdu.SubmitSmResp.command_id
-_ON_AIR_BITS = 140 * 8
-
-
-def _invalid(message: pdu.SubmitSm) -> int:
-    """The command_status for a message that no phone could get, 0 for a good one."""
-    number = message.destination_addr
-    if not (number.isascii() and number.isdigit()):
-        return status.INVALID_DESTINATION
-    octets = message.short_message
-    bits = len(octets) * 8
-    if message.data_coding == text.GSM7:
-        header = octets[0] + 1 if message.esm_class & pdu.HAS_HEADER and octets else 0
-        bits = -(-header * 8 // 7) * 7 + (len(octets) - header) * 7
-    return status.INVALID_MESSAGE_LENGTH if bits > _ON_AIR_BITS else status.OK
-
-
-def _replaced(message: pdu.SubmitSm, words: bytes) -> pdu.SubmitSm:
-    fields = {name: getattr(message, name) for name in message.__struct_fields__}
-    return pdu.SubmitSm(**{**fields, "short_message": words})
-
-
-def _expiry(validity_period: str) -> datetime | None:
-    """The moment that an absolute validity period in UTC names (SMPP 3.4 §7.1.1)."""
-    try:
-        return datetime.strptime(validity_period[:12], "%y%m%d%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from channels.sms import pdu
+from channels.sms import codec, pdu
 
 _INTERNATIONAL, _NATIONAL, _ALPHANUMERIC = 1, 2, 5
 _LONG_NUMBER_DIGITS = 10
@@ -38,7 +38,7 @@ def source(sender: str, ton: int | None, npi: int | None) -> bytes:
         ton = _INTERNATIONAL if international else 0 if digits or not name else _ALPHANUMERIC
     if npi is None:
         npi = 1 if digits else 0
-    return pdu.address(ton, npi, name if digits else sender)
+    return codec.address(ton, npi, name if digits else sender)
 
 
 def subscriber(ton: int, number: str, country: str) -> str:

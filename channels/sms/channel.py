@@ -11,13 +11,14 @@ from functools import lru_cache
 from msgspec import Struct
 
 from channels.base import Capabilities, Health, Inbox
-from channels.sms import addresses, pdu, receipt, status, text
+from channels.sms import addresses, codec, pdu, receipt, status, text
 from channels.sms.arrivals import Arrival, Arrivals
+from channels.sms.batch import UNKNOWN, UNSENT, Answer
 from channels.sms.intake import Ack, Intake
 from channels.sms.line import Line
 from channels.sms.pace import Pace
 from channels.sms.reassembly import Assembled, Fragment, Key, Reassembly, unwrap
-from channels.sms.session import UNKNOWN, UNSENT, Answer, Session
+from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Retry
 
@@ -150,19 +151,15 @@ class SmsChannel:
         )
         destination = addresses.destination(message.address, settings.dest_ton, settings.dest_npi)
         validity = _absolute(message.valid_until) if message.valid_until else b""
-        coding, parts = coded.data_coding, coded.parts
-        if len(parts) == 1:
-            bodies.append(
-                pdu.message_body(source, destination, 0, _WANTS_RECEIPT, coding, parts[0], validity)
-            )
-            return 1
-        self._reference = (self._reference + 1) & 0xFF
-        last = len(parts)
-        for number, part in enumerate(parts, 1):
+        coding, last = coded.data_coding, len(coded.parts)
+        esm_class = 0
+        if last > 1:
+            self._reference = (self._reference + 1) & 0xFF
+            esm_class = pdu.HAS_HEADER
+        for number, part in enumerate(coded.parts, 1):
             wants = _WANTS_RECEIPT if number == last else 0
-            bodies.append(
-                pdu.message_body(source, destination, pdu.HAS_HEADER, wants, coding, part, validity)
-            )
+            body = codec.message_body(source, destination, esm_class, wants, coding, part, validity)
+            bodies.append(body)
         return last
 
     def _joined(self, message_id: int, answers: Sequence[Answer]) -> Outcome:

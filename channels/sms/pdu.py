@@ -1,28 +1,21 @@
-"""SMPP 3.4 PDUs as frozen values and as octets (SMPP 3.4 §4 and §5).
+"""SMPP 3.4 PDUs as frozen values (SMPP 3.4 §4 and §5).
 
-Each class declares its mandatory parameters once, in wire order. `encode` and `decode` follow that
-declaration; `message_body` and the decoding of submit_sm and deliver_sm are written out by hand,
-because they run once per message. Nonsense raises PduError, and nothing else.
+Each class declares its mandatory parameters once, in wire order, with their sizes: `codec` turns
+them into octets and back by that declaration.
 """
 
 from __future__ import annotations
 
-from struct import Struct as Layout
-from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from channels.sms import status
 from orchestrator.core.errors import OutreachError
 
-HEADER = Layout(">IIII")
-"""command_length, command_id, command_status, sequence_number."""
 RESPONSE = 0x80000000
 """Set in the command_id of every response."""
-MAX_PDU_OCTETS = 0x11000
-"""Longest PDU we take: a 64 KB message_payload and room for everything else."""
 MAX_SEQUENCE = 0x7FFFFFFF
-MAX_SHORT_MESSAGE_OCTETS = 254
 
 RECEIPTED_MESSAGE_ID = 0x001E
 USER_MESSAGE_REFERENCE = 0x0204
@@ -37,8 +30,6 @@ HAS_HEADER = 0x40
 """esm_class: the short message begins with a user data header (§5.2.12)."""
 RECEIPT = 0x04
 """esm_class: the short message is a delivery receipt (§5.2.12)."""
-
-_TLV = Layout(">HH")
 
 
 class PduError(OutreachError):
@@ -321,188 +312,3 @@ PDUS: dict[int, type[Pdu]] = {
         AlertNotification,
     )
 }
-
-
-def _fields(pdu: type[Pdu]) -> tuple[tuple[str, int], ...]:
-    """Names and sizes in wire order, optional parameters left out."""
-    hints = get_type_hints(pdu, include_extras=True)
-    return tuple(
-        (name, hints[name].__metadata__[0]) for name in pdu.__struct_fields__ if name != "tlvs"
-    )
-
-
-_LAYOUTS = {pdu: _fields(pdu) for pdu in PDUS.values()}
-
-
-def encode(pdu: Pdu, sequence: int, command_status: int = status.OK) -> bytes:
-    """The whole PDU in octets. Raises PduError for a value that does not fit its parameter."""
-    pieces = []
-    for name, size in _LAYOUTS[type(pdu)]:
-        value = getattr(pdu, name)
-        if size > 0:
-            pieces.append(_c_string(name, value, size))
-        elif size == 0:
-            if not 0 <= value <= 0xFF:
-                raise PduError(f"{name} is {value}; it must fit one octet")
-            pieces.append(bytes((value,)))
-        else:
-            if len(value) > MAX_SHORT_MESSAGE_OCTETS:
-                raise PduError(f"{name} has {len(value)} octets; at most 254 go in")
-            pieces.append(bytes((len(value),)) + value)
-    for tag, value in getattr(pdu, "tlvs", ()):
-        if not (0 <= tag <= 0xFFFF and len(value) <= 0xFFFF):
-            raise PduError(f"the optional parameter {tag:#06x} does not fit tag and length")
-        pieces.append(_TLV.pack(tag, len(value)) + value)
-    body = b"".join(pieces)
-    return HEADER.pack(16 + len(body), pdu.command_id, command_status, sequence) + body
-
-
-def response(command_id: int, sequence: int, command_status: int = status.OK) -> bytes:
-    """A response that is a bare header, as errors are answered."""
-    return HEADER.pack(16, command_id | RESPONSE, command_status, sequence)
-
-
-def decode(command_id: int, body: bytes) -> Pdu:
-    """The PDU with this command_id and body (what follows the header).
-
-    A response may leave its body out, as error responses do. Raises PduError, whose `status` says
-    how to answer.
-    """
-    kind = PDUS.get(command_id)
-    if kind is None:
-        raise PduError(f"unknown command_id {command_id:#010x}", status.INVALID_COMMAND_ID)
-    if kind is DeliverSm:
-        return decode_message(DeliverSm, body)
-    if kind is SubmitSm:
-        return decode_message(SubmitSm, body)
-    if not body and command_id & RESPONSE:
-        return kind()
-    values: list[Any] = []
-    at = 0
-    try:
-        for _, size in _LAYOUTS[kind]:
-            if size > 0:
-                end = body.index(0, at)
-                values.append(body[at:end].decode("latin-1"))
-                at = end + 1
-            elif size == 0:
-                values.append(body[at])
-                at += 1
-            else:
-                end = at + 1 + body[at]
-                if end > len(body):
-                    raise IndexError
-                values.append(body[at + 1 : end])
-                at = end
-    except (ValueError, IndexError):
-        raise _cut_short(kind) from None
-    if "tlvs" in kind.__struct_fields__ and at < len(body):
-        values.append(_tlvs(body, at))
-    return kind(*values)
-
-
-MessagePdu = TypeVar("MessagePdu", SubmitSm, DeliverSm)
-
-
-def decode_message(kind: type[MessagePdu], body: bytes) -> MessagePdu:
-    """A submit_sm or deliver_sm body. The hot path of everything that arrives."""
-    try:
-        end_service = body.index(0)
-        end_source = body.index(0, end_service + 3)
-        end_dest = body.index(0, end_source + 3)
-        end_schedule = body.index(0, end_dest + 4)
-        at = body.index(0, end_schedule + 1) + 1
-        registered, replace, coding, default_id, length = body[at : at + 5]
-        start = at + 5
-        stop = start + length
-        if stop > len(body):
-            raise IndexError
-        return kind(
-            body[:end_service].decode("latin-1"),
-            body[end_service + 1],
-            body[end_service + 2],
-            body[end_service + 3 : end_source].decode("latin-1"),
-            body[end_source + 1],
-            body[end_source + 2],
-            body[end_source + 3 : end_dest].decode("latin-1"),
-            body[end_dest + 1],
-            body[end_dest + 2],
-            body[end_dest + 3],
-            body[end_dest + 4 : end_schedule].decode("latin-1"),
-            body[end_schedule + 1 : at - 1].decode("latin-1"),
-            registered,
-            replace,
-            coding,
-            default_id,
-            body[start:stop],
-            _tlvs(body, stop) if stop < len(body) else (),
-        )
-    except (ValueError, IndexError):
-        raise _cut_short(kind) from None
-
-
-def address(ton: int, npi: int, digits: str) -> bytes:
-    """An address triple as it stands in a body; ESME and carrier keep these ready-made."""
-    return bytes((ton, npi)) + _c_string("address", digits, 21)
-
-
-def message_body(
-    source: bytes,
-    destination: bytes,
-    esm_class: int,
-    registered_delivery: int,
-    data_coding: int,
-    short_message: bytes,
-    validity_period: bytes = b"",
-    tlvs: bytes = b"",
-) -> bytes:
-    """The body of a submit_sm or deliver_sm. The hot path of everything that goes out.
-
-    `source` and `destination` come from `address`, `tlvs` from `pack_tlvs`; the caller keeps
-    `short_message` within 254 octets.
-    """
-    return b"\0%b%b%c\0\0\0%b\0%c\0%c\0%c%b%b" % (
-        source,
-        destination,
-        esm_class,
-        validity_period,
-        registered_delivery,
-        data_coding,
-        len(short_message),
-        short_message,
-        tlvs,
-    )
-
-
-def pack_tlvs(*tlvs: tuple[int, bytes]) -> bytes:
-    """Optional parameters as they stand at the end of a body."""
-    return b"".join([_TLV.pack(tag, len(value)) + value for tag, value in tlvs])
-
-
-def _c_string(name: str, value: str, size: int) -> bytes:
-    try:
-        octets = value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise PduError(f"{name} has characters that SMPP cannot carry") from None
-    if len(octets) >= size or 0 in octets:
-        raise PduError(f"{name} is too long or holds a NUL; at most {size - 1} octets go in")
-    return octets + b"\0"
-
-
-def _tlvs(body: bytes, at: int) -> Tlvs:
-    found = []
-    end = len(body)
-    while at < end:
-        if end - at < 4:
-            raise PduError("the optional parameters are cut short", status.INVALID_TLV_STREAM)
-        tag, length = _TLV.unpack_from(body, at)
-        at += 4
-        if at + length > end:
-            raise PduError("the optional parameters are cut short", status.INVALID_TLV_STREAM)
-        found.append((tag, body[at : at + length]))
-        at += length
-    return tuple(found)
-
-
-def _cut_short(kind: type[Pdu]) -> PduError:
-    return PduError(f"the body of {kind.__name__} is cut short", status.INVALID_COMMAND_LENGTH)

@@ -13,25 +13,17 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from channels.sms import pdu, status
+from channels.sms import codec, pdu, status
+from channels.sms.batch import NO_ANSWER, NOT_WRITTEN, UNKNOWN, UNSENT, Answer, Batch
 from channels.sms.pace import Pace
 from channels.sms.wire import Wire
 from orchestrator.core.errors import OutreachError
 
 log = logging.getLogger("outreach.sms")
 
-Answer = tuple[int, str]
-"""The command_status a request got, and the message id with it."""
-UNKNOWN = -1
-"""In place of a status: written, but no answer came."""
-UNSENT = -2
-"""In place of a status: never written."""
-
 _SHARE = 8
 """While several batches wait, each gets so many turns at a time: a lone answer passes a blast."""
 _SUBMIT_RESP = pdu.SubmitSmResp.command_id
-_NO_ANSWER: Answer = (UNKNOWN, "")
-_NOT_WRITTEN: Answer = (UNSENT, "")
 
 Deliver = Callable[["Session", int, pdu.DeliverSm], None]
 
@@ -54,50 +46,6 @@ class RequestError(OutreachError):
         what = {UNKNOWN: "no answer", UNSENT: "not connected"}
         super().__init__(f"the carrier: {what.get(command_status) or status.name(command_status)}")
         self.status = command_status
-
-
-class _Batch:
-    """Submits that were handed in together: `cursor` of them were taken once, `again` holds those
-    that the carrier threw back."""
-
-    __slots__ = ("again", "answers", "bodies", "cursor", "done", "left", "since")
-
-    def __init__(
-        self, bodies: Sequence[bytes], done: asyncio.Future[list[Answer]], since: float
-    ) -> None:
-        self.bodies = bodies
-        self.answers: list[Answer] = [_NOT_WRITTEN] * len(bodies)
-        self.left = len(bodies)
-        self.cursor = 0
-        self.again: list[int] = []
-        self.done = done
-        self.since = since
-
-    def waiting(self) -> int:
-        return len(self.bodies) - self.cursor + len(self.again)
-
-    def take(self, count: int) -> Sequence[int]:
-        """The next indexes to write, at most `count`."""
-        if self.again:
-            taken, self.again = self.again[:count], self.again[count:]
-            return taken
-        start = self.cursor
-        self.cursor = min(start + count, len(self.bodies))
-        return range(start, self.cursor)
-
-    def settle(self, index: int, answer: Answer) -> None:
-        self.answers[index] = answer
-        self.left -= 1
-        if not self.left and not self.done.done():
-            self.done.set_result(self.answers)
-
-    def give_up(self) -> None:
-        """All that waits to be written is settled as it stands: unsent, or thrown back."""
-        self.left -= self.waiting()
-        self.cursor = len(self.bodies)
-        self.again = []
-        if not self.left and not self.done.done():
-            self.done.set_result(self.answers)
 
 
 class Session(Wire):
@@ -127,9 +75,9 @@ class Session(Wire):
         self._enquire_link_s = enquire_link_s
         self._deliver = deliver
         self._sequence = 0
-        self._pending: dict[int, tuple[_Batch, int, float]] = {}
+        self._pending: dict[int, tuple[Batch, int, float]] = {}
         self._asked: dict[int, asyncio.Future[tuple[int, int, bytes]]] = {}
-        self._queue: deque[_Batch] = deque()
+        self._queue: deque[Batch] = deque()
         self._pump_due = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
@@ -172,8 +120,8 @@ class Session(Wire):
         if not bodies:
             return []
         if not self.bound:
-            return [_NOT_WRITTEN] * len(bodies)
-        batch = _Batch(bodies, self.loop.create_future(), self.loop.time())
+            return [NOT_WRITTEN] * len(bodies)
+        batch = Batch(bodies, self.loop.create_future(), self.loop.time())
         self._queue.append(batch)
         if not self._pump_due:
             self._pump_due = True
@@ -187,7 +135,7 @@ class Session(Wire):
         sequence = self._next_sequence()
         future: asyncio.Future[tuple[int, int, bytes]] = self.loop.create_future()
         self._asked[sequence] = future
-        self.write(pdu.encode(asked, sequence))
+        self.write(codec.encode(asked, sequence))
         try:
             async with asyncio.timeout(self._deadline_s):
                 command_id, command_status, body = await future
@@ -199,7 +147,7 @@ class Session(Wire):
             refused = BindRefusedError if isinstance(asked, pdu.Bind) else RequestError
             raise refused(command_status)
         try:
-            return pdu.decode(command_id, body)
+            return codec.decode(command_id, body)
         except pdu.PduError:
             return pdu.PDUS[asked.command_id | pdu.RESPONSE]()
 
@@ -215,7 +163,7 @@ class Session(Wire):
         if command_status == status.OK:
             self.write(_DELIVERED + sequence.to_bytes(4, "big") + b"\0")
         else:
-            self.write(pdu.response(pdu.DeliverSm.command_id, sequence, command_status))
+            self.write(codec.response(pdu.DeliverSm.command_id, sequence, command_status))
 
     # What comes in
 
@@ -251,7 +199,7 @@ class Session(Wire):
                 timer.cancel()
         pending, self._pending = self._pending, {}
         for batch, index, _ in pending.values():
-            batch.settle(index, _NO_ANSWER)
+            batch.settle(index, NO_ANSWER)
         self._give_up_queue()
         for future in self._asked.values():
             if not future.done():
@@ -260,7 +208,7 @@ class Session(Wire):
         if not self.lost.done():
             self.lost.set_result(None)
 
-    def _refused(self, batch: _Batch, index: int, command_status: int) -> None:
+    def _refused(self, batch: Batch, index: int, command_status: int) -> None:
         if command_status not in status.SLOW_DOWN:
             batch.settle(index, (command_status, ""))
             return
@@ -276,7 +224,7 @@ class Session(Wire):
 
     def _deliver_received(self, sequence: int, body: bytes) -> None:
         try:
-            message = pdu.decode_message(pdu.DeliverSm, body)
+            message = codec.decode_message(pdu.DeliverSm, body)
         except pdu.PduError as error:
             log.warning("deliver_sm_unreadable octets=%d reason=%s", len(body), error.message)
             self.answer_deliver(sequence, error.status)
@@ -292,7 +240,7 @@ class Session(Wire):
                 failed = command_status or (status.SYSTEM_ERROR if nacked else status.OK)
                 asked.set_result((command_id, failed, body))
         elif command_id == pdu.EnquireLink.command_id:
-            self.write(pdu.response(command_id, sequence))
+            self.write(codec.response(command_id, sequence))
         elif command_id == pdu.GenericNack.command_id:
             log.warning("generic_nack status=%s", status.name(command_status))
             if (entry := self._pending.pop(sequence, None)) is not None:
@@ -300,7 +248,7 @@ class Session(Wire):
         elif command_id == pdu.Unbind.command_id:
             log.info("carrier_unbinds")
             self.bound = False
-            self.write(pdu.response(command_id, sequence))
+            self.write(codec.response(command_id, sequence))
             self.close()
         elif command_id == pdu.Outbind.command_id:
             self._outbind_received(body)
@@ -308,12 +256,12 @@ class Session(Wire):
             pass  # nothing to answer; a late response has been told as unknown
         else:
             log.warning("unexpected_pdu command_id=%#010x", command_id)
-            nack = pdu.encode(pdu.GenericNack(), sequence, status.INVALID_COMMAND_ID)
+            nack = codec.encode(pdu.GenericNack(), sequence, status.INVALID_COMMAND_ID)
             self.write(nack)
 
     def _outbind_received(self, body: bytes) -> None:
         try:
-            asked = pdu.decode(pdu.Outbind.command_id, body)
+            asked = codec.decode(pdu.Outbind.command_id, body)
         except pdu.PduError:
             self.close()
             return
@@ -340,7 +288,7 @@ class Session(Wire):
         if free <= 0:
             self._pump_later()
             return
-        pack, submit = pdu.HEADER.pack, pdu.SubmitSm.command_id
+        pack, submit = codec.HEADER.pack, pdu.SubmitSm.command_id
         sequence, before = self._sequence, len(pending)
         while free > 0 and queue:
             batch = queue.popleft()
@@ -379,7 +327,7 @@ class Session(Wire):
             if written_at > overdue:
                 break
             del pending[sequence]
-            batch.settle(index, _NO_ANSWER)
+            batch.settle(index, NO_ANSWER)
         if any(batch.since <= overdue for batch in self._queue):
             late = [batch for batch in self._queue if batch.since <= overdue]
             self._queue = deque(batch for batch in self._queue if batch.since > overdue)
@@ -408,4 +356,4 @@ class Session(Wire):
             batch.give_up()
 
 
-_DELIVERED = pdu.HEADER.pack(17, pdu.DeliverSmResp.command_id, 0, 0)[:12]
+_DELIVERED = codec.HEADER.pack(17, pdu.DeliverSmResp.command_id, 0, 0)[:12]

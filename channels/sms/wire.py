@@ -11,7 +11,7 @@ import asyncio
 import socket
 from typing import cast
 
-from channels.sms import pdu, status
+from channels.sms import codec, pdu, status
 
 _NOTHING = b""
 
@@ -49,13 +49,17 @@ class Wire(asyncio.Protocol):
         if self._rest:
             data = self._rest + data
         start, end = 0, len(data)
-        unpack, received, longest = pdu.HEADER.unpack_from, self.pdu_received, pdu.MAX_PDU_OCTETS
+        unpack, received, longest = (
+            codec.HEADER.unpack_from,
+            self.pdu_received,
+            codec.MAX_PDU_OCTETS,
+        )
         while end - start >= 16:
             length, command_id, command_status, sequence = unpack(data, start)
             stop = start + length
             if length < 16 or length > longest:
                 self._rest = _NOTHING
-                self.write(pdu.encode(pdu.GenericNack(), sequence, status.INVALID_COMMAND_LENGTH))
+                self.write(codec.encode(pdu.GenericNack(), sequence, status.INVALID_COMMAND_LENGTH))
                 self.unframed()
                 self.close()
                 return

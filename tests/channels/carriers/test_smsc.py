@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from channels.carriers.handset import answering
 from channels.carriers.smsc import Change, Smsc, SmscSettings
-from channels.sms import pdu, status
+from channels.sms import codec, pdu, status
 from tests.channels.contract.rig import until
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -31,24 +31,24 @@ class Esme:
     async def read(self) -> tuple[int, int, int, bytes]:
         async with asyncio.timeout(5):
             header = await self.reader.readexactly(16)
-            length, command_id, command_status, sequence = pdu.HEADER.unpack(header)
+            length, command_id, command_status, sequence = codec.HEADER.unpack(header)
             return command_id, command_status, sequence, await self.reader.readexactly(length - 16)
 
     async def ask(self, request: pdu.Pdu) -> tuple[int, pdu.Pdu]:
         """The response's status and value; anything else that comes first is dropped."""
         self.sequence += 1
-        self.writer.write(pdu.encode(request, self.sequence))
+        self.writer.write(codec.encode(request, self.sequence))
         while True:
             command_id, command_status, sequence, body = await self.read()
             if command_id & pdu.RESPONSE and sequence == self.sequence:
-                return command_status, pdu.decode(command_id, body)
+                return command_status, codec.decode(command_id, body)
 
     async def next(self) -> tuple[int, pdu.DeliverSm]:
         """The next deliver_sm and its sequence number."""
         while True:
             command_id, _, sequence, body = await self.read()
             if command_id == pdu.DeliverSm.command_id:
-                return sequence, pdu.decode_message(pdu.DeliverSm, body)
+                return sequence, codec.decode_message(pdu.DeliverSm, body)
 
 
 @asynccontextmanager
@@ -124,7 +124,7 @@ async def test_a_message_arrives_with_its_time_and_is_receipted(smsc: Smsc) -> N
             b"stat:DELIVRD err:000 text:hello"
         )
         assert receipt.tlv(pdu.RECEIPTED_MESSAGE_ID) == taken.message_id.encode() + b"\0"
-        customer.writer.write(pdu.response(pdu.DeliverSm.command_id, sequence))
+        customer.writer.write(codec.response(pdu.DeliverSm.command_id, sequence))
     [arrived] = smsc.handset("+8613800138000").arrived
     assert (arrived.text, arrived.sender, arrived.at) == ("hello", "10086", NOON)
 
@@ -208,11 +208,11 @@ async def test_what_is_not_acknowledged_comes_again(smsc: Smsc) -> None:
         second, again = await customer.next()
         assert (again.short_message, second > first) == (b"hello?", True)
         customer.writer.write(
-            pdu.response(pdu.DeliverSm.command_id, second, status.TEMPORARY_APPLICATION_ERROR)
+            codec.response(pdu.DeliverSm.command_id, second, status.TEMPORARY_APPLICATION_ERROR)
         )
         third, _ = await customer.next()
         assert said.acknowledged_at is None
-        customer.writer.write(pdu.response(pdu.DeliverSm.command_id, third))
+        customer.writer.write(codec.response(pdu.DeliverSm.command_id, third))
         await until(lambda: said.acknowledged_at)
 
 
@@ -230,7 +230,7 @@ async def test_what_was_under_way_when_the_connection_ended_goes_to_the_next_one
         for expected in (b"0", b"1", b"2", b"3"):
             sequence, message = await customer.next()
             assert message.short_message == expected
-            customer.writer.write(pdu.response(pdu.DeliverSm.command_id, sequence))
+            customer.writer.write(codec.response(pdu.DeliverSm.command_id, sequence))
 
 
 async def test_a_throttled_customer_is_told_so(smsc: Smsc) -> None:
@@ -259,7 +259,7 @@ async def test_a_phone_answers_by_its_script_and_onlookers_see_it_all(smsc: Smsc
         await customer.ask(submit(b"a quiz for you"))
         while True:
             sequence, message = await customer.next()
-            customer.writer.write(pdu.response(pdu.DeliverSm.command_id, sequence))
+            customer.writer.write(codec.response(pdu.DeliverSm.command_id, sequence))
             if message.esm_class == 0:
                 break
         assert (message.source_addr, message.short_message) == ("8613800138000", b"1")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from channels.carriers.smsc import Smsc, SmscSettings
-from channels.sms import pdu
+from channels.sms import codec, pdu
 from channels.sms.channel import SmsChannel
 from channels.sms.settings import SmppSettings
 from orchestrator.core.delivery import Outgoing
@@ -55,13 +55,13 @@ class Far:
     async def read(self) -> tuple[int, int, int, bytes]:
         """The next PDU: command_id, status, sequence, body."""
         header = await self.reader.readexactly(16)
-        length, command_id, command_status, sequence = pdu.HEADER.unpack(header)
+        length, command_id, command_status, sequence = codec.HEADER.unpack(header)
         return command_id, command_status, sequence, await self.reader.readexactly(length - 16)
 
     async def bind(self) -> None:
         """The bind is read and accepted."""
         command_id, _, sequence, _ = await self.read()
-        self.writer.write(pdu.encode(pdu.PDUS[command_id | pdu.RESPONSE](), sequence))
+        self.writer.write(codec.encode(pdu.PDUS[command_id | pdu.RESPONSE](), sequence))
 
 
 @asynccontextmanager

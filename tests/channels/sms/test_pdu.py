@@ -12,7 +12,7 @@ import smpp34
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.sms import pdu, status
+from channels.sms import codec, pdu, status
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors.json").read_text())
 
@@ -27,7 +27,7 @@ def strings(size: int) -> st.SearchStrategy[str]:
 def values(kind: type[pdu.Pdu]) -> st.SearchStrategy[pdu.Pdu]:
     """Any value that fits, made from the class's own declaration."""
     fields: dict[str, st.SearchStrategy[Any]] = {}
-    for name, size in pdu._LAYOUTS[kind]:
+    for name, size in codec.LAYOUTS[kind]:
         fields[name] = (
             strings(size) if size > 0 else OCTET if size == 0 else st.binary(max_size=254)
         )
@@ -46,7 +46,7 @@ _REFUSALS = (
 def refusal(command_id: int, body: bytes) -> int:
     """The status with which this is refused, or 0; any other exception ends the test."""
     try:
-        value = pdu.decode(command_id, body)
+        value = codec.decode(command_id, body)
     except pdu.PduError as error:
         return error.status
     return status.OK if isinstance(value, pdu.Pdu) else -1
@@ -57,13 +57,13 @@ ANY = st.sampled_from(sorted(pdu.PDUS)).flatmap(lambda command: values(pdu.PDUS[
 
 def test_a_receipt_that_kannel_took_is_read_and_written_byte_for_byte() -> None:
     octets = bytes.fromhex(VECTORS["dlr_deliver_sm_pdu"]["hex"])
-    length, command_id, command_status, sequence = pdu.HEADER.unpack_from(octets)
+    length, command_id, command_status, sequence = codec.HEADER.unpack_from(octets)
     assert (length, command_id, command_status, sequence) == (len(octets), 5, 0, 1)
-    message = pdu.decode(command_id, octets[16:])
+    message = codec.decode(command_id, octets[16:])
     assert isinstance(message, pdu.DeliverSm)
     assert message.tlv(pdu.RECEIPTED_MESSAGE_ID) == b"1001\0"
     assert message.tlv(pdu.MESSAGE_STATE) == b"\x02"
-    assert pdu.encode(message, sequence) == octets
+    assert codec.encode(message, sequence) == octets
 
 
 def test_the_bind_of_the_specification_is_written_byte_for_byte() -> None:
@@ -73,26 +73,26 @@ def test_the_bind_of_the_specification_is_written_byte_for_byte() -> None:
         "7365637265743038 00 5355424d495431 00 00 01 01 00"
     )
     bind = pdu.BindTransmitter("SMPP3TEST", "secret08", "SUBMIT1", 0, 1, 1)
-    assert pdu.encode(bind, 1) == bytes.fromhex(example.replace(" ", ""))
+    assert codec.encode(bind, 1) == bytes.fromhex(example.replace(" ", ""))
 
 
 @given(ANY, st.integers(1, pdu.MAX_SEQUENCE))
 def test_every_pdu_comes_back_as_it_was(value: pdu.Pdu, sequence: int) -> None:
-    octets = pdu.encode(value, sequence)
-    length, command_id, _, back = pdu.HEADER.unpack_from(octets)
+    octets = codec.encode(value, sequence)
+    length, command_id, _, back = codec.HEADER.unpack_from(octets)
     assert (length, back) == (len(octets), sequence)
-    assert pdu.decode(command_id, octets[16:]) == value
+    assert codec.decode(command_id, octets[16:]) == value
 
 
 @given(st.one_of(values(pdu.SubmitSm), values(pdu.DeliverSm)))
 def test_an_independent_codec_reads_messages_alike(value: pdu.SubmitSm | pdu.DeliverSm) -> None:
     ascii_only = all(
-        getattr(value, name).isascii() for name, size in pdu._LAYOUTS[type(value)] if size > 0
+        getattr(value, name).isascii() for name, size in codec.LAYOUTS[type(value)] if size > 0
     )
     if not ascii_only:
         return
     try:
-        theirs = smpp34.decode(pdu.encode(value, 9))
+        theirs = smpp34.decode(codec.encode(value, 9))
     except smpp34.SmppError:
         return  # it checks value ranges that carriers do not keep to
     for name in ("source_addr", "destination_addr", "esm_class", "data_coding", "short_message"):
@@ -104,18 +104,18 @@ def test_an_independent_codec_reads_messages_alike(value: pdu.SubmitSm | pdu.Del
 def test_the_hot_path_writes_what_the_declaration_says(
     digits: str, esm_class: int, registered: int, coding: int, message: bytes
 ) -> None:
-    body = pdu.message_body(
-        pdu.address(5, 0, "Bank"),
-        pdu.address(1, 1, digits),
+    body = codec.message_body(
+        codec.address(5, 0, "Bank"),
+        codec.address(1, 1, digits),
         esm_class,
         registered,
         coding,
         message,
         b"261121202100000+",
-        pdu.pack_tlvs((0x1400, b"x")),
+        codec.pack_tlvs((0x1400, b"x")),
     )
     assert (
-        pdu.encode(
+        codec.encode(
             pdu.SubmitSm(
                 source_addr_ton=5,
                 source_addr="Bank",
@@ -146,14 +146,14 @@ def test_nonsense_is_a_typed_error_or_a_value_and_never_anything_else(
 def test_a_body_cut_short_is_a_typed_error_or_a_shorter_value(
     value: pdu.Pdu, data: st.DataObject
 ) -> None:
-    octets = pdu.encode(value, 1)[16:]
+    octets = codec.encode(value, 1)[16:]
     cut = octets[: data.draw(st.integers(0, len(octets)))]
     assert refusal(value.command_id, cut) in (status.OK, *_REFUSALS[1:])
 
 
 def test_an_error_response_is_a_bare_header() -> None:
-    assert pdu.decode(pdu.SubmitSmResp.command_id, b"") == pdu.SubmitSmResp()
-    octets = pdu.response(pdu.SubmitSm.command_id, 7, status.THROTTLED)
+    assert codec.decode(pdu.SubmitSmResp.command_id, b"") == pdu.SubmitSmResp()
+    octets = codec.response(pdu.SubmitSm.command_id, 7, status.THROTTLED)
     assert octets.hex() == "00000010800000040000005800000007"
 
 
@@ -172,12 +172,12 @@ def test_an_error_response_is_a_bare_header() -> None:
 )
 def test_a_value_that_does_not_fit_is_refused(value: pdu.Pdu) -> None:
     with pytest.raises(pdu.PduError):
-        pdu.encode(value, 1)
+        codec.encode(value, 1)
 
 
 def test_an_unknown_command_names_its_answer() -> None:
     with pytest.raises(pdu.PduError) as refused:
-        pdu.decode(0x7777, b"")
+        codec.decode(0x7777, b"")
     assert refused.value.status == status.INVALID_COMMAND_ID
 
 
