@@ -15,6 +15,7 @@ from orchestrator.store import json
 
 # Subscribers are there, by key: new ones made, known ones given what is new of theirs. What is
 # not said (null) stays; attributes, tags and addresses are added to; a refusal is never undone.
+# Locales that are said come once more by key: to look them up in `given` row by row is slow.
 UPSERT = """
 WITH given AS (
     SELECT * FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::text[],
@@ -27,7 +28,7 @@ SELECT key, shard, coalesce(locale, $10), timezone, attributes::jsonb,
     array(SELECT jsonb_array_elements_text(tags::jsonb)), addresses::jsonb, consents::jsonb, $9
 FROM given
 ON CONFLICT (key) DO UPDATE SET
-    locale = coalesce((SELECT g.locale FROM given g WHERE g.key = s.key), s.locale),
+    locale = coalesce($11::jsonb ->> s.key, s.locale),
     timezone = coalesce(excluded.timezone, s.timezone),
     attributes = s.attributes || excluded.attributes,
     tags = array(SELECT DISTINCT unnest(s.tags || excluded.tags) ORDER BY 1),
@@ -112,6 +113,7 @@ async def upsert(
         [json.encode(s.consents) for s in by_key.values()],
         now,
         default_locale,
+        json.encode({key: s.locale for key, s in by_key.items() if s.locale is not None}),
     )
     addresses = [
         (channel, address, row["id"])
