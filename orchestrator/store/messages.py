@@ -72,9 +72,11 @@ RETURNING m.carrier_id, m.id, m.subscriber_id, m.template, m.contact_class, m.jo
     m.step, m.via, m.state
 """
 
-# Of these carrier ids, those that are some message's.
-KNOWN_IDS = """
-SELECT carrier_id FROM messages WHERE channel = $1 AND carrier_id = ANY($2::text[])
+# Of these carrier ids, those of messages that have had their last word. A message that was
+# accepted since the statement before this looked is not among them: its receipt is parked.
+ENDED_IDS = """
+SELECT carrier_id FROM messages
+WHERE channel = $1 AND carrier_id = ANY($2::text[]) AND state <> 'accepted'
 """
 
 # Receipts for nothing we know wait for the response that names them.
@@ -246,11 +248,11 @@ async def receive(
     matched = {row["carrier_id"] for row in rows}
     if len(matched) < len(set(carrier_ids)):
         rest = [r for r in receipts if r.carrier_id not in matched]
-        known = {
+        ended = {
             row["carrier_id"]
-            for row in await connection.fetch(KNOWN_IDS, channel, [r.carrier_id for r in rest])
+            for row in await connection.fetch(ENDED_IDS, channel, [r.carrier_id for r in rest])
         }
-        parked = [(r.carrier_id, r.state, r.code) for r in rest if r.carrier_id not in known]
+        parked = [(r.carrier_id, r.state, r.code) for r in rest if r.carrier_id not in ended]
         if parked:
             await connection.execute(PARK, channel, *columns(parked), now)
     failed: dict[str, list[tuple[int, int]]] = {}
