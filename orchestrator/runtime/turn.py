@@ -159,7 +159,7 @@ async def _equip(
     context: Context, connection: asyncpg.Connection, cases: list[Case]
 ) -> list[Case]:
     """Scenes of those who replied have what a purchase needs: what is free, locked until the end
-    of the turn, what they have bought, their last points, chance."""
+    of the turn if one of them may claim something; what they bought, their last points, chance."""
     replied = {
         case.scene.subscriber.id
         for case in cases
@@ -167,7 +167,13 @@ async def _equip(
     }
     if not replied:
         return cases
-    free = await stock.lock_stock(connection, cases[0].scene.project.rewards)
+    shopping = any(
+        isinstance(pending.event, ReplyReceived) and router.shops(case.scene, pending.event)
+        for case in cases
+        for pending in case.pending
+    )
+    rewards = cases[0].scene.project.rewards
+    free = await stock.lock_stock(connection, rewards) if shopping else {}
     claims = await points.load_claims(connection, replied)
     history = await points.load_history(connection, replied)
     return [

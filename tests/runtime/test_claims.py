@@ -18,7 +18,7 @@ from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.projects import apply
 from orchestrator.runtime.turn import take_due, take_named
-from orchestrator.store import events, subscribers
+from orchestrator.store import events, stock, subscribers
 from orchestrator.store.audit import imbalances
 from orchestrator.store.events import NewEvent
 from orchestrator.store.points import save_points
@@ -150,3 +150,17 @@ async def test_the_same_reply_twice_claims_once(database_url: str, redis_url: st
             await say(context, keys, [one, one], "redeem coffee")
         assert await figures(context) == (ITEMS - 1, 1, 0)
         assert await answers(context, "bot/confirm") == 1
+
+
+async def test_who_locks_for_a_claim_does_not_hold_up_other_answers(
+    database_url: str, redis_url: str
+) -> None:
+    async with open_context(
+        database_url, redis_url, secret=b"secret", clock=Clock.starting(NOON, 0)
+    ) as context:
+        keys = await members(context, 1)
+        async with context.pool.acquire() as claiming, claiming.transaction():
+            await stock.lock_stock(claiming, ["coffee"])
+            async with asyncio.timeout(5):
+                await say(context, keys, [*keys], "points")
+        assert await answers(context, "bot/balance") == 1
