@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import asyncpg
 
 from channels.webchat import Line
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
-from orchestrator.store import subscribers, timeline
+from orchestrator.store import importing, subscribers, timeline
 from orchestrator.store.subscribers import NewSubscriber
 from orchestrator.store.timeline import Timeline
 from orchestrator.web.app import Doors
+from orchestrator.web.problem import Flaw, ProblemError
 
 _ANSWER_S = 2.0
 
@@ -23,7 +24,11 @@ def open_doors(context: Context, ingest: Ingest) -> Doors:
     async def add_subscribers(news: Sequence[NewSubscriber]) -> tuple[int, int]:
         now, locale = context.clock.now(), context.projects.project.locale
         async with context.pool.acquire() as connection, connection.transaction():
-            return await subscribers.upsert(connection, news, now, locale)
+            by_key = {it.key: it for it in news}  # the last of several with one key wins
+            added = await importing.add(connection, list(by_key.values()), now, locale)
+            if added.refused:
+                raise _not_theirs(news, added.refused)
+            return added.made, added.known
 
     async def tell(key: str) -> Timeline | None:
         async with context.pool.acquire() as connection:
@@ -40,6 +45,17 @@ def open_doors(context: Context, ingest: Ingest) -> Doors:
         return []
 
     return Doors(ingest.events, add_subscribers, tell, waiting_for)
+
+
+def _not_theirs(news: Sequence[NewSubscriber], refused: Mapping[str, str]) -> ProblemError:
+    """Whose address belongs to whom; two subscribers cannot share one, or an opt-out of the one
+    would not hold for the other."""
+    flaws = [
+        Flaw(index, "addresses", f"It belongs to another subscriber: {refused[it.key]}.")
+        for index, it in enumerate(news)
+        if it.key in refused
+    ]
+    return ProblemError(409, "An address is taken", "Nothing of it was stored.", flaws=flaws)
 
 
 def chat_history(context: Context) -> Callable[[str, int], Awaitable[list[Line]]]:

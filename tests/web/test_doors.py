@@ -199,3 +199,13 @@ async def test_a_visitor_of_the_chat_has_a_phone_on_the_wall(house: House) -> No
         assert (lines[0]["by"], lines[0]["text"], lines[1]["by"]) == ("you", "help", "us")
         assert frame["total"] == 2
     await wall.close()
+
+
+async def test_two_subscribers_never_share_an_address(house: House) -> None:
+    await house.post("/v1/subscribers", ANN)
+    eve = {"key": "eve", "addresses": ANN["addresses"]}
+    answer = await house.post("/v1/subscribers", [{"key": "bob"}, eve])
+    assert answer["status"] == 409
+    assert [(it["index"], it["field"]) for it in answer["errors"]] == [(1, "addresses")]
+    assert "another subscriber: ann" in answer["errors"][0]["detail"]
+    assert (await house.get("/v1/subscribers/bob"))[0] == 404
