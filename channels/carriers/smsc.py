@@ -133,6 +133,13 @@ class Smsc:
         for customer in list(self.customers):
             customer.abort()
 
+    async def outbind(self, host: str, port: int, password: str) -> None:
+        """A customer is called, and asked to bind as a receiver (SMPP 3.4 §2.2.1)."""
+        _, customer = await self._loop.create_connection(
+            lambda: Customer(self._loop, self), host, port
+        )
+        customer.write(codec.encode(pdu.Outbind(self.settings.system_id, password), 1))
+
     def tell(
         self, kind: Literal["bound", "lost", "arrived", "said", "acknowledged"], number: str = ""
     ) -> None:

@@ -16,6 +16,7 @@ from channels.sms.arrivals import Arrival, Arrivals
 from channels.sms.batch import UNKNOWN, UNSENT, Answer
 from channels.sms.intake import Ack, Intake
 from channels.sms.line import Line
+from channels.sms.outbind import OutbindPort
 from channels.sms.pace import Pace
 from channels.sms.reassembly import Assembled, Fragment, Key, Reassembly, unwrap
 from channels.sms.session import Session
@@ -61,8 +62,14 @@ class SmsChannel:
         self._arrivals = Arrivals()
         self._parts: Reassembly[Ack] = Reassembly()
         self._lines: list[Line] = []
+        self._outbind: OutbindPort | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._stopping = False
+
+    @property
+    def outbind_port(self) -> int:
+        """Where carriers may call us; 0 if nowhere."""
+        return self._outbind.port if self._outbind is not None else 0
 
     @property
     def trouble(self) -> str:
@@ -88,17 +95,25 @@ class SmsChannel:
         ]
         for line in self._lines:
             line.start()
+        if self.settings.outbind_port is not None:
+            self._outbind = OutbindPort(self.settings, pace, self._delivered)
+            await self._outbind.start()
         self._clock = loop.call_later(0.5, self._tick)
 
     async def stop(self) -> None:
         """What was handed in has its outcome, what came in is stored, the carrier is unbound."""
         self._stopping = True
-        if self._clock is not None:
-            self._clock.cancel()
-        if self._lines:
-            await self._receipts.finish()
-            await self._replies.finish()
+        if self._clock is None:
+            return
+        self._clock.cancel()
+        self._clock = None
+        for partial in self._parts.leftovers():
+            self._assembled(partial)
+        await self._stored()
         await asyncio.gather(*(line.stop() for line in self._lines))
+        if self._outbind is not None:
+            await self._outbind.stop()
+        await self._stored()
 
     def health(self) -> Health:
         """Up when every connection is; down when the carrier refuses us."""
@@ -254,6 +269,11 @@ class SmsChannel:
         incoming.arrival.refused = not stored
         if incoming.whole is not None:
             self._parts.settle(incoming.whole, stored)
+
+    async def _stored(self) -> None:
+        """Everything that came in so far is stored or refused."""
+        await self._receipts.finish()
+        await self._replies.finish()
 
     def _tick(self) -> None:
         """Parts that have waited are acknowledged; long messages that never became whole go in."""

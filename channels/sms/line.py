@@ -14,7 +14,7 @@ from tenacity.wait import wait_base, wait_random_exponential
 from channels.base import Health
 from channels.sms import pdu
 from channels.sms.pace import Pace
-from channels.sms.session import BindRefusedError, Deliver, RequestError, Session
+from channels.sms.session import BindRefusedError, Deliver, Session
 from channels.sms.settings import SmppSettings
 
 log = logging.getLogger("outreach.sms")
@@ -84,9 +84,7 @@ class Line:
         while True:
             async for attempt in AsyncRetrying(
                 wait=_Patience(self._settings),
-                retry=retry_if_exception_type(
-                    (OSError, BindRefusedError, RequestError, _UnstableError)
-                ),
+                retry=retry_if_exception_type(),
                 before_sleep=self._note,
             ):
                 with attempt:
@@ -96,7 +94,7 @@ class Line:
         """A session was bound, lived, and has ended. Raises what kept it from that."""
         loop = asyncio.get_running_loop()
         settings = self._settings
-        session = self._new_session()
+        session = new_session(settings, self._pace, self._deliver)
         async with asyncio.timeout(settings.deadline_s):
             await loop.create_connection(
                 lambda: session, settings.host, settings.port, ssl=tls_context(settings)
@@ -120,17 +118,6 @@ class Line:
             self.session = None
             session.abort()
 
-    def _new_session(self) -> Session:
-        settings = self._settings
-        return Session(
-            asyncio.get_running_loop(),
-            window=settings.window,
-            pace=self._pace,
-            deadline_s=settings.deadline_s,
-            enquire_link_s=settings.enquire_link_s,
-            deliver=self._deliver,
-        )
-
     def _note(self, retry_state: RetryCallState) -> None:
         failed = retry_state.outcome.exception() if retry_state.outcome else None
         self._refused = isinstance(failed, BindRefusedError)
@@ -143,6 +130,18 @@ class Line:
             retry_state.upcoming_sleep,
             self.trouble.splitlines()[0],
         )
+
+
+def new_session(settings: SmppSettings, pace: Pace, deliver: Deliver) -> Session:
+    """A session of this account, not yet connected."""
+    return Session(
+        asyncio.get_running_loop(),
+        window=settings.window,
+        pace=pace,
+        deadline_s=settings.deadline_s,
+        enquire_link_s=settings.enquire_link_s,
+        deliver=deliver,
+    )
 
 
 def tls_context(settings: SmppSettings) -> ssl.SSLContext | None:

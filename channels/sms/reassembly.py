@@ -162,6 +162,11 @@ class Reassembly(Generic[Mark]):
             partial.marks.clear()
         return released
 
+    def leftovers(self) -> list[Assembled[Mark]]:
+        """What there is of messages none of whose parts will be brought again."""
+        keys = [key for key, partial in self._partials.items() if not partial.marks]
+        return [self._partials.pop(key).assembled(key) for key in keys]
+
     def expire(self, now: float) -> list[Assembled[Mark]]:
         """What is too old to wait for, or one too many to keep."""
         out = []

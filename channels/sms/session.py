@@ -84,7 +84,7 @@ class Session(Wire):
         self._tick_s = min(0.25, deadline_s / 4)
         self._heard_at = loop.time()
         self._enquiring = False
-        self._outbound = loop.create_future()
+        self._outbound: asyncio.Future[pdu.Outbind] = loop.create_future()
 
     # What we ask for
 
@@ -153,8 +153,7 @@ class Session(Wire):
 
     async def outbound(self) -> pdu.Outbind:
         """The outbind with which a carrier that called us introduces itself."""
-        asked: pdu.Outbind = await self._outbound
-        return asked
+        return await self._outbound
 
     def answer_deliver(self, sequence: int, command_status: int = status.OK) -> None:
         """The deliver_sm is answered; a closed connection makes the carrier send it again."""
@@ -204,7 +203,9 @@ class Session(Wire):
         for future in self._asked.values():
             if not future.done():
                 future.set_exception(RequestError(UNKNOWN))
-        self._outbound.cancel()
+        if not self._outbound.done():
+            self._outbound.set_exception(RequestError(UNKNOWN))
+            self._outbound.exception()  # most sessions have nobody who waits for it
         if not self.lost.done():
             self.lost.set_result(None)
 
@@ -265,7 +266,7 @@ class Session(Wire):
         except pdu.PduError:
             self.close()
             return
-        if not self._outbound.done():
+        if isinstance(asked, pdu.Outbind) and not self._outbound.done():
             self._outbound.set_result(asked)
 
     # The window and the clock

@@ -34,7 +34,8 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `country` (`86`) completes numbers that arrive in national form. `receipt_ids` says how
     receipts write message ids, see `channels.sms.receipt`. After a failure the next try comes
     within `reconnect_s`, doubling up to `reconnect_max_s`; a refused bind waits at least
-    `refused_s`. `outbind_port`: also listen there for a carrier that calls us (SMPP 3.4 §2.2.1).
+    `refused_s`. `outbind_port`: also listen there for a carrier that
+    calls us with `outbind_password` (SMPP 3.4 §2.2.1).
     `ca`: a file of certificates to trust instead of the system's.
     """
 
@@ -59,6 +60,7 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     country: Annotated[str, Meta(pattern=r"^\d{0,3}$")] = ""
     receipt_ids: Literal["auto", "same", "dec", "hex"] = "auto"
     outbind_port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    outbind_password: Annotated[str, Meta(max_length=8)] = ""
     tls: bool = False
     ca: str = ""
 
@@ -87,9 +89,15 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             values["port"] = port
         values.update(_options(cls, parts.query))
         try:
-            return msgspec.convert(values, cls, strict=False)
+            settings = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise SettingsError(f"the SMPP URL has a wrong value: {error}", _SHAPE) from None
+        if settings.outbind_port is not None and not settings.outbind_password:
+            raise SettingsError(
+                "outbind_port needs outbind_password",
+                "Without it, anybody who calls that port would be sent the account's password.",
+            )
+        return settings
 
     def __repr__(self) -> str:
         return f"SmppSettings({self.system_id}@{self.host}:{self.port})"

@@ -163,3 +163,14 @@ def test_marks_of_parts_that_wait_come_out_once() -> None:
     assert kept.waiting(0.5) == []
     assert kept.waiting(1.0) == [5]
     assert kept.waiting(9.0) == []
+
+
+def test_what_was_acknowledged_and_never_whole_can_be_taken_out_before_the_end() -> None:
+    kept: Reassembly[int] = Reassembly()
+    first, _ = parts_of("hello " * 40)
+    add(kept, first, 5)
+    assert kept.leftovers() == []
+    kept.waiting(0.0)
+    [half] = kept.leftovers()
+    assert half.text.startswith("hello")
+    assert len(kept) == 0

@@ -1,0 +1,72 @@
+"""How a channel comes to be connected: TLS with verification, and carriers that call us."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from channels.carriers.smsc import Smsc
+from channels.sms.channel import SmsChannel
+from channels.sms.settings import SmppSettings
+from tests.channels.contract.rig import Kept, until
+from tests.channels.sms.conftest import NUMBER, bound, message
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+
+
+@pytest.fixture
+async def tls_smsc() -> AsyncIterator[Smsc]:
+    """A carrier that shows a certificate for `localhost`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / "carrier.pem", CERTIFICATES / "carrier.key")
+    made = Smsc(tls=context)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_a_trusted_carrier_is_spoken_to_over_tls(tls_smsc: Smsc) -> None:
+    url = f"smpps://outreach:secret@localhost:{tls_smsc.port}?ca={CERTIFICATES / 'carrier.pem'}"
+    channel = SmsChannel(SmppSettings.from_url(url))
+    await channel.start(Kept().inbox)
+    await until(lambda: channel.health() == "up")
+    [outcome] = await channel.send([message(1)])
+    assert outcome.result == "accepted"
+    await channel.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted"), [("localhost", ""), ("127.0.0.1", f"?ca={CERTIFICATES / 'carrier.pem'}")]
+)
+async def test_a_carrier_without_a_trusted_certificate_for_its_name_gets_no_password(
+    tls_smsc: Smsc, host: str, trusted: str
+) -> None:
+    url = f"smpps://outreach:secret@{host}:{tls_smsc.port}{trusted}"
+    channel = SmsChannel(SmppSettings.from_url(url))
+    await channel.start(Kept().inbox)
+    await until(lambda: "certificate verify failed" in channel.trouble)
+    assert channel.health() == "connecting"
+    assert not tls_smsc.customers
+    await channel.stop()
+
+
+async def test_a_carrier_that_calls_with_the_agreed_password_may_bring_texts(smsc: Smsc) -> None:
+    options = "&bind=transmitter&outbind_port=0&outbind_password=knock"
+    async with bound(smsc.port, options) as (channel, kept):
+        said = smsc.handset(NUMBER).say("hello?", "10086")
+        await smsc.outbind("127.0.0.1", channel.outbind_port, "knock")
+        await until(lambda: said.acknowledged_at)
+        assert [reply.text for reply in kept.replies] == ["hello?"]
+
+
+async def test_a_caller_with_a_wrong_password_is_hung_up_on(
+    smsc: Smsc, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = "&bind=transmitter&outbind_port=0&outbind_password=knock"
+    async with bound(smsc.port, options) as (channel, _):
+        await smsc.outbind("127.0.0.1", channel.outbind_port, "wrong")
+        await until(lambda: "outbind_refused" in caplog.text)
+        assert not any(customer.receives for customer in smsc.customers)
