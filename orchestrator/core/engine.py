@@ -139,6 +139,7 @@ def _reply_came(stage: Stage, reply: ReplyReceived) -> None:
         return
     properties = {"text": reply.text}
     here = _here(stage, enrollment, properties)
+    stage.answering = f"{here.step_id}."
     outcome = here.placed_step.on_reply(here, reply)
     if outcome is not None:
         _follow(stage, enrollment, outcome, properties)

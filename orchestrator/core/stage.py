@@ -52,6 +52,8 @@ class Stage:
         self.claimed = scene.claimed
         self.now = now
         self.effects: list[Effect] = []
+        self.answering = ""
+        """The beginning of the ids of steps that a reply, which is being answered, leads to."""
         self._scene = scene
         self._scope: dict[str, Any] | None = None
 
@@ -160,15 +162,7 @@ class Stage:
         """The message is queued (`where.sent`), or not and the reason recorded, or put off: then
         the instant at which to try again."""
         journey = where.definition
-        policy = self.project.contact
-        verdict = contact.may_go(
-            policy.classes[journey.contact_class],
-            self.subscriber,
-            policy.counted(self.recent),
-            template,
-            journey.name,
-            self.now,
-        )
+        verdict = self._verdict(where, template)
         where.sent = False
         if isinstance(verdict, contact.Go):
             message = self.compose(where, template, tuple(via), self.now)
@@ -182,6 +176,17 @@ class Stage:
         until = verdict.until if isinstance(verdict, contact.Later) else None
         self._suppress(where, template, verdict.reason, until)
         return until
+
+    def _verdict(self, where: Here, template: str) -> contact.Verdict:
+        """What the contact policy says of this message now. What a reply leads to at once is an
+        answer: consent alone is asked, not the hour or what was sent before."""
+        policy, journey = self.project.contact, where.definition
+        rules = policy.classes[journey.contact_class]
+        if self.answering and where.step_id.startswith(self.answering):
+            reason = contact.refusal(rules, self.subscriber)
+            return contact.Never(reason) if reason else contact.GO
+        counted = policy.counted(self.recent)
+        return contact.may_go(rules, self.subscriber, counted, template, journey.name, self.now)
 
     def compose(
         self, where: Here, template: str, via: tuple[str, ...], at: datetime
@@ -219,7 +224,8 @@ class Stage:
         rules = self.project.contact.classes[where.definition.contact_class]
         stale = at + rules.valid
         tz = calendar.zone(self.subscriber.timezone)
-        if rules.hours is None or rules.consent == "answer" or tz is None:
+        answers = self.answering and where.step_id.startswith(self.answering)
+        if rules.hours is None or rules.consent == "answer" or answers or tz is None:
             return stale
         return min(stale, calendar.closing(at, rules.hours, tz))
 
