@@ -18,6 +18,7 @@ from orchestrator.runtime import notify
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import log_loop_errors, set_up_logs
+from orchestrator.runtime.memory import calm_collector
 from orchestrator.runtime.settings import Settings, load_secret
 
 Result = TypeVar("Result")
@@ -51,6 +52,7 @@ def read_settings(project: Path | None) -> Settings:
 
 def run(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """What `main()` returns, on the event loop that all our processes use."""
+    calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         log_loop_errors(runner.get_loop())
         return runner.run(main())

@@ -15,7 +15,7 @@ Result = Literal["accepted", "rejected", "unknown", "unsent"]
 Retry = Literal["never", "later"]
 
 
-class Outgoing(Struct, frozen=True):
+class Outgoing(Struct, frozen=True, gc=False):
     """One message as a channel gets it. `valid_until`: the carrier may drop it afterwards."""
 
     message_id: int
@@ -26,7 +26,7 @@ class Outgoing(Struct, frozen=True):
     valid_until: datetime | None = None
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """What became of one `Outgoing`. `code` is the carrier's (`ESME_RINVDSTADR`), `reason` ours,
     for people; `carrier_id` is what later receipts will name. `retry` matters for `rejected` and
     `unsent`; an `unknown` follows its contact class. `parts` counts SMS segments."""
@@ -40,7 +40,7 @@ class Outcome(Struct, frozen=True):
     parts: int = 1
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, gc=False):
     """A text, button or command that came in. `source_id` is unique per channel: the same one
     twice is one reply. `text` may hold anything a person can type."""
 
@@ -51,7 +51,7 @@ class Reply(Struct, frozen=True):
     to: str = ""
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, gc=False):
     """What a carrier says of a message later."""
 
     channel: str

@@ -11,13 +11,13 @@ from msgspec import Struct
 from orchestrator.core.model import Consent, Conversation, Enrollment, Message
 
 
-class SendMessage(Struct, frozen=True):
+class SendMessage(Struct, frozen=True, gc=False):
     """Queue a rendered message."""
 
     message: Message
 
 
-class RerouteMessage(Struct, frozen=True):
+class RerouteMessage(Struct, frozen=True, gc=False):
     """The failed message `message_id` moves on to `message`'s channel, address and content, not
     before `not_before`."""
 
@@ -26,7 +26,7 @@ class RerouteMessage(Struct, frozen=True):
     not_before: datetime
 
 
-class Suppress(Struct, frozen=True):
+class Suppress(Struct, frozen=True, gc=False):
     """A message was not sent, and why. `until` is set when it is only put off."""
 
     journey: str
@@ -36,29 +36,29 @@ class Suppress(Struct, frozen=True):
     until: datetime | None = None
 
 
-class MoveTo(Struct, frozen=True):
+class MoveTo(Struct, frozen=True, gc=False):
     """The enrollment now stands so: entered, moved, waiting, finished or left."""
 
     enrollment: Enrollment
 
 
-class SetConsent(Struct, frozen=True):
+class SetConsent(Struct, frozen=True, gc=False):
     purpose: str
     consent: Consent
 
 
-class SetAttributes(Struct, frozen=True):
+class SetAttributes(Struct, frozen=True, gc=False):
     """The subscriber's attributes and tags are now these (whole, not a difference)."""
 
     attributes: Mapping[str, Any]
     tags: frozenset[str]
 
 
-class SetLocale(Struct, frozen=True):
+class SetLocale(Struct, frozen=True, gc=False):
     locale: str
 
 
-class EmitEvent(Struct, frozen=True):
+class EmitEvent(Struct, frozen=True, gc=False):
     """Something for a later turn of the same subscriber to look at."""
 
     name: str
@@ -66,7 +66,7 @@ class EmitEvent(Struct, frozen=True):
     source_id: str
 
 
-class SetConversation(Struct, frozen=True):
+class SetConversation(Struct, frozen=True, gc=False):
     """The bot's dialogue with this subscriber is now this one, or none."""
 
     conversation: Conversation | None
@@ -76,7 +76,7 @@ LedgerAccount = Literal["available", "held", "issued", "spent", "expired"]
 """`available` and `held` are the member's; the rest are the house's, kept per member."""
 
 
-class LotChange(Struct, frozen=True):
+class LotChange(Struct, frozen=True, gc=False):
     """`points` are added to (or, if negative, taken from) the lot named `lot`, which is made with
     `expires_at` if it does not exist."""
 
@@ -85,7 +85,7 @@ class LotChange(Struct, frozen=True):
     expires_at: datetime | None = None
 
 
-class PostEntry(Struct, frozen=True):
+class PostEntry(Struct, frozen=True, gc=False):
     """`points` (> 0) move from account `debit` to account `credit`. `key` is unique per member:
     posting it twice is once. `lots` are the changes this makes to what is available."""
 
@@ -98,7 +98,7 @@ class PostEntry(Struct, frozen=True):
     lots: tuple[LotChange, ...] = ()
 
 
-class Reserve(Struct, frozen=True):
+class Reserve(Struct, frozen=True, gc=False):
     """One item of `reward` goes from free to reserved, held for this member as `hold` until
     `expires_at`; the points are moved by a `PostEntry` beside it. `taken` says which lots paid."""
 
@@ -110,7 +110,7 @@ class Reserve(Struct, frozen=True):
     expires_at: datetime
 
 
-class Redeem(Struct, frozen=True):
+class Redeem(Struct, frozen=True, gc=False):
     """The hold becomes a sale. `code_hash` is the keyed hash of the code the member was given
     (empty: this reward has no code)."""
 
@@ -120,7 +120,7 @@ class Redeem(Struct, frozen=True):
     at: datetime
 
 
-class Release(Struct, frozen=True):
+class Release(Struct, frozen=True, gc=False):
     """The hold ends without a sale; its item is free again."""
 
     hold: str

@@ -1,4 +1,8 @@
-"""Frozen values of the domain. All datetimes are aware UTC, all points are integers."""
+"""Frozen values of the domain. All datetimes are aware UTC, all points are integers.
+
+Values are made by the thousand in every turn and refer only to older values, never in a circle:
+`gc=False` spares Python's cycle collector from looking at them.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ Status = Literal["active", "control", "finished", "left"]
 """Of an enrollment. `control`: held out, sent nothing, measured; it stays so to the end."""
 
 
-class Consent(Struct, frozen=True, omit_defaults=True):
+class Consent(Struct, frozen=True, gc=False, omit_defaults=True):
     """Whether we may write for one purpose, since when, and how we know."""
 
     granted: bool
@@ -43,7 +47,7 @@ class Consent(Struct, frozen=True, omit_defaults=True):
     wording: str = ""
 
 
-class Subscriber(Struct, frozen=True):
+class Subscriber(Struct, frozen=True, gc=False):
     """A person. `key` is the operator's own id; `addresses` maps a channel to where it reaches
     them (`{"sms": "+8613800138000"}`); `consents` maps a purpose to its record."""
 
@@ -67,7 +71,7 @@ class Subscriber(Struct, frozen=True):
         return None
 
 
-class Waiting(Struct, frozen=True, omit_defaults=True):
+class Waiting(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a started step waits for. `since`: only what happens later counts. `until` is the
     enrollment's `due_at`."""
 
@@ -76,7 +80,7 @@ class Waiting(Struct, frozen=True, omit_defaults=True):
     tries: int = 0
 
 
-class Enrollment(Struct, frozen=True):
+class Enrollment(Struct, frozen=True, gc=False):
     """One subscriber in one journey version, standing at one step.
 
     `due_at` is when a turn must look again (None: only an event can move it). `waiting` is set
@@ -104,14 +108,14 @@ class Enrollment(Struct, frozen=True):
         return self.ended_at is None
 
 
-class Button(Struct, frozen=True):
+class Button(Struct, frozen=True, gc=False):
     """A labelled reply: pressing it says `reply`."""
 
     label: str
     reply: str
 
 
-class Content(Struct, frozen=True, omit_defaults=True):
+class Content(Struct, frozen=True, gc=False, omit_defaults=True):
     """The words of one message on one channel, rendered. Channels use the fields they know."""
 
     text: str = ""
@@ -121,7 +125,7 @@ class Content(Struct, frozen=True, omit_defaults=True):
     buttons: tuple[Button, ...] = ()
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, gc=False):
     """One thing sent to one subscriber on one channel. `via` holds the channel words still to try
     if this one fails; `contact_class` names its class in the contact policy. `journey`, `run` and
     `step` are empty for the bot's answers. It must have been submitted before `valid_until`, when
@@ -139,7 +143,7 @@ class Message(Struct, frozen=True):
     valid_until: datetime | None = None
 
 
-class Sent(Struct, frozen=True):
+class Sent(Struct, frozen=True, gc=False):
     """One line of a subscriber's contact history, as the contact policy needs it."""
 
     at: datetime
@@ -148,7 +152,7 @@ class Sent(Struct, frozen=True):
     contact_class: str
 
 
-class Conversation(Struct, frozen=True, omit_defaults=True):
+class Conversation(Struct, frozen=True, gc=False, omit_defaults=True):
     """What the bot remembers of a dialogue between two replies; forgotten after `until`.
 
     `since` is when its question was asked (None: no question is open). `unsure` are the instants

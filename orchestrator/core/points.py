@@ -23,7 +23,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 _NO_AWARDS: Mapping[str, int] = {}
 
 
-class Lot(Struct, frozen=True):
+class Lot(Struct, frozen=True, gc=False):
     """Points earned together, expiring together. `key` is that of the entry that earned them."""
 
     key: str
@@ -31,7 +31,7 @@ class Lot(Struct, frozen=True):
     expires_at: datetime | None
 
 
-class Hold(Struct, frozen=True):
+class Hold(Struct, frozen=True, gc=False):
     """Points and one item set aside for a purchase not yet confirmed. `taken` says what each lot
     gave (negative), so that a release gives it back with its old expiry."""
 
@@ -42,7 +42,7 @@ class Hold(Struct, frozen=True):
     expires_at: datetime
 
 
-class Account(Struct, frozen=True):
+class Account(Struct, frozen=True, gc=False):
     """One member's points. `lots` are those not yet used up; balance = Σ lots.
 
     `earned_points` is all that was ever earned: tiers come from it, never from what is left.
@@ -63,6 +63,8 @@ class Account(Struct, frozen=True):
     @property
     def due_at(self) -> datetime | None:
         """When the first lot or hold expires, or None."""
+        if not self.lots and not self.holds:  # nearly everybody, in nearly every turn
+            return None
         lots = [lot.expires_at for lot in self.lots if lot.expires_at is not None]
         return min([*lots, *(hold.expires_at for hold in self.holds)], default=None)
 

@@ -13,7 +13,7 @@ from orchestrator.core.points import Account
 from orchestrator.core.project import Project
 
 
-class Scene(Struct, frozen=True):
+class Scene(Struct, frozen=True, gc=False):
     """One subscriber as a turn finds them, and the project they live in.
 
     `enrollments` holds the latest run of each journey, by journey. `recent` is the contact
@@ -38,7 +38,7 @@ class Scene(Struct, frozen=True):
     secret: bytes = b""
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """What to do, in order, and the scene as it is once that is done."""
 
     effects: tuple[Effect, ...]

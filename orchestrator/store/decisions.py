@@ -147,7 +147,7 @@ _CHANGES_SUBSCRIBER = (SetAttributes, SetConsent, SetConversation, SetLocale)
 _CHANGES_POINTS = (PostEntry, Reserve, Redeem, Release)
 
 
-class Decided(Struct, frozen=True):
+class Decided(Struct, frozen=True, gc=False):
     """What was decided for one subscriber: the scene it was decided on, the effects, the scene
     that they make. `urgent` messages are answers to somebody who waits."""
 
@@ -157,7 +157,7 @@ class Decided(Struct, frozen=True):
     urgent: bool = False
 
 
-class _Queued(Struct, frozen=True):
+class _Queued(Struct, frozen=True, gc=False):
     subscriber_id: int
     message: Message
     priority: int

@@ -129,7 +129,7 @@ Uncertain = Callable[[str], Literal["hold", "resend"]]
 """What to do with an unknown outcome, by contact class."""
 
 
-class Claimed(Struct, frozen=True):
+class Claimed(Struct, frozen=True, gc=False):
     """A message claimed by this gateway, and the attempt that fences it."""
 
     outgoing: Outgoing
@@ -137,7 +137,7 @@ class Claimed(Struct, frozen=True):
     contact_class: str
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, gc=False):
     """What one claim gave: attempts to end, and their messages."""
 
     attempts: tuple[int, ...]

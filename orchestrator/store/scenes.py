@@ -93,7 +93,7 @@ _waiting = Decoder(Waiting).decode
 EventKind = Literal["event", "entered", "reply", "failed"]
 
 
-class PendingEvent(Struct, frozen=True):
+class PendingEvent(Struct, frozen=True, gc=False):
     """An event that waits for this turn, `tries` earlier ones having failed."""
 
     id: int
@@ -101,7 +101,7 @@ class PendingEvent(Struct, frozen=True):
     tries: int
 
 
-class Case(Struct, frozen=True):
+class Case(Struct, frozen=True, gc=False):
     """One subscriber as a turn takes them up."""
 
     scene: Scene

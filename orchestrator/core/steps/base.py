@@ -26,13 +26,13 @@ EventName = NewType("EventName", str)
 JourneyName = NewType("JourneyName", str)
 
 
-class Go(Struct, frozen=True):
+class Go(Struct, frozen=True, gc=False):
     """The enrollment goes on at step `to`; None is the journey's end."""
 
     to: str | None
 
 
-class Stay(Struct, frozen=True):
+class Stay(Struct, frozen=True, gc=False):
     """The enrollment stays at this step until `until`. With `waiting` the step has started and
     waits for that; without, it is started (again) then."""
 
@@ -40,7 +40,7 @@ class Stay(Struct, frozen=True):
     waiting: Waiting | None = None
 
 
-class End(Struct, frozen=True):
+class End(Struct, frozen=True, gc=False):
     """The enrollment leaves the journey here, for this reason."""
 
     reason: str
