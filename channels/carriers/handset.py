@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from channels.sms import pdu, text
-from channels.sms.reassembly import Reassembly, unwrap
+from channels.sms.reassembly import Assembled, Fragment, Reassembly, unwrap
 
 
 class Arrived(Struct, frozen=True):
@@ -56,7 +56,7 @@ class Handset:
         self.script: Script | None = None
         self._mast = mast
         self._on = True
-        self._parts: Reassembly[None] = Reassembly(max_messages=20)
+        self._parts: Reassembly[None] | None = None
 
     @property
     def on(self) -> bool:
@@ -89,11 +89,7 @@ class Handset:
         if fragment is None:
             words, parts = text.decode(message.data_coding, octets), 1
         else:
-            now_s = at.timestamp()
-            self._parts.expire(now_s)
-            if self._parts.finished(message, fragment, now_s) != "no":
-                return None
-            whole = self._parts.add(message, fragment, octets, None, now_s)
+            whole = self._assemble(message, fragment, octets, at.timestamp())
             if whole is None:
                 return None
             words, parts = whole.text, whole.parts
@@ -103,6 +99,16 @@ class Handset:
         )
         self.arrived.append(arrived)
         return arrived
+
+    def _assemble(
+        self, message: pdu.SubmitSm, fragment: Fragment, octets: bytes, now_s: float
+    ) -> Assembled[None] | None:
+        if self._parts is None:
+            self._parts = Reassembly(max_messages=20)
+        self._parts.expire(now_s)
+        if self._parts.finished(message, fragment, now_s) != "no":
+            return None
+        return self._parts.add(message, fragment, octets, None, now_s)
 
 
 Script = Callable[[Handset, Arrived], Awaitable[None]]

@@ -33,7 +33,9 @@ class OutbindPort:
     async def start(self) -> None:
         """Listening; `port` says where. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._called, None, self.port)
+        self._server = await loop.create_server(
+            self._called, self._settings.outbind_host, self.port
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

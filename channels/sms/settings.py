@@ -34,7 +34,7 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `country` (`86`) completes numbers that arrive in national form. `receipt_ids` says how
     receipts write message ids, see `channels.sms.receipt`. After a failure the next try comes
     within `reconnect_s`, doubling up to `reconnect_max_s`; a refused bind waits at least
-    `refused_s`. `outbind_port`: also listen there for a carrier that
+    `refused_s`. `outbind_port`: also listen there (on `outbind_host`) for a carrier that
     calls us with `outbind_password` (SMPP 3.4 §2.2.1).
     `ca`: a file of certificates to trust instead of the system's.
     """
@@ -60,6 +60,7 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     country: Annotated[str, Meta(pattern=r"^\d{0,3}$")] = ""
     receipt_ids: Literal["auto", "same", "dec", "hex"] = "auto"
     outbind_port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    outbind_host: str = "0.0.0.0"
     outbind_password: Annotated[str, Meta(max_length=8)] = ""
     tls: bool = False
     ca: str = ""

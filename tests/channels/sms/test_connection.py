@@ -15,6 +15,7 @@ from tests.channels.contract.rig import Kept, until
 from tests.channels.sms.conftest import NUMBER, bound, message
 
 CERTIFICATES = Path(__file__).parent / "certificates"
+CALLED = "&bind=transmitter&outbind_host=127.0.0.1&outbind_port=0&outbind_password=knock"
 
 
 @pytest.fixture
@@ -54,8 +55,7 @@ async def test_a_carrier_without_a_trusted_certificate_for_its_name_gets_no_pass
 
 
 async def test_a_carrier_that_calls_with_the_agreed_password_may_bring_texts(smsc: Smsc) -> None:
-    options = "&bind=transmitter&outbind_port=0&outbind_password=knock"
-    async with bound(smsc.port, options) as (channel, kept):
+    async with bound(smsc.port, CALLED) as (channel, kept):
         said = smsc.handset(NUMBER).say("hello?", "10086")
         await smsc.outbind("127.0.0.1", channel.outbind_port, "knock")
         await until(lambda: said.acknowledged_at)
@@ -65,8 +65,7 @@ async def test_a_carrier_that_calls_with_the_agreed_password_may_bring_texts(sms
 async def test_a_caller_with_a_wrong_password_is_hung_up_on(
     smsc: Smsc, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = "&bind=transmitter&outbind_port=0&outbind_password=knock"
-    async with bound(smsc.port, options) as (channel, _):
+    async with bound(smsc.port, CALLED) as (channel, _):
         await smsc.outbind("127.0.0.1", channel.outbind_port, "wrong")
         await until(lambda: "outbind_refused" in caplog.text)
         assert not any(customer.receives for customer in smsc.customers)
