@@ -49,7 +49,7 @@ WITH due AS (
 SELECT id, key, shard, locale, timezone, attributes, tags, addresses, consents, conversation,
        created_at
 FROM subscribers WHERE id IN (SELECT subscriber_id FROM due)
-FOR UPDATE SKIP LOCKED
+FOR NO KEY UPDATE SKIP LOCKED
 """
 
 # The subscribers named, locked for this transaction, in an order that all transactions share.
@@ -57,7 +57,7 @@ CLAIM_NAMED = """
 SELECT id, key, shard, locale, timezone, attributes, tags, addresses, consents, conversation,
        created_at
 FROM subscribers WHERE id = ANY($1::bigint[])
-ORDER BY id FOR UPDATE
+ORDER BY id FOR NO KEY UPDATE
 """
 
 # The latest run of every journey these subscribers have been in.

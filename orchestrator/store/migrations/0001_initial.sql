@@ -68,7 +68,6 @@ CREATE TABLE enrollments (
     PRIMARY KEY (subscriber_id, journey)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX enrollments_due ON enrollments (shard, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX enrollments_version ON enrollments (version);
 CREATE TABLE past_enrollments (
     LIKE enrollments,
     PRIMARY KEY (subscriber_id, journey, run)
