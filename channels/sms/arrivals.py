@@ -8,6 +8,8 @@ from itertools import count
 
 from msgspec import Struct
 
+from channels.sms.session import Session
+
 _LOST_ANSWER_S = 60.0
 _FORGET_S = 600.0
 
@@ -16,7 +18,7 @@ class Arrival(Struct):
     """One reply as it came in: on which connection, and whether storing it failed."""
 
     source_id: str
-    came_by: object
+    came_by: Session | None
     at: float
     refused: bool = False
 
@@ -27,9 +29,9 @@ class Arrivals:
     SMPP gives a deliver_sm no identity. Where the carrier names the message (optional parameter
     receipted_message_id), the id is made of that name and the content, and holds for ever.
     Elsewhere it is made of the content and the time of the first arrival, and a repetition is
-    known by circumstance: the same content comes again after we refused it, or on a new
-    connection within 60 s (our answer may have been lost with the old one). The same words on the
-    same connection are a new reply: people do answer "1" twice.
+    known by circumstance: the same content comes again after we refused it, or within 60 s after
+    the connection it came by was lost (and perhaps our answer with it). The same words again on
+    connections that live are a new reply: people do answer "1" twice.
     """
 
     def __init__(self, *, remembered: int = 50_000) -> None:
@@ -37,7 +39,9 @@ class Arrivals:
         self._known: OrderedDict[bytes, list[Arrival]] = OrderedDict()
         self._count = count()
 
-    def name(self, *content: str, carrier_id: bytes, came_by: object, now: float) -> Arrival:
+    def name(
+        self, *content: str, carrier_id: bytes, came_by: Session | None, now: float
+    ) -> Arrival:
         """The arrival to which this content belongs, new or known."""
         digest = blake2b("\0".join(content).encode("utf-8", "replace"), digest_size=12)
         if carrier_id:
@@ -47,8 +51,8 @@ class Arrivals:
         known = self._known.setdefault(key, [])
         self._known.move_to_end(key)
         for arrival in known:
-            elsewhere = arrival.came_by is not came_by and now - arrival.at < _LOST_ANSWER_S
-            if arrival.refused or elsewhere:
+            lost = arrival.came_by is not None and arrival.came_by.lost.done()
+            if arrival.refused or (lost and now - arrival.at < _LOST_ANSWER_S):
                 arrival.came_by, arrival.at, arrival.refused = came_by, now, False
                 return arrival
         arrival = Arrival(f"at-{key.hex()}-{int(now * 1000)}-{next(self._count)}", came_by, now)

@@ -251,7 +251,7 @@ class SmsChannel:
         whole: Key | None = None,
         salt: str = "",
     ) -> None:
-        came_by = acks[-1][0] if acks else self
+        came_by = acks[-1][0] if acks else None
         arrival = self._arrivals.name(
             source,
             destination,

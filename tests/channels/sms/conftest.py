@@ -17,6 +17,8 @@ from orchestrator.core.model import Content
 from tests.channels.contract.rig import Kept, until
 
 NUMBER = "+8613800138000"
+CALLED = "&bind=transmitter&outbind_host=127.0.0.1&outbind_port=0&outbind_password=knock"
+"""Options of an account whose carrier may call us."""
 
 
 def message(message_id: int, text: str = "hello", address: str = NUMBER) -> Outgoing:

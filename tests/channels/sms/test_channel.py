@@ -11,14 +11,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from channels.base import Inbox
+from channels.carriers.customer import Delivery
 from channels.carriers.smsc import Smsc, SmscSettings
-from channels.sms import status
+from channels.sms import codec, status
 from channels.sms.channel import SmsChannel
 from channels.sms.settings import SmppSettings
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.model import Content
 from tests.channels.contract.rig import Kept, until
-from tests.channels.sms.conftest import NUMBER, bound, message
+from tests.channels.sms.conftest import CALLED, NUMBER, bound, message
 
 LONG = "Dear customer, your statement is ready. " * 10
 
@@ -152,6 +153,17 @@ async def test_a_reply_whose_answer_was_lost_with_the_connection_keeps_its_name(
     assert len(set(names)) == 1
     await channel.stop()
     await smsc.stop()
+
+
+async def test_the_same_words_over_two_living_connections_are_two_replies(smsc: Smsc) -> None:
+    async with bound(smsc.port, CALLED.replace("transmitter", "transceiver")) as (channel, kept):
+        await smsc.outbind("127.0.0.1", channel.outbind_port, "knock")
+        await until(lambda: len(smsc.customers) == 2)
+        for customer in smsc.customers:
+            words = (codec.address(1, 1, NUMBER[1:]), codec.address(0, 1, "10086"))
+            customer.deliver(Delivery("outreach", codec.message_body(*words, 0, 0, 0, b"1")))
+        await until(lambda: len(kept.replies) == 2)
+        assert len({reply.source_id for reply in kept.replies}) == 2
 
 
 async def test_what_arrives_together_is_stored_together(smsc: Smsc) -> None:

@@ -12,10 +12,9 @@ from channels.carriers.smsc import Smsc
 from channels.sms.channel import SmsChannel
 from channels.sms.settings import SmppSettings
 from tests.channels.contract.rig import Kept, until
-from tests.channels.sms.conftest import NUMBER, bound, message
+from tests.channels.sms.conftest import CALLED, NUMBER, bound, message
 
 CERTIFICATES = Path(__file__).parent / "certificates"
-CALLED = "&bind=transmitter&outbind_host=127.0.0.1&outbind_port=0&outbind_password=knock"
 
 
 @pytest.fixture
