@@ -10,7 +10,14 @@ import msgspec
 import typer
 from msgspec import Struct
 
-from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, read_settings, run
+from orchestrator.cli.options import (
+    JsonOption,
+    ProjectOption,
+    VerboseOption,
+    connected,
+    read_settings,
+    run,
+)
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import source
@@ -72,13 +79,10 @@ def checked_files(settings: Settings) -> dict[str, str]:
 async def apply_files(settings: Settings, database_url: str, files: Mapping[str, str]) -> Applied:
     """The database has the newest schema, and these files, without errors, are the project that
     runs."""
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         migrations = await migrate(connection)
         before = await _running(connection)
         project, changed = await projects.apply(connection, files, settings.clock.now())
-    finally:
-        await connection.close()
     now = {name: journey.version for name, journey in project.journeys.items()}
     return Applied(
         project=project.name,

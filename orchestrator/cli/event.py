@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from datetime import datetime
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
+from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_process
 from orchestrator.cli.properties import nested, typed
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.context import Context
@@ -60,7 +61,7 @@ def event(
             [EventIn(found.key, name, named, moment, facts)], SOURCE
         )
 
-    counts = run_once(project, verbose, post)
+    counts = run_process(project, verbose, post, "command", logging.WARNING)
     if json:
         typer.echo(msgspec.json.encode({"stored": counts.stored, "known": counts.known}).decode())
     else:

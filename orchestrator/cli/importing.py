@@ -24,7 +24,7 @@ from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, r
 from orchestrator.cli.rows import IGNORED, Bad, Reader
 from orchestrator.cli.table import Row, Table, opened
 from orchestrator.core.errors import OutreachError
-from orchestrator.runtime.context import Context
+from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import importing
 from orchestrator.store.subscribers import NewSubscriber
@@ -68,18 +68,17 @@ def import_csv(
     """
     rejects = file.with_name(f"{file.stem}.rejected.csv")
 
-    async def take(settings: Settings, context: Context) -> Summary:
-        async with context.pool.acquire() as connection:
-            locale = (await context.projects.follow(connection)).locale
+    async def take(settings: Settings, connection: asyncpg.Connection) -> Summary:
+        locale = (await Projects().follow(connection)).locale
         with opened(file) as table, _rejected(rejects, table.header) as reject:
-            now = context.clock.now()
+            now = settings.clock.now()
             reader = Reader(
                 table.header,
                 country=_country(country, settings),
                 how=f"import {file.name}",
                 now=now,
             )
-            importer = _Importer(context, reader, reject, locale, now)
+            importer = _Importer(connection, reader, reject, locale, now)
             with _progress(file) as show:
                 for row in table:
                     await importer.take(row)
@@ -107,10 +106,15 @@ class _Importer:
     """Takes rows, and stores them by the thousand."""
 
     def __init__(
-        self, context: Context, reader: Reader, reject: _Reject, locale: str, now: datetime
+        self,
+        connection: asyncpg.Connection,
+        reader: Reader,
+        reject: _Reject,
+        locale: str,
+        now: datetime,
     ) -> None:
         self.summary = Summary()
-        self._context = context
+        self._connection = connection
         self._reader = reader
         self._reject = reject
         self._locale = locale
@@ -151,8 +155,8 @@ class _Importer:
         reraise=True,
     )
     async def _store(self, news: list[NewSubscriber]) -> importing.Added:
-        async with self._context.pool.acquire() as connection, connection.transaction():
-            return await importing.add(connection, news, self._now, self._locale)
+        async with self._connection.transaction():
+            return await importing.add(self._connection, news, self._now, self._locale)
 
     def _put_aside(self, row: Row, reason: str) -> None:
         self.summary.rejected += 1

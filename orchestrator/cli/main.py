@@ -70,7 +70,8 @@ def fail(error: OutreachError) -> NoReturn:
 
 
 def _explain(error: Exception) -> NoReturn:
-    """A known trouble of the world is told to people; anything else is a bug, and raised."""
+    """A known trouble of the world is told to people; anything else is a bug, whose trace is shown
+    to whoever asked for more."""
     import asyncpg
     from redis.exceptions import RedisError
 
@@ -83,7 +84,9 @@ def _explain(error: Exception) -> NoReturn:
         fail(OutreachError(f"Redis: {kind}: {error}", "is it running, and is REDIS_URL right?"))
     if isinstance(error, OSError):
         fail(OutreachError(f"{kind}: {error}"))
-    raise error
+    if any(it.startswith("-v") or it == "--verbose" for it in sys.argv):
+        raise error
+    fail(OutreachError(f"a bug: {kind}: {error}", "please report it, with what -v adds"))
 
 
 def _say_version(wanted: bool) -> None:

@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import asyncpg
 import typer
 import uvloop
 
+from orchestrator.core.errors import OutreachError
 from orchestrator.runtime import notify
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.embedded import run_servers
@@ -61,17 +63,17 @@ def run(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
 def run_once(
     project: Path | None,
     verbose: int,
-    main: Callable[[Settings, Context], Coroutine[Any, Any, Result]],
+    main: Callable[[Settings, asyncpg.Connection], Coroutine[Any, Any, Result]],
 ) -> Result:
-    """What `main` returns, given a context of its own. Embedded servers that run already are
-    shared; else they run as long as this does."""
+    """What `main` returns, given the database. An embedded one that runs already is shared; else
+    it runs as long as this does. Redis is not needed: it may be what is being looked into."""
     set_up_logs(max(logging.DEBUG, logging.WARNING - 10 * verbose))
     settings = read_settings(project)
     with run_servers(settings) as urls:
 
         async def whole() -> Result:
-            async with opened(settings, urls.database_url, urls.redis_url, "command") as context:
-                return await main(settings, context)
+            async with connected(urls.database_url) as connection:
+                return await main(settings, connection)
 
         return run(whole)
 
@@ -79,19 +81,35 @@ def run_once(
 def run_process(
     project: Path | None,
     verbose: int,
-    main: Callable[[Settings, Context], Coroutine[Any, Any, None]],
+    main: Callable[[Settings, Context], Coroutine[Any, Any, Result]],
     role: str,
-) -> None:
-    """`main` has run as a process of its own, which logs and shares the servers."""
-    set_up_logs(logging.DEBUG if verbose else logging.INFO)
+    level: int = logging.INFO,
+) -> Result:
+    """What `main` returns, given all the means of a process; logs from `level` on, or more."""
+    set_up_logs(max(logging.DEBUG, level - 10 * verbose))
     settings = read_settings(project)
     with run_servers(settings) as urls:
 
-        async def whole() -> None:
+        async def whole() -> Result:
             async with opened(settings, urls.database_url, urls.redis_url, role) as context:
-                await main(settings, context)
+                return await main(settings, context)
 
-        run(whole)
+        return run(whole)
+
+
+@asynccontextmanager
+async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the database, closed at the end. Raises OutreachError if there is none."""
+    try:
+        connection = await asyncpg.connect(database_url)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise OutreachError(
+            f"cannot reach PostgreSQL: {error}", "is it running, and is DATABASE_URL right?"
+        ) from None
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager

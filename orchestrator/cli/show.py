@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import msgspec
 import typer
 
@@ -14,7 +15,6 @@ from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, r
 from orchestrator.core import calendar
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Subscriber
-from orchestrator.runtime.context import Context
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import timeline
 from orchestrator.store.timeline import Moment, Points, Standing, Timeline
@@ -42,15 +42,14 @@ def show(
     subscriber.
     """
 
-    async def load(settings: Settings, context: Context) -> Timeline:
-        async with context.pool.acquire() as connection:
-            found = await timeline.find(connection, subscriber)
-            if found is None:
-                raise OutreachError(
-                    f"there is no subscriber {subscriber}",
-                    "ask by key, by phone number with its country (+86…), or by CHANNEL:ADDRESS",
-                )
-            return await timeline.load(connection, found, last)
+    async def load(settings: Settings, connection: asyncpg.Connection) -> Timeline:
+        found = await timeline.find(connection, subscriber)
+        if found is None:
+            raise OutreachError(
+                f"there is no subscriber {subscriber}",
+                "ask by key, by phone number with its country (+86…), or by CHANNEL:ADDRESS",
+            )
+        return await timeline.load(connection, found, last)
 
     story = run_once(project, verbose, load)
     if json:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import msgspec
 import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
-from orchestrator.runtime.context import Context
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import counts
 
@@ -21,14 +21,13 @@ def status(
 ) -> None:
     """Count what waits, the messages of the last 24 hours by state, and turns that failed."""
 
-    async def count(settings: Settings, context: Context) -> dict[str, Any]:
-        now = context.clock.now()
-        async with context.pool.acquire() as connection:
-            return {
-                **msgspec.to_builtins(await counts.waiting(connection, now)),
-                "messages_24h": await counts.messages(connection, now - SINCE),
-                "failures_24h": await counts.failures(connection, now - SINCE),
-            }
+    async def count(settings: Settings, connection: asyncpg.Connection) -> dict[str, Any]:
+        now = settings.clock.now()
+        return {
+            **msgspec.to_builtins(await counts.waiting(connection, now)),
+            "messages_24h": await counts.messages(connection, now - SINCE),
+            "failures_24h": await counts.failures(connection, now - SINCE),
+        }
 
     found = run_once(project, verbose, count)
     if json:

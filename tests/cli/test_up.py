@@ -36,6 +36,18 @@ def up(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         assert done.returncode == 0, done.stderr
         assert done.stdout == "2 rows read: 2 subscribers made, 0 known, 0 rows rejected\n"
         yield up
+        ended_in_order(up)
+
+
+def ended_in_order(up: Up) -> None:
+    """Asked to end it has ended, everybody in their turn, and nobody is left behind."""
+    assert len(processes_about(up.project)) > 6
+    assert up.end() == 0
+    assert up.lines[-1].endswith(" stopped")
+    assert processes_about(up.project) == []
+    assert "Traceback" not in up.written
+    endings = [line for line in up.lines if "_ended name=" in line and "child_ended" not in line]
+    assert {line.split()[0] for line in endings} == {"worker", "gateway", "web"}
 
 
 class Wall:
@@ -86,6 +98,10 @@ async def test_from_an_import_to_a_stop(up: Up) -> None:
     shown = outreach("show", NUMBER, "--project", project).stdout
     assert "everything: REFUSED" in shown
     assert "hello: left" in shown
+    # The log, that of every process at its fullest, holds no number and no words of anybody.
+    assert " smpp_bound " in up.written
+    for canary in (NUMBER.removeprefix("+"), CANARY_NAME, CANARY_REPLY, "good to have you"):
+        assert canary not in up.written, canary
 
 
 async def test_the_api_lets_in_who_has_the_key_of_the_data_folder(up: Up) -> None:
@@ -110,26 +126,10 @@ def test_a_second_one_on_the_same_port_says_whom_it_met(up: Up) -> None:
 
 
 def test_a_killed_worker_is_started_again(up: Up) -> None:
+    before = up.written.count(" worker_ready ")
     worker = next(it for it in processes_about(up.project) if it.endswith(" worker -v "))
     os.kill(int(worker.split()[0]), signal.SIGKILL)
     eventually(lambda: "child_ended name=worker code=-9" in up.written)
-    eventually(lambda: up.written.count(" worker_ready ") == 2)
+    eventually(lambda: up.written.count(" worker_ready ") == before + 1)
     outreach("event", "u2", "subscriber.activated", "--project", str(up.project))
     eventually(lambda: up.story("u2")["enrollments"])
-
-
-def test_the_log_holds_no_number_and_no_words_of_anybody(up: Up) -> None:
-    """Runs after the conversation above; the log is that of every process, at its fullest."""
-    assert "level=warning" in up.written
-    for canary in ("13800138421", "13800138422", CANARY_NAME, CANARY_REPLY, "good to have you"):
-        assert canary not in up.written, canary
-
-
-def test_asked_to_end_it_ends_in_order_and_leaves_nobody_behind(up: Up) -> None:
-    assert len(processes_about(up.project)) > 6
-    assert up.end() == 0
-    assert up.lines[-1].endswith(" stopped")
-    assert processes_about(up.project) == []
-    assert "Traceback" not in up.written
-    endings = [line for line in up.lines if "_ended name=" in line and "child_ended" not in line]
-    assert {line.split()[0] for line in endings} == {"worker", "gateway", "web"}
