@@ -128,8 +128,9 @@ class Ingest:
                 context.ids,
             )
         if stored:
-            task = asyncio.create_task(self._turns.add([who for who, _ in stored]))
-            self._answering.add(task)
+            self._answering.add(
+                task := asyncio.create_task(self._turns.add([who for who, _ in stored]))
+            )
             task.add_done_callback(self._answered)
 
     def _answered(self, task: asyncio.Task[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -13,6 +14,8 @@ from orchestrator.core.project import Project
 from orchestrator.project import source
 from orchestrator.project.load import load, load_journey
 from orchestrator.store import projects
+
+log = logging.getLogger(__name__)
 
 
 async def apply(
@@ -57,11 +60,16 @@ class Projects:
         return self.project
 
     async def with_versions(self, connection: asyncpg.Connection, wanted: set[str]) -> Project:
-        """The current project, knowing these journey versions as well."""
+        """The current project, knowing these journey versions as well, as far as they can be
+        read: who stands in another fails alone."""
         project = self.project
         missing = wanted - project.versions.keys()
         if missing:
-            texts = await projects.versions(connection, missing)
-            found = {version: load_journey(*text) for version, text in texts.items()}
+            found = {}
+            for version, text in (await projects.versions(connection, missing)).items():
+                try:
+                    found[version] = load_journey(*text)
+                except OutreachError as error:
+                    log.warning("version_unreadable version=%s reason=%s", version, error.message)
             self._project = project = replace(project, versions={**project.versions, **found})
         return project

@@ -61,7 +61,7 @@ async def _take(context: Context, claim: Claim, now: datetime) -> Taken:
             rows = await claim(connection)
             claimed = [row["id"] for row in rows]
             return await _turn(context, connection, rows, now) if rows else Taken(0)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, OverflowError) as error:
+    except Exception as error:  # a row that cannot be read, a figure that cannot be written …
         if not claimed or _transient(error):
             raise
         log.warning("turn_failed subscribers=%d error=%s", len(claimed), type(error).__name__)
@@ -85,7 +85,8 @@ def _transient(error: Exception) -> bool:
     """Whether it is the database's trouble and nobody's fault."""
     return isinstance(
         error,
-        asyncpg.PostgresConnectionError
+        OSError
+        | asyncpg.PostgresConnectionError
         | asyncpg.InterfaceError
         | asyncpg.DeadlockDetectedError
         | asyncpg.SerializationError
@@ -131,8 +132,7 @@ async def _turn(
             now,
             retry_at,
         )
-        given_back = [pair for pair in pairs if pair[0] in aside]
-        await events.put_back(connection, given_back, retry_at, now, MOST_TRIES)
+        await events.put_back(connection, aside, retry_at, now, MOST_TRIES)
     return Taken(len(rows), len(failed), frozenset(channels))
 
 
@@ -155,9 +155,7 @@ def decide_case(case: Case, free: Mapping[str, int], now: datetime) -> Decided:
     return Decided(case.scene, tuple(effects), decision.scene, urgent)
 
 
-async def _equip(
-    context: Context, connection: asyncpg.Connection, cases: list[Case]
-) -> list[Case]:
+async def _equip(context: Context, connection: asyncpg.Connection, cases: list[Case]) -> list[Case]:
     """Scenes of those who replied have what a purchase needs: what is free, locked until the end
     of the turn if one of them may claim something; what they bought, their last points, chance."""
     replied = {
@@ -195,16 +193,14 @@ async def _equip(
 
 
 async def _put_aside(context: Context, subscriber_id: int, error: Exception, now: datetime) -> None:
-    """One subscriber's turn cannot be saved: what was due for them is put off, with the reason."""
+    """One subscriber cannot be loaded or saved: what was due for them is put off, with the
+    reason."""
     retry_at = now + timedelta(minutes=10)
     async with context.pool.acquire() as connection, connection.transaction():
-        rows = await scenes.claim_named(connection, [subscriber_id])
-        cases = await scenes.load(connection, rows, context.projects.project, now)
-        pairs = [(case.scene.subscriber.id, p.id) for case in cases for p in case.pending]
-        await failures.record(connection, [(subscriber_id, "save", _text(error))], now, retry_at)
-        await events.put_back(connection, pairs, retry_at, now, MOST_TRIES)
+        await scenes.claim_named(connection, [subscriber_id])
+        await failures.record(connection, [(subscriber_id, "turn", _text(error))], now, retry_at)
+        await events.put_back(connection, [subscriber_id], retry_at, now, MOST_TRIES)
 
 
 def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\0", "")[:500]
-

@@ -40,12 +40,12 @@ FROM unnest($1::bigint[], $2::bigint[]) AS u (subscriber_id, id)
 WHERE e.subscriber_id = u.subscriber_id AND e.id = u.id
 """
 
-# A turn failed on these events: they wait, or, tried too often, are given up.
+# A turn failed on these subscribers: what waited for it waits on, or, tried too often, is given up.
 PUT_BACK = """
-UPDATE events e SET tries = e.tries + 1, not_before = $3,
-    taken_at = CASE WHEN e.tries + 1 >= $4 THEN $5::timestamptz END
-FROM unnest($1::bigint[], $2::bigint[]) AS u (subscriber_id, id)
-WHERE e.subscriber_id = u.subscriber_id AND e.id = u.id
+UPDATE events SET tries = tries + 1, not_before = $2,
+    taken_at = CASE WHEN tries + 1 >= $4 THEN $3::timestamptz END
+WHERE subscriber_id = ANY($1::bigint[]) AND taken_at IS NULL
+  AND (not_before IS NULL OR not_before <= $3)
 """
 
 
@@ -119,13 +119,10 @@ async def take(
 
 async def put_back(
     connection: asyncpg.Connection,
-    failed: Sequence[tuple[int, int]],
+    subscriber_ids: Iterable[int],
     not_before: datetime,
     now: datetime,
     most_tries: int,
 ) -> None:
-    """These (subscriber id, event id) wait until `not_before`, or are given up."""
-    if failed:
-        await connection.execute(
-            PUT_BACK, [f[0] for f in failed], [f[1] for f in failed], not_before, most_tries, now
-        )
+    """What waits for a turn of these subscribers waits until `not_before`, or is given up."""
+    await connection.execute(PUT_BACK, [*subscriber_ids], not_before, now, most_tries)
