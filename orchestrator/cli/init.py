@@ -11,6 +11,15 @@ import typer
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import shipped
 
+IGNORED = "# The embedded servers' data, and the secret.\n.outreach/\n"
+
+# Numbers that Ofcom keeps for drama: nobody has them.
+PEOPLE = """\
+key,phone,name,timezone
+ann,+447700900001,Ann,Europe/London
+bob,+447700900002,Bob,Europe/London
+"""
+
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
@@ -18,8 +27,10 @@ def init(
     """Make a small project to begin with: one journey, its messages, its rules."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutreachError(f"{folder} is there already", "name a folder that is not, or is empty")
+    starter = shipped.starter(folder.resolve().name)
+    files = {**starter, "people.csv": PEOPLE, ".gitignore": IGNORED}
     try:
-        for name, text in shipped.starter().items():
+        for name, text in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -31,7 +42,7 @@ def init(
         f"  outreach validate {place}\n"
         f"  outreach up --project {place}\n"
         "and then, in another terminal:\n"
-        f"  outreach import people.csv --project {place}     # columns: key, phone\n"
-        f"  outreach event KEY subscriber.activated --project {place}\n"
-        f"  outreach show KEY --project {place}"
+        f"  outreach import {place}/people.csv --project {place}\n"
+        f"  outreach event ann subscriber.activated --project {place}\n"
+        f"  outreach show ann --project {place}"
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from orchestrator.project import source
 
 _HERE = Path(__file__).parent
+_STARTER = "my-project"
+_NAMES = re.compile(f"Xinghe Mobile|星河通信|{_STARTER}")
+_LONGEST_NAME = 20
 
 
 def programme_folder() -> Path:
@@ -20,7 +24,12 @@ def programme() -> dict[str, str]:
     return source.read_folder(programme_folder())
 
 
-def starter() -> dict[str, str]:
-    """The files of a new project: one small journey, and what the bot says."""
+def starter(name: str = _STARTER) -> dict[str, str]:
+    """The files of a new project of this name: one small journey, and what the bot says, in whose
+    messages the project's name stands for the sender."""
+    name = re.sub(r"[^\w.-]+", "-", name)[:_LONGEST_NAME].strip("-.")
+    if not name[:1].isalpha() or name.lower() in ("true", "false", "null"):
+        name = _STARTER  # what YAML would not take for a text
     bot = {path: text for path, text in programme().items() if path.startswith("templates/bot/")}
-    return {**bot, **source.read_folder(_HERE / "starter")}
+    files = {**bot, **source.read_folder(_HERE / "starter")}
+    return {path: _NAMES.sub(name, text) for path, text in files.items()}

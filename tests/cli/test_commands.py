@@ -25,7 +25,7 @@ def test_apply_says_what_changed(servers: Mapping[str, str], tmp_path: Path) -> 
     outreach("init", "shop", cwd=tmp_path)
     env = {**servers, "OUTREACH_PROJECT": str(tmp_path / "shop")}
     assert "new: hello\n" in outreach("apply", env=env).stdout
-    assert outreach("apply", env=env).stdout == "my-project: nothing has changed\n"
+    assert outreach("apply", env=env).stdout == "shop: nothing has changed\n"
     journey = tmp_path / "shop/journeys/hello.yaml"
     journey.write_text(journey.read_text().replace("10:00", "11:00"))
     other = journey.with_name("other.yaml")
