@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -43,7 +43,7 @@ VARIABLES: dict[str, Any] = {
 
 def _outcome(block: str) -> str:
     """'refused' at compile time, 'stopped' at run time, or the text; within the limit."""
-    start = perf_counter()
+    start = thread_time()
     try:
         message = compile_message("m", {"en": f"{{% block sms %}}{block}{{% endblock %}}"}, "en")
         return message.render("sms", "en", VARIABLES).text
@@ -52,7 +52,7 @@ def _outcome(block: str) -> str:
     except RenderError:
         return "stopped"
     finally:
-        assert perf_counter() - start < LIMIT_S
+        assert thread_time() - start < LIMIT_S
 
 
 @pytest.mark.parametrize(

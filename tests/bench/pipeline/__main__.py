@@ -22,13 +22,14 @@ from orchestrator.runtime.embedded import Urls, run_servers
 from orchestrator.runtime.memory import calm_collector
 from tests.bench.pipeline import cpu, floor, job_per_message, ours
 
+CONTENDERS = ("floor", "ours", "job_per_message", "job_per_message_by_hand")
 TEXT_FLOOR = (
     "Hello {{ name }}! Five ways into the mobile internet from {{ city }} are waiting for you, "
     "and you used {{ mb }} MB so far. http://wap.example/start Reply STOP to opt out"
 )
 TEXT_OURS = (
-    "Hello {{ subscriber.name }}! Five ways into the mobile internet from {{ subscriber.city }} are "
-    "waiting for you, and you used {{ subscriber.mb }} MB so far. http://wap.example/start "
+    "Hello {{ subscriber.name }}! Five ways into the mobile internet from {{ subscriber.city }} "
+    "are waiting for you, and you used {{ subscriber.mb }} MB so far. http://wap.example/start "
     "Reply STOP to opt out"
 )
 
@@ -42,7 +43,8 @@ def contend(name: str, url: str, redis_url: str, port: int, count: int) -> None:
             return await floor.run(url, port, TEXT_FLOOR)
         if name == "ours":
             return await ours.run(url, redis_url, port)
-        return await job_per_message.run(url, redis_url, port, count, TEXT_FLOOR)
+        with_orm = name == "job_per_message"
+        return await job_per_message.run(url, redis_url, port, count, TEXT_FLOOR, with_orm=with_orm)
 
     calm_collector()
     start, before = time.perf_counter(), time.process_time()
@@ -125,13 +127,18 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=25_000, help="of floor and ours (25000)")
     parser.add_argument("--jobs", type=int, default=2_000, help="of one job per message (2000)")
     parser.add_argument("--runs", type=int, default=3, help="of each; the median counts (3)")
-    parser.add_argument("--only", choices=["floor", "ours", "job_per_message"])
+    parser.add_argument("--only", choices=CONTENDERS)
     parser.add_argument("--contend", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contend:
         name, url, redis_url, port, count = options.contend
         return contend(name, url, redis_url, int(port), int(count))
-    counts = {"floor": options.messages, "ours": options.messages, "job_per_message": options.jobs}
+    counts = {
+        "floor": options.messages,
+        "ours": options.messages,
+        "job_per_message": options.jobs,
+        "job_per_message_by_hand": options.jobs,
+    }
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in counts}
     with (
         tempfile.TemporaryDirectory(prefix="outreach-bench-") as folder,
@@ -141,7 +148,8 @@ def main() -> None:
         ) as carrier,
         run_servers(SimpleNamespace(database_url=None, redis_url=None, data=Path(folder))) as urls,
     ):  # fmt: skip
-        assert carrier.stdout and carrier.stdin
+        assert carrier.stdout
+        assert carrier.stdin
         port = int(carrier.stdout.readline())
         every = max(1, options.people // options.messages)
         for name in ("floor", "ours"):
@@ -154,7 +162,7 @@ def main() -> None:
                     result = measure(urls, Path(folder), port, name, count)
                     runs[name].append(result)
                     shown = "  ".join(f"{key} {value:,.0f}" for key, value in result.items())
-                    print(f"{name:>16} {number + 1}: {shown}", flush=True)
+                    print(f"{name:>23} {number + 1}: {shown}", flush=True)
         carrier.stdin.close()
     if options.only:
         return None
@@ -163,14 +171,13 @@ def main() -> None:
         a["cpu_us_per_message"] / b["cpu_us_per_message"]
         for a, b in zip(runs["floor"], runs["ours"], strict=True)
     ]
-    to_jobs = (
-        middles["job_per_message"]["cpu_us_per_message"] / middles["ours"]["cpu_us_per_message"]
-    )
+    cost = {name: figures["cpu_us_per_message"] for name, figures in middles.items()}
     print(f"\nCPU µs per message, median of {options.runs} on {os.cpu_count()} cores")
     for name, figures in middles.items():
         print(
-            f"{name:>16}: {figures['cpu_us_per_message']:8,.0f}   client {figures['client_us']:,.0f}"
-            f"   PostgreSQL {figures['postgres_us']:,.0f}   Valkey {figures['valkey_us']:,.0f}"
+            f"{name:>23}: {figures['cpu_us_per_message']:8,.0f}"
+            f"   client {figures['client_us']:,.0f}   PostgreSQL {figures['postgres_us']:,.0f}"
+            f"   Valkey {figures['valkey_us']:,.0f}"
             f"   {figures['messages_per_s']:,.0f} messages/s"
         )
     print(
@@ -181,7 +188,10 @@ def main() -> None:
                     for name, figures in middles.items()
                 },
                 "ratio_to_floor": round(statistics.median(ratios), 3),
-                "ratio_to_job_per_message": round(to_jobs, 1),
+                "ratio_to_job_per_message": round(cost["job_per_message"] / cost["ours"], 1),
+                "ratio_to_job_per_message_by_hand": round(
+                    cost["job_per_message_by_hand"] / cost["ours"], 1
+                ),
             }
         )
     )

@@ -95,8 +95,8 @@ FROM subscribers
 FILL_MESSAGES = """
 INSERT INTO messages (id, subscriber_id, template, journey, contact_class, attempt_id, state,
     channel, address, content, via, run, step, queued_at)
-SELECT $1::bigint + n, s.id, 'old-' || n, 'older', 'lifecycle', 0, 'delivered', 'sms', '', '{}', '{}', 1,
-    'old', $2
+SELECT $1::bigint + n, s.id, 'old-' || n, 'older', 'lifecycle', 0, 'delivered',
+    'sms', '', '{}', '{}', 1, 'old', $2
 FROM generate_series(1, 4) n, subscribers s
 """
 
