@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
+from rich.cells import set_cell_size
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -141,4 +142,4 @@ class LiveView:
 
 
 def _line(name: str, arrow: str, text: str, style: str) -> Text:
-    return Text.assemble((f"{name:<10.10} {arrow} ", style), " ".join(text.split()))
+    return Text.assemble((f"{set_cell_size(name, 10)} {arrow} ", style), " ".join(text.split()))
