@@ -7,6 +7,7 @@ queues exactly one more, and a worker that was killed in its run blocks nothing.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable
@@ -22,6 +23,9 @@ LANES = 8
 
 TURNS = "outreach:turns"
 """The arq queue of turns and sweeps."""
+
+PATIENCE_S = 1.0
+"""A ring that takes longer fails: nobody who rings may be held up by it."""
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +87,10 @@ class Bell:
 
     async def _ring(self, job: str, about: str, queue: str) -> None:
         try:
-            generation = await self._redis.get(f"outreach:generation:{job}:{about}") or b"0"
-            await self._redis.enqueue_job(
-                job, about, _job_id=f"{job}:{about}:{int(generation)}", _queue_name=queue
-            )
+            async with asyncio.timeout(PATIENCE_S):
+                generation = await self._redis.get(f"outreach:generation:{job}:{about}") or b"0"
+                await self._redis.enqueue_job(
+                    job, about, _job_id=f"{job}:{about}:{int(generation)}", _queue_name=queue
+                )
         except (RedisError, OSError) as error:
             log.warning("bell_silent job=%s about=%s error=%s", job, about, type(error).__name__)

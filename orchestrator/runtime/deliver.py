@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from channels.base import Channel
+from orchestrator.core.delivery import Outcome
 from orchestrator.runtime.context import Context
 from orchestrator.store import messages
 from orchestrator.store.messages import Claim
@@ -33,12 +35,13 @@ class Delivery:
         self._free = asyncio.Semaphore(lanes)
         self._attempts = max(1, context.batch // 250)
 
-    async def run(self) -> int:
-        """Everything that waited has been submitted; returns how many messages that were. Returns
-        at once while the channel is down: a sweep will ring again."""
+    async def run(self, go_on: Callable[[], bool] = lambda: True) -> int:
+        """Everything that waited has been submitted, unless `go_on` ended that between two claims;
+        returns how many messages that were. Returns at once while the channel is down: a sweep
+        will ring again."""
         count = 0
         async with self._free:
-            while self._channel.health() == "up":
+            while go_on() and self._channel.health() == "up":
                 sent = await self._deliver_some()
                 if sent is None:
                     break
@@ -65,7 +68,7 @@ class Delivery:
             await context.bell.ring_turns(range(64))
         return len(claim.messages)
 
-    async def _record(self, claim: Claim, outcomes: list[messages.Outcome]) -> list[int]:
+    async def _record(self, claim: Claim, outcomes: list[Outcome]) -> list[int]:
         context = self._context
         now = context.clock.now()
         retry_at = context.clock.domain_at(context.clock.real_now().timestamp() + RETRY_S)

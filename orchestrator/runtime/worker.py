@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from arq.worker import Function, Worker, func
+from redis.exceptions import RedisError
 from tenacity import retry, retry_if_not_exception_type, wait_random_exponential
 
 from orchestrator.runtime import bell
 from orchestrator.runtime.context import Context
-from orchestrator.runtime.deliver import Delivery
+from orchestrator.runtime.deliver import LEASE, Delivery
 from orchestrator.runtime.redis_url import redis_settings
 from orchestrator.runtime.sweep import sweep
 from orchestrator.runtime.turn import take_due
@@ -21,6 +23,9 @@ from orchestrator.runtime.turn import take_due
 JOB_TIMEOUT_S = 60
 JOB_RUN_S = 40.0
 """A job that still finds work after this long rings for its successor and ends."""
+PICKING_S = 0.1
+FINISH_S = 30.0
+"""What is under way when a worker stops has this long to finish."""
 
 log = logging.getLogger(__name__)
 
@@ -28,19 +33,18 @@ log = logging.getLogger(__name__)
 def turn_jobs(context: Context) -> list[Function]:
     """The jobs of a worker: `turn` for a lane, and `sweep`."""
 
-    async def turn(_: dict[str, Any], lane: str) -> None:
+    async def turn(ctx: dict[str, Any], lane: str) -> None:
         await context.bell.begin("turn", lane)
         shards = bell.shards_of(int(lane))
-        async with asyncio.timeout(JOB_RUN_S) as limit:
-            with suppress(TimeoutError):
-                while not limit.expired():
-                    taken = await take_due(context, shards)
-                    await context.bell.ring_delivery(taken.channels)
-                    if not taken.subscribers:
-                        return
+        go_on = _for_a_while(ctx["stopping"])
+        while go_on():
+            taken = await take_due(context, shards)
+            await context.bell.ring_delivery(taken.channels)
+            if not taken.subscribers:
+                return
         await context.bell.ring_turns(shards)
 
-    async def run_sweep(_: dict[str, Any], about: str) -> None:
+    async def run_sweep(ctx: dict[str, Any], about: str) -> None:
         await context.bell.begin("sweep", about)
         await sweep(context)
 
@@ -53,11 +57,22 @@ def turn_jobs(context: Context) -> list[Function]:
 def delivery_jobs(context: Context, delivery: Delivery) -> list[Function]:
     """The job of a gateway: `deliver` its channel."""
 
-    async def deliver(_: dict[str, Any], channel: str) -> None:
+    async def deliver(ctx: dict[str, Any], channel: str) -> None:
         await context.bell.begin("deliver", channel)
-        await delivery.run()
+        go_on = _for_a_while(ctx["stopping"])
+        await delivery.run(go_on)
+        if not go_on():
+            await context.bell.ring_delivery([channel])
 
-    return [func(deliver, name="deliver", keep_result=0, timeout=None, max_tries=1)]
+    # To cut a send short would leave its messages unknown: it ends by its own deadlines.
+    lease_s = LEASE.total_seconds()
+    return [func(deliver, name="deliver", keep_result=0, timeout=lease_s, max_tries=1)]
+
+
+def _for_a_while(stopping: asyncio.Event) -> Callable[[], bool]:
+    """True until `stopping` is set or a job has run long enough."""
+    end_at = time.monotonic() + JOB_RUN_S
+    return lambda: not stopping.is_set() and time.monotonic() < end_at
 
 
 @asynccontextmanager
@@ -68,7 +83,6 @@ async def running_worker(
 
     arq ends when Redis restarts or is away: it is started again, with growing pauses.
     """
-    current: list[Worker] = []
 
     @retry(
         retry=retry_if_not_exception_type(asyncio.CancelledError),
@@ -80,39 +94,56 @@ async def running_worker(
         ),
     )
     async def serve() -> None:
+        redis = await bell.connect(redis_settings(context.redis_url))
+        stopping = asyncio.Event()
         worker = Worker(
             jobs,
             queue_name=queue,
-            redis_settings=redis_settings(context.redis_url),
+            redis_pool=redis,
             handle_signals=False,
             max_jobs=max_jobs,
             poll_delay=0.05,
             keep_result=0,
             job_timeout=JOB_TIMEOUT_S,
-            job_completion_wait=30,
             health_check_interval=15,
             health_check_key=f"{queue}:health:{context.name}",
             job_serializer=bell.serialize,
             job_deserializer=bell.deserialize,
             log_results=False,
+            ctx={"stopping": stopping},
         )
-        current[:] = [worker]
-        await worker.async_run()
+        serving = asyncio.create_task(worker.async_run())
+        try:
+            await asyncio.shield(serving)
+        finally:
+            stopping.set()
+            await _finish(worker, serving)
+            with suppress(RedisError, OSError):
+                await redis.delete(worker.health_check_key)
+            await redis.aclose()
 
     task = asyncio.create_task(serve())
     try:
         yield
     finally:
-        if current:
-            current[0].allow_pick_jobs = False
-            if current[0].tasks:
-                await asyncio.wait(current[0].tasks.values(), timeout=30)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        if current:
-            with suppress(Exception, asyncio.CancelledError):
-                await current[0].close()
+
+
+async def _finish(worker: Worker, serving: asyncio.Task[None]) -> None:
+    """The worker takes no more jobs and its jobs are done; those that take too long are
+    cancelled."""
+    # A job that is being picked as we stop is marked as running: it must come to run.
+    worker.allow_pick_jobs = False
+    await asyncio.wait({serving}, timeout=PICKING_S)
+    serving.cancel()
+    running = {*worker.tasks.values()}
+    if running:
+        await asyncio.wait(running, timeout=FINISH_S)
+    for job in running:
+        job.cancel()
+    await asyncio.gather(serving, *running, return_exceptions=True)
 
 
 @asynccontextmanager
