@@ -36,7 +36,7 @@ def broken(tmp_path: Path) -> Path:
 def test_a_good_project_is_counted_and_passes() -> None:
     code, output = run(str(STARTER))
     assert code == 0
-    assert output == "my-project: 1 journeys, 2 messages, no errors, 0 warnings\n"
+    assert output == "my-project: 1 journeys, 3 messages, no errors, 0 warnings\n"
 
 
 def test_a_mistake_is_one_plain_line_with_its_place_and_the_fix(broken: Path) -> None:
