@@ -25,7 +25,7 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/python -m pytest tests/test_docs.py
+	$(VENV)/bin/python -m pytest tests/test_docs.py tests/cli/test_reference.py $(wildcard tests/test_readme.py)
 
 bench: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.bench $(ARGS)
@@ -47,7 +47,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@$(PIP) -e '.[embedded,dev]'
 	@touch $@ $(VENV)/.embedded
 
-# Third-party servers written for Node; without it their tests skip, and say so.
+# Third-party servers written for Node; without npm their tests fail, and say so.
 peers: $(if $(shell command -v npm),$(patsubst %,$(PEERS)/node_modules/.installed,$(wildcard $(PEERS)/package-lock.json)))
 
 $(PEERS)/node_modules/.installed: $(PEERS)/package-lock.json

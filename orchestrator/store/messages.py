@@ -218,9 +218,9 @@ async def record(
     if final:
         await connection.execute(RECORD, *shared(final), now)
     if again:
-        who, which, attempt, may_duplicate, reasons = columns(again)
+        whose, which, attempt, may_duplicate, reasons = columns(again)
         await connection.execute(
-            REQUEUE, who, which, attempt, channel, retry_at, may_duplicate, reasons
+            REQUEUE, whose, which, attempt, channel, retry_at, may_duplicate, reasons
         )
     await connection.execute(END_ATTEMPTS, list(claimed.attempts))
     return await _send_on(connection, failed, "rejected", now, ids) if failed else []

@@ -113,14 +113,17 @@ async def claim_due(
 ) -> list[asyncpg.Record]:
     """Up to about `limit` subscribers of these shards, locked, who have something due."""
     each = -(-limit // len(shards))
-    return await connection.fetch(CLAIM_DUE, shards, now, each)
+    claimed: list[asyncpg.Record] = await connection.fetch(CLAIM_DUE, shards, now, each)
+    return claimed
 
 
 async def claim_named(
     connection: asyncpg.Connection, subscriber_ids: Iterable[int]
 ) -> list[asyncpg.Record]:
     """These subscribers, locked; waits for turns that have them in hand."""
-    return await connection.fetch(CLAIM_NAMED, sorted(set(subscriber_ids)))
+    wanted = sorted(set(subscriber_ids))
+    claimed: list[asyncpg.Record] = await connection.fetch(CLAIM_NAMED, wanted)
+    return claimed
 
 
 async def load(

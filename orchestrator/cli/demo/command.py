@@ -8,7 +8,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from orchestrator.cli.demo.judge import JOURNEY, MUST_BE_ZERO, Plan, judge
 from orchestrator.cli.demo.play import ends_at, play
 from orchestrator.cli.demo.show import Lines, LiveView, Screen, Silence
 from orchestrator.cli.demo.stage import STARTS_AT, Stage, demo_settings, set_stage
-from orchestrator.cli.options import JsonOption, VerboseOption, run
+from orchestrator.cli.options import JsonOption, VerboseOption, run, stop_asked
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import set_up_logs
 from orchestrator.store import audit, counts, reckoning
@@ -113,14 +114,12 @@ def _screen(headless: bool, json: bool) -> Screen:
 
 
 async def _stay(stage: Stage) -> None:
-    from orchestrator.cli.options import stop_asked
-
     typer.echo(f"The phone wall stays at {stage.wall} — Ctrl-C ends it.")
     await stop_asked().wait()
 
 
 async def _reckon(
-    stage: Stage, activated: dict[str, object], days: int, speed: float
+    stage: Stage, activated: Mapping[str, datetime], days: int, speed: float
 ) -> dict[str, float]:
     """Every figure of the summary."""
     async with stage.context.pool.acquire() as connection:
@@ -134,7 +133,7 @@ async def _reckon(
     players = stage.players
     plan = Plan(
         stage.context.projects.project,
-        activated,  # type: ignore[arg-type]
+        activated,
         ends_at(days),
         timedelta(seconds=LATENCY_S * speed),
     )
