@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from orchestrator.core import calendar
 from orchestrator.core.grammar import WEEKDAYS, WeekdayNumber, Window
-from orchestrator.core.model import Sent, Subscriber
+from orchestrator.core.model import Consent, Sent, Subscriber
 
 EVERYTHING = "everything"
 """The purpose under which an opt-out from all of it is recorded."""
@@ -98,12 +98,17 @@ class ContactPolicy(Struct, frozen=True):
 
 def refusal(rules: ContactClass, subscriber: Subscriber) -> Reason | None:
     """Why this person may not be written to for this purpose at all, or None."""
+    return refused(rules, subscriber.consents)
+
+
+def refused(rules: ContactClass, consents: Mapping[str, Consent]) -> Reason | None:
+    """Why somebody of these consents may not be written to for this purpose, or None."""
     if rules.consent == "answer":
         return None
-    everything = subscriber.consents.get(EVERYTHING)
+    everything = consents.get(EVERYTHING)
     if everything is not None and not everything.granted:
         return "opted_out"
-    given = subscriber.consents.get(rules.purpose)
+    given = consents.get(rules.purpose)
     if given is not None:
         return None if given.granted else "opted_out"
     return "no_consent" if rules.consent == "opt_in" else None

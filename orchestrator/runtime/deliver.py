@@ -7,10 +7,17 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from tenacity import (
+    retry,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
 from channels.base import Channel
 from orchestrator.core.delivery import Outcome
 from orchestrator.runtime.context import Context
-from orchestrator.store import messages
+from orchestrator.store import failures, messages
 from orchestrator.store.messages import Claim
 
 LEASE = timedelta(seconds=120)
@@ -26,13 +33,15 @@ class Delivery:
     """Delivers one channel's messages for as long as there are any.
 
     Up to `lanes` claims are under way at once, so that the carrier is not idle while PostgreSQL
-    records; a call while all are busy makes them look once more.
+    records; a call while all are busy makes them look once more. Answers to somebody who waits
+    have lanes of their own, so that they pass a blast.
     """
 
     def __init__(self, context: Context, channel: Channel, lanes: int = 3) -> None:
         self._context = context
         self._channel = channel
         self._free = asyncio.Semaphore(lanes)
+        self._free_for_answers = asyncio.Semaphore(lanes)
         self._attempts = max(1, context.batch // 250)
 
     async def run(self, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -48,7 +57,18 @@ class Delivery:
                 count += sent
         return count
 
-    async def _deliver_some(self) -> int | None:
+    async def run_answers(self) -> int:
+        """Every answer that somebody waits for has been submitted; returns how many."""
+        count = 0
+        async with self._free_for_answers:
+            while self._channel.health() == "up":
+                sent = await self._deliver_some(urgent=True)
+                if sent is None:
+                    break
+                count += sent
+        return count
+
+    async def _deliver_some(self, urgent: bool = False) -> int | None:
         context = self._context
         async with context.pool.acquire() as connection, connection.transaction():
             claim = await messages.claim(
@@ -59,6 +79,7 @@ class Delivery:
                 context.clock.real_now() + LEASE,
                 self._attempts,
                 context.ids,
+                urgent,
             )
         if not claim.attempts:
             return None
@@ -68,19 +89,26 @@ class Delivery:
             await context.bell.ring_turns(range(64))
         return len(claim.messages)
 
+    # What was sent must not be forgotten because PostgreSQL is away for a moment; once the lease
+    # is over, it counts as unknown. Safe to repeat, see `messages.record`.
+    @retry(
+        retry=retry_if_exception_type(failures.TRANSIENT),
+        stop=stop_after_delay(LEASE),
+        wait=wait_random_exponential(multiplier=0.1, max=2),
+        before_sleep=lambda state: log.warning("record_waits try=%d", state.attempt_number),
+        reraise=True,
+    )
     async def _record(self, claim: Claim, outcomes: list[Outcome]) -> list[int]:
         context = self._context
-        now = context.clock.now()
         retry_at = context.clock.domain_at(context.clock.real_now().timestamp() + RETRY_S)
-        classes = context.projects.project.contact.classes
         async with context.pool.acquire() as connection, connection.transaction():
             return await messages.record(
                 connection,
                 self._channel.name,
                 claim,
                 outcomes,
-                lambda name: classes[name].uncertain if name in classes else "hold",
-                now,
+                context.projects.project.contact.classes,
+                context.clock.now(),
                 retry_at,
                 context.ids,
             )

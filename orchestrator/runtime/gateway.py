@@ -23,7 +23,7 @@ async def holding(context: Context, channels: Sequence[Channel]) -> AsyncIterato
 
     async def deliver(names: frozenset[str]) -> None:
         for name in names & deliveries.keys():
-            task = asyncio.create_task(deliveries[name].run())
+            task = asyncio.create_task(deliveries[name].run_answers())
             sending.add(task)
             task.add_done_callback(sending.discard)
         await context.bell.ring_delivery(names - deliveries.keys())

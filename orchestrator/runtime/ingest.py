@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from channels.base import Inbox
 from orchestrator.core.delivery import Receipt, Reply
@@ -148,7 +149,9 @@ class Ingest:
         context = self._context
         by_channel: dict[str, list[Receipt]] = {}
         for receipt in receipts:
-            by_channel.setdefault(receipt.channel, []).append(receipt)
+            by_channel.setdefault(receipt.channel, []).append(
+                replace(receipt, carrier_id=clean(receipt.carrier_id), code=clean(receipt.code))
+            )
         now = context.clock.now()
         waiting: list[int] = []
         async with context.pool.acquire() as connection, connection.transaction():

@@ -12,13 +12,12 @@ async def sweep(context: Context) -> None:
     now = context.clock.now()
     async with context.pool.acquire() as connection:
         project = await context.projects.follow(connection)
-        classes = project.contact.classes
         async with connection.transaction():
             await messages.match_parked(connection, now, context.ids)
             await messages.end_lapsed(
                 connection,
                 context.clock.real_now(),
-                lambda name: classes[name].uncertain if name in classes else "hold",
+                project.contact.classes,
                 now,
                 context.ids,
             )

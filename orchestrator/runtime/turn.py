@@ -62,7 +62,7 @@ async def _take(context: Context, claim: Claim, now: datetime) -> Taken:
             claimed = [row["id"] for row in rows]
             return await _turn(context, connection, rows, now) if rows else Taken(0)
     except Exception as error:  # a row that cannot be read, a figure that cannot be written …
-        if not claimed or _transient(error):
+        if not claimed or isinstance(error, failures.TRANSIENT):
             raise
         log.warning("turn_failed subscribers=%d error=%s", len(claimed), type(error).__name__)
         if len(claimed) == 1:
@@ -78,20 +78,6 @@ async def _take(context: Context, claim: Claim, now: datetime) -> Taken:
         sum(t.subscribers for t in taken),
         sum(t.failed for t in taken),
         frozenset().union(*(t.channels for t in taken)),
-    )
-
-
-def _transient(error: Exception) -> bool:
-    """Whether it is the database's trouble and nobody's fault."""
-    return isinstance(
-        error,
-        OSError
-        | asyncpg.PostgresConnectionError
-        | asyncpg.InterfaceError
-        | asyncpg.DeadlockDetectedError
-        | asyncpg.SerializationError
-        | asyncpg.OperatorInterventionError
-        | asyncpg.InsufficientResourcesError,
     )
 
 

@@ -7,6 +7,18 @@ from datetime import datetime
 
 import asyncpg
 
+TRANSIENT = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that ended at an awkward moment
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""Errors that are the database's trouble and nobody's fault: the same may go well later."""
+
 # Each failure leaves a row.
 RECORD = """
 INSERT INTO failures (subscriber_id, at, what, error)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from orchestrator.core.contact import ContactClass, refused
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt
-from orchestrator.core.model import CHAT_CHANNELS, Content
+from orchestrator.core.model import CHAT_CHANNELS, Consent, Content
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.events import NewEvent
 from orchestrator.store.events import add as add_events
 from orchestrator.store.ids import Ids
 
-# Attempts on a channel that nobody has, taken by one gateway for the time of its lease.
+# Attempts on a channel that nobody has, up to a priority (0: answers to somebody who waits), taken
+# by one gateway for the time of its lease.
 CLAIM_ATTEMPTS = """
 UPDATE attempts SET claimed_by = $2, lease_until = $3
 WHERE id IN (
     SELECT id FROM attempts
-    WHERE channel = $1 AND claimed_by IS NULL AND not_before <= $4
+    WHERE channel = $1 AND claimed_by IS NULL AND not_before <= $4 AND priority <= $6
     ORDER BY priority, id LIMIT $5 FOR UPDATE SKIP LOCKED)
 RETURNING id
 """
@@ -59,6 +61,17 @@ WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = u.att
   AND m.state IN ('queued', 'unknown')
 """
 
+# What these people allow, now that whoever is about to change it is done.
+LOOK_AGAIN = "SELECT id, consents FROM subscribers WHERE id = ANY($1::bigint[]) FOR SHARE"
+
+# Messages that would have to be claimed again are dropped: they are no longer wanted.
+DROP = """
+UPDATE messages m SET state = 'suppressed', reason = 'opted_out', ended_at = $4
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (subscriber_id, id, attempt_id)
+WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = u.attempt_id
+  AND m.state IN ('queued', 'unknown')
+"""
+
 # Attempts that are over.
 END_ATTEMPTS = "DELETE FROM attempts WHERE id = ANY($1::bigint[])"
 
@@ -66,7 +79,8 @@ END_ATTEMPTS = "DELETE FROM attempts WHERE id = ANY($1::bigint[])"
 RECEIVE = """
 UPDATE messages m SET state = u.state, code = coalesce(nullif(u.code, ''), m.code), ended_at = $4
 FROM (SELECT DISTINCT ON (carrier_id) * FROM
-        unnest($2::text[], $3::text[], $5::text[]) AS g (carrier_id, state, code)) u
+        unnest($2::text[], $3::text[], $5::text[]) WITH ORDINALITY AS g (carrier_id, state, code, n)
+        ORDER BY carrier_id, n) u
 WHERE m.carrier_id = u.carrier_id AND m.channel = $1 AND m.state = 'accepted'
 RETURNING m.carrier_id, m.id, m.subscriber_id, m.template, m.contact_class, m.journey, m.run,
     m.step, m.via, m.state
@@ -93,12 +107,15 @@ DELETE FROM parked_receipts p WHERE EXISTS (
 RETURNING p.channel, p.carrier_id, p.state, p.code
 """
 
+# Receipts that nothing has named for so long name nothing of ours.
+FORGET_PARKED = "DELETE FROM parked_receipts WHERE at < $1"
+
 # Messages that gateways claimed and never answered for: their leases are over.
 LAPSED = """
 SELECT a.id AS attempt_id, a.channel, m.id, m.subscriber_id, m.contact_class
-FROM attempts a LEFT JOIN messages m ON m.attempt_id = a.id AND m.state = 'queued'
-WHERE a.claimed_by IS NOT NULL AND a.lease_until < $1
-LIMIT 5000
+FROM (SELECT id, channel FROM attempts WHERE claimed_by IS NOT NULL AND lease_until < $1
+      ORDER BY lease_until LIMIT 20 FOR UPDATE SKIP LOCKED) a
+LEFT JOIN messages m ON m.attempt_id = a.id AND m.state = 'queued'
 """
 
 # What failed messages were, for the turn that may send them on.
@@ -118,15 +135,25 @@ FROM unnest($1::bigint[], $2::bigint[]) AS u (subscriber_id, id)
 WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.state = 'queued'
 """
 
+# A message whose content cannot be read fails alone.
+SPOIL = """
+UPDATE messages SET state = 'rejected', reason = 'its content cannot be read', ended_at = $3
+WHERE subscriber_id = $1 AND id = $2
+"""
+
 # Channels with something to deliver now.
 WAITING_CHANNELS = """
 SELECT DISTINCT channel FROM attempts WHERE claimed_by IS NULL AND not_before <= $1
 """
 
 _content = Decoder(Content).decode
+_consents = Decoder(dict[str, Consent]).decode
 
-Uncertain = Callable[[str], Literal["hold", "resend"]]
-"""What to do with an unknown outcome, by contact class."""
+Classes = Mapping[str, ContactClass]
+"""The contact policy's rules by class."""
+
+PARKED_FOR = timedelta(days=3)
+"""Carriers send a receipt at most so long after its message."""
 
 
 class Claimed(Struct, frozen=True, gc=False):
@@ -152,13 +179,15 @@ async def claim(
     lease_until: datetime,
     attempts: int,
     ids: Ids,
+    urgent: bool = False,
 ) -> Claim:
-    """Up to so many attempts are this gateway's until `lease_until`; their messages are
-    `submitting` once this transaction commits. What has outlived its hours is put off instead."""
+    """Up to so many attempts (of those that somebody waits for, if `urgent`) are this gateway's
+    until `lease_until`; their messages are `submitting` once this transaction commits. What has
+    outlived its hours is put off instead."""
     claimed = [
         row["id"]
         for row in await connection.fetch(
-            CLAIM_ATTEMPTS, channel, gateway, lease_until, now, attempts
+            CLAIM_ATTEMPTS, channel, gateway, lease_until, now, attempts, 0 if urgent else 9
         )
     ]
     if not claimed:
@@ -169,11 +198,14 @@ async def claim(
         i, subscriber_id, attempt_id, address, content, contact_class, valid_until = row
         if valid_until is not None and valid_until <= now:
             late.append((subscriber_id, i))
-        else:
-            outgoing = Outgoing(
-                i, subscriber_id, address, _content(content), valid_until=valid_until
-            )
-            going.append(Claimed(outgoing, attempt_id, contact_class))
+            continue
+        try:
+            said = _content(content)
+        except ValueError:
+            await connection.execute(SPOIL, subscriber_id, i, now)
+            continue
+        outgoing = Outgoing(i, subscriber_id, address, said, valid_until=valid_until)
+        going.append(Claimed(outgoing, attempt_id, contact_class))
     if late:
         await connection.execute(EXPIRE, *_pairs(late), now)
         await _send_on(connection, late, "expired", now, ids, retry_channel=True)
@@ -185,7 +217,7 @@ async def record(
     channel: str,
     claimed: Claim,
     outcomes: Iterable[Outcome],
-    uncertain: Uncertain,
+    classes: Classes,
     now: datetime,
     retry_at: datetime,
     ids: Ids,
@@ -193,8 +225,9 @@ async def record(
     """What the channel said is recorded and the attempts are over; returns the subscribers whose
     messages failed and wait for a turn.
 
-    `unsent` and `rejected` for later wait until `retry_at`; `unknown` follows its contact class.
-    Safe to repeat: a message that is no longer this attempt's is not touched.
+    `unsent` and `rejected` for later wait until `retry_at`, unless their subscribers no longer want
+    them; `unknown` follows its contact class. Safe to repeat: a message that is no longer this
+    attempt's is not touched.
     """
     by_id = {m.outgoing.message_id: m for m in claimed.messages}
     said = {outcome.message_id: outcome for outcome in outcomes}
@@ -204,7 +237,7 @@ async def record(
     for message_id, m in by_id.items():
         outcome = said.get(message_id) or Outcome(message_id, "unknown", reason="no outcome")
         who = m.outgoing.subscriber_id
-        resend = outcome.result == "unknown" and uncertain(m.contact_class) == "resend"
+        resend = outcome.result == "unknown" and _resends(classes, m.contact_class)
         if resend or (outcome.result in ("unsent", "rejected") and outcome.retry == "later"):
             again.append((who, message_id, m.attempt_id, resend, outcome.reason or outcome.code))
             continue
@@ -218,12 +251,45 @@ async def record(
     if final:
         await connection.execute(RECORD, *shared(final), now)
     if again:
+        again = await _still_wanted(connection, again, by_id, classes, now)
+    if again:
         whose, which, attempt, may_duplicate, reasons = columns(again)
         await connection.execute(
             REQUEUE, whose, which, attempt, channel, retry_at, may_duplicate, reasons
         )
     await connection.execute(END_ATTEMPTS, list(claimed.attempts))
     return await _send_on(connection, failed, "rejected", now, ids) if failed else []
+
+
+def _resends(classes: Classes, contact_class: str) -> bool:
+    rules = classes.get(contact_class)
+    return rules is not None and rules.uncertain == "resend"
+
+
+async def _still_wanted(
+    connection: asyncpg.Connection,
+    again: list[tuple[Any, ...]],
+    by_id: Mapping[int, Claimed],
+    classes: Classes,
+    now: datetime,
+) -> list[tuple[Any, ...]]:
+    """Those of `again` (subscriber id, message id, attempt …) that may still be sent; the others
+    are dropped. An opt-out that came while a gateway had them did not reach them."""
+    consents = {
+        row["id"]: row["consents"]
+        for row in await connection.fetch(LOOK_AGAIN, sorted({row[0] for row in again}))
+    }
+    kept: list[tuple[Any, ...]] = []
+    dropped: list[tuple[Any, ...]] = []
+    for row in again:
+        rules = classes.get(by_id[row[1]].contact_class)
+        wanted = row[0] in consents and (
+            rules is None or refused(rules, _consents(consents[row[0]])) != "opted_out"
+        )
+        (kept if wanted else dropped).append(row)
+    if dropped:
+        await connection.execute(DROP, *columns(row[:3] for row in dropped), now)
+    return kept
 
 
 async def receive(
@@ -266,7 +332,8 @@ async def receive(
 
 
 async def match_parked(connection: asyncpg.Connection, now: datetime, ids: Ids) -> list[int]:
-    """Parked receipts whose messages have become known are recorded."""
+    """Parked receipts whose messages have become known are recorded; very old ones are gone."""
+    await connection.execute(FORGET_PARKED, now - PARKED_FOR)
     by_channel: dict[str, list[Receipt]] = {}
     for row in await connection.fetch(UNPARK):
         by_channel.setdefault(row["channel"], []).append(
@@ -281,7 +348,7 @@ async def match_parked(connection: asyncpg.Connection, now: datetime, ids: Ids) 
 async def end_lapsed(
     connection: asyncpg.Connection,
     real_now: datetime,
-    uncertain: Uncertain,
+    classes: Classes,
     now: datetime,
     ids: Ids,
 ) -> int:
@@ -306,7 +373,7 @@ async def end_lapsed(
             Outcome(m.outgoing.message_id, "unknown", reason="the gateway stopped meanwhile")
             for m in messages
         ]
-        await record(connection, channel, lapsed, outcomes, uncertain, now, now, ids)
+        await record(connection, channel, lapsed, outcomes, classes, now, now, ids)
         count += len(messages)
     return count
 
