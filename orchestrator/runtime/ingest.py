@@ -93,6 +93,10 @@ class Ingest:
     async def _store_replies(self, replies: Sequence[Reply]) -> None:
         context = self._context
         now = context.clock.now()
+        replies = [
+            replace(r, address=clean(r.address), text=clean(r.text), source_id=clean(r.source_id))
+            for r in replies
+        ]
         async with context.pool.acquire() as connection, connection.transaction():
             senders = [(r.channel, r.address) for r in replies]
             owners = await subscribers.owners(connection, senders)
@@ -115,7 +119,7 @@ class Ingest:
                         "reply",
                         r.channel,
                         {
-                            "text": clean(r.text)[:LONGEST_REPLY],
+                            "text": r.text[:LONGEST_REPLY],
                             "channel": r.channel,
                             "address": r.address,
                         },

@@ -35,8 +35,8 @@ RETURNING next_at
 # Everyone in a segment gets the event that lets them enter a journey. The placeholder is the
 # segment's condition, made by core.expression from whitelisted nodes with its values as parameters.
 ENTER_SEGMENT = """
-INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source_id)
-SELECT $1 + row_number() OVER (), s.id, s.shard, 'entered', $2, '{{}}', $3, $4
+INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
+SELECT $1 + row_number() OVER (), s.id, s.shard, 'entered', $2, '{{}}', $3, 'segment', $4
 FROM (SELECT s.*, coalesce(a.balance_points, 0) AS balance_points,
              coalesce(a.earned_points, 0) AS earned_points
       FROM subscribers s LEFT JOIN accounts a ON a.subscriber_id = s.id) s

@@ -15,6 +15,7 @@ from orchestrator.store import json
 from orchestrator.store.ids import Ids
 
 # Events whose source id is new are written; the rest are known already. Returns whose they are.
+# Their order is the same for all who write at once, so that none waits for another in a circle.
 ADD = """
 WITH given AS (
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[],
@@ -22,12 +23,12 @@ WITH given AS (
         AS u (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
 ), fresh AS (
     INSERT INTO sources (source, source_id, at)
-    SELECT source, source_id, $10 FROM given ON CONFLICT DO NOTHING
+    SELECT source, source_id, $10 FROM given ORDER BY source, source_id ON CONFLICT DO NOTHING
     RETURNING source, source_id
 )
-INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source_id)
+INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
 SELECT DISTINCT ON (source, source_id)
-    id, subscriber_id, shard, kind, name, properties::jsonb, at, source_id
+    id, subscriber_id, shard, kind, name, properties::jsonb, at, source, source_id
 FROM given JOIN fresh USING (source, source_id)
 ORDER BY source, source_id, id
 RETURNING subscriber_id, shard

@@ -11,8 +11,21 @@ _encode = msgspec.json.encode
 
 
 def encode(value: Any) -> str:
-    """`value` as JSON text."""
-    return _encode(value).decode()
+    """`value` as JSON text, without NUL."""
+    text = _encode(value)
+    if b"\\u0000" in text:  # or what looks like it: a backslash before u0000
+        text = _encode(_without_nul(decode(text)))
+    return text.decode()
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+    return value
 
 
 def clean(text: str) -> str:

@@ -77,7 +77,7 @@ GROUP BY subscriber_id
 
 # What happened to them that no turn has looked at.
 LOAD_EVENTS = """
-SELECT id, subscriber_id, kind, name, properties, at, source_id, tries
+SELECT id, subscriber_id, kind, name, properties, at, source, source_id, tries
 FROM events
 WHERE subscriber_id = ANY($1::bigint[]) AND taken_at IS NULL
   AND (not_before IS NULL OR not_before <= $2)
@@ -208,4 +208,5 @@ def _event(row: asyncpg.Record) -> Event:
             properties["via"] = tuple(properties["via"])
             return MessageFailed(at=at, **properties)
         case _:
-            return SubscriberEvent(row["name"], at, properties, row["source_id"])
+            named = f"{row['source']}:{row['source_id']}"
+            return SubscriberEvent(row["name"], at, properties, named)

@@ -82,6 +82,7 @@ CREATE TABLE events (
     name text NOT NULL,
     properties jsonb NOT NULL,
     at timestamptz NOT NULL,
+    source text NOT NULL,
     source_id text NOT NULL,
     taken_at timestamptz,
     tries smallint NOT NULL DEFAULT 0,
