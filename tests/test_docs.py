@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -30,6 +31,7 @@ def examples(language: str) -> list[str]:
 
 def as_file(example: str) -> tuple[str, str]:
     """The path and text that make a whole file of an example."""
+    example = dedent(example)
     first = re.match(r"(- )?(\w+):", example)
     assert first is not None, example
     if first[2] in PROGRAMME:
@@ -58,6 +60,21 @@ def test_the_mistake_shown_to_authors_is_what_validate_says() -> None:
     path = "journeys/hello.yaml"
     _, findings = check({**STARTER, path: STARTER[path].replace("hello/welcome", "hello/welcom")})
     assert str(findings[0]) in AUTHORS
+
+
+def test_authors_are_told_of_everything_the_bot_says() -> None:
+    for path in STARTER:
+        if said := re.fullmatch(r"templates/bot/(.*)\.en\.j2", path):
+            assert f"`{said[1]}`" in AUTHORS, said[1]
+
+
+def test_the_step_that_authors_add_can_be_added_where_they_are_told() -> None:
+    path = "journeys/hello.yaml"
+    (step,) = [it for it in examples("yaml") if "a-week-later" in it]
+    project, findings = check({**STARTER, path: f"{STARTER[path]}\n{step}"})
+    assert [str(found) for found in findings] == []
+    assert project is not None
+    assert "a-week-later" in project.journeys["hello"].steps
 
 
 def test_authors_are_taught_every_key_of_a_journey() -> None:

@@ -11,8 +11,6 @@ import typer
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import shipped
 
-IGNORED = "# The embedded servers' data, and the secret.\n.outreach/\n"
-
 # Numbers that Ofcom keeps for drama: nobody has them.
 PEOPLE = """\
 key,phone,name,timezone
@@ -27,8 +25,7 @@ def init(
     """Make a small project to begin with: one journey, its messages, its rules."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutreachError(f"{folder} is there already", "name a folder that is not, or is empty")
-    starter = shipped.starter(folder.resolve().name)
-    files = {**starter, "people.csv": PEOPLE, ".gitignore": IGNORED}
+    files = {**shipped.starter(folder.resolve().name), "people.csv": PEOPLE}
     try:
         for name, text in files.items():
             path = folder / name

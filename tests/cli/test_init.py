@@ -1,4 +1,4 @@
-"""A new project: named after its folder, with somebody to write to, fit for git."""
+"""A new project: named after its folder, with somebody to write to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ def test_a_new_project_has_what_the_bot_says_and_people_to_try_it_on(tmp_path: P
     folder = tmp_path / "shop"
     assert (folder / "templates/bot/stopped.en.j2").exists()
     assert (folder / "people.csv").read_text().startswith("key,phone,name,timezone\nann,+44")
-    assert ".outreach/" in (folder / ".gitignore").read_text().splitlines()
 
 
 def test_a_new_project_bears_the_name_of_its_folder(tmp_path: Path) -> None:
