@@ -31,7 +31,7 @@ FAILURES = "SELECT count(*) FROM failures WHERE at >= $1"
 # What has come of everything so far, for a wall.
 FACTS = """
 SELECT
-    (SELECT count(*) FROM enrollments WHERE status <> 'control') AS enrolled,
+    (SELECT count(DISTINCT subscriber_id) FROM enrollments WHERE status <> 'control') AS enrolled,
     (SELECT count(*) FROM messages) AS messages,
     (SELECT count(*) FROM messages WHERE state = 'delivered') AS delivered,
     (SELECT count(*) FROM events WHERE kind = 'reply') AS replies,
