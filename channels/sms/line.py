@@ -124,11 +124,11 @@ class Line:
         self.trouble = str(failed) or type(failed).__name__
         log.log(
             logging.ERROR if self._refused else logging.WARNING,
-            "smpp_not_bound as=%s try=%d next_in_s=%.1f reason=%s",
+            "smpp_not_bound as=%s try=%d next_in_s=%.1f",
             self._kind.__name__,
             retry_state.attempt_number,
             retry_state.upcoming_sleep,
-            self.trouble.splitlines()[0],
+            extra={"reason": self.trouble.splitlines()[0]},
         )
 
 

@@ -61,7 +61,7 @@ class OutbindPort:
                 asked = await session.outbound()
             agreed = settings.outbind_password.encode()
             if not hmac.compare_digest(asked.password.encode(), agreed):
-                log.warning("outbind_refused wrong password")
+                log.warning("outbind_refused reason=wrong_password")
                 return
             await session.bind(
                 pdu.BindReceiver(settings.system_id, settings.password, settings.system_type)

@@ -227,7 +227,9 @@ class Session(Wire):
         try:
             message = codec.decode_message(pdu.DeliverSm, body)
         except pdu.PduError as error:
-            log.warning("deliver_sm_unreadable octets=%d reason=%s", len(body), error.message)
+            log.warning(
+                "deliver_sm_unreadable octets=%d", len(body), extra={"reason": error.message}
+            )
             self.answer_deliver(sequence, error.status)
             return
         self._deliver(self, sequence, message)
@@ -346,7 +348,7 @@ class Session(Wire):
             await self.request(pdu.EnquireLink())
         except RequestError as error:
             if error.status == UNKNOWN and not self.lost.done():
-                log.warning("line_dead enquire_link got no answer")
+                log.warning("line_dead after=enquire_link")
                 self.abort()
         finally:
             self._enquiring = False

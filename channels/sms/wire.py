@@ -8,10 +8,13 @@ nothing could be found again (SMPP 3.4 §3.2, §4.3).
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from typing import cast
 
 from channels.sms import codec, pdu, status
+
+log = logging.getLogger("outreach.sms")
 
 _NOTHING = b""
 
@@ -36,9 +39,6 @@ class Wire(asyncio.Protocol):
     def chunk_received(self) -> None:
         """Called after the PDUs that one read brought."""
 
-    def unframed(self) -> None:
-        """Called when the peer's octets stop making PDUs, before the connection ends."""
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
@@ -60,7 +60,7 @@ class Wire(asyncio.Protocol):
             if length < 16 or length > longest:
                 self._rest = _NOTHING
                 self.write(codec.encode(pdu.GenericNack(), sequence, status.INVALID_COMMAND_LENGTH))
-                self.unframed()
+                log.warning("smpp_unframed command_length=%d", length)
                 self.close()
                 return
             if stop > end:

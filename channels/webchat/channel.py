@@ -219,7 +219,7 @@ class WebChat:
         try:
             history = await self._history(page.address, HISTORY_LINES)
         except Exception as error:
-            log.error("history failed", extra={"error": type(error).__name__})
+            log.error("history_failed", extra={"error": type(error).__name__})
             await page.close(WSCloseCode.TRY_AGAIN_LATER)
             return
         own = f"{page.address}/"
@@ -272,7 +272,7 @@ class WebChat:
         try:
             await self._inbox.replies([Reply(self.name, address, text, f"{address}/{say.id}")])
         except Exception as error:
-            log.error("a reply was not stored", extra={"error": type(error).__name__})
+            log.error("reply_not_stored", extra={"error": type(error).__name__})
             return False
         return True
 
@@ -283,7 +283,7 @@ class WebChat:
             await self._inbox.receipts([Receipt(self.name, it, "delivered") for it in ids])
         except Exception as error:
             # The message stays unacknowledged in the history, so the next page says it again.
-            log.error("receipts were not stored", extra={"error": type(error).__name__})
+            log.error("receipts_not_stored", extra={"error": type(error).__name__})
 
 
 def _judged(message: Outgoing) -> Outcome:

@@ -90,13 +90,12 @@ async def _run(
 
 def settled(settings: Settings) -> Settings:
     """The same settings with real ports, checked now, so that a mistake is told once and here."""
+    web_port = free_port(settings.web_host, settings.web_port, "OUTREACH_WEB_PORT")
     if settings.smpp_url is not None:
         SmppSettings.from_url(settings.smpp_url)
-    return replace(
-        settings,
-        web_port=free_port(settings.web_host, settings.web_port, "OUTREACH_WEB_PORT"),
-        wall_port=free_port(LOOPBACK, settings.wall_port, "OUTREACH_WALL_PORT"),
-    )
+        return replace(settings, web_port=web_port)
+    wall_port = free_port(LOOPBACK, settings.wall_port, "OUTREACH_WALL_PORT")
+    return replace(settings, web_port=web_port, wall_port=wall_port)
 
 
 def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Plan:

@@ -50,8 +50,8 @@ class Projects:
 
     async def follow(self, connection: asyncpg.Connection) -> Project:
         """The newest applied project is the current one."""
-        found = await projects.current(connection)
-        if found is not None and found[0] != self._number:
+        found = await projects.current(connection, self._number)
+        if found is not None:
             older = dict(self._project.versions) if self._project else {}
             project = load(found[1])
             versions = {**older, **project.versions}
@@ -70,6 +70,8 @@ class Projects:
                 try:
                     found[version] = load_journey(*text)
                 except OutreachError as error:
-                    log.warning("version_unreadable version=%s reason=%s", version, error.message)
+                    log.warning(
+                        "version_unreadable version=%s", version, extra={"reason": error.message}
+                    )
             self._project = project = replace(project, versions={**project.versions, **found})
         return project

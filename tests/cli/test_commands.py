@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from orchestrator.cli.carrier import LOOPBACK
+from orchestrator.cli.up import settled
+from orchestrator.core.errors import OutreachError
+from orchestrator.runtime.settings import Settings
 from tests.cli.shell import outreach
 
 
@@ -131,3 +137,11 @@ def test_a_database_without_our_tables_is_told_from_an_empty_one(
     told = outreach("worker", env=servers)
     assert told.returncode == 1
     assert "error: no project has been applied\n  hint: apply one: outreach apply" in told.stderr
+
+
+def test_a_carrier_of_ones_own_needs_no_port_for_the_simulated_ones_page(tmp_path: Path) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        bare = Settings(tmp_path, tmp_path, web_port=0, wall_port=taken.getsockname()[1])
+        with pytest.raises(OutreachError, match="is taken"):
+            settled(bare)
+        assert settled(replace(bare, smpp_url="smpp://id:word@carrier:2775")).web_port > 0

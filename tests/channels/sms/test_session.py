@@ -112,8 +112,8 @@ async def test_an_answer_after_the_deadline_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("length", [0xFFFFFFFF, 0x7FFFFFFF, 70_000_000, 15, 0])
-async def test_a_length_that_cannot_be_ends_the_connection_and_takes_no_memory(
-    length: int,
+async def test_a_length_that_cannot_be_ends_the_connection_takes_no_memory_and_is_told(
+    length: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[tuple[int, int, int, bytes]] = []
 
@@ -128,6 +128,7 @@ async def test_a_length_that_cannot_be_ends_the_connection_and_takes_no_memory(
         [outcome] = await channel.send([message(1)])
     assert outcome.result == "unknown"
     assert heard[0][:2] == (0x80000000, status.INVALID_COMMAND_LENGTH)
+    assert f"smpp_unframed command_length={length}" in caplog.messages
 
 
 async def test_an_unknown_command_is_nacked_and_life_goes_on() -> None:
