@@ -6,6 +6,7 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Protocol
 
 from msgspec import Struct
@@ -89,7 +90,8 @@ class Handset:
         if fragment is None:
             words, parts = text.decode(message.data_coding, octets), 1
         else:
-            whole = self._assemble(message, fragment, octets, at.timestamp())
+            # Parts are waited for by real time, however fast the network's clock runs.
+            whole = self._assemble(message, fragment, octets, monotonic())
             if whole is None:
                 return None
             words, parts = whole.text, whole.parts

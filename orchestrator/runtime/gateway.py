@@ -11,7 +11,7 @@ from orchestrator.runtime import bell
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.deliver import Delivery
 from orchestrator.runtime.ingest import Ingest
-from orchestrator.runtime.worker import delivery_jobs, repeating, running_worker
+from orchestrator.runtime.worker import delivery_jobs, following, running_worker
 
 
 @asynccontextmanager
@@ -28,14 +28,9 @@ async def holding(context: Context, channels: Sequence[Channel]) -> AsyncIterato
             task.add_done_callback(sending.discard)
         await context.bell.ring_delivery(names - deliveries.keys())
 
-    async def follow() -> None:
-        async with context.pool.acquire() as connection:
-            await context.projects.follow(connection)
-
-    await follow()
     ingest = Ingest(context, deliver)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(repeating(follow, context.sweep_s, "follow"))
+        await stack.enter_async_context(following(context))
         for channel in channels:
             await channel.start(ingest.inbox)
             stack.push_async_callback(channel.stop)

@@ -171,11 +171,23 @@ async def repeating(
 
 
 @asynccontextmanager
+async def following(context: Context) -> AsyncIterator[None]:
+    """This process runs the newest applied project, now and as newer ones are applied."""
+
+    async def follow() -> None:
+        async with context.pool.acquire() as connection:
+            await context.projects.follow(connection)
+
+    await follow()
+    async with repeating(follow, context.sweep_s, "follow"):
+        yield
+
+
+@asynccontextmanager
 async def working(context: Context) -> AsyncIterator[None]:
     """This process takes turns and sweeps."""
-    async with context.pool.acquire() as connection:
-        await context.projects.follow(connection)
     async with (
+        following(context),
         running_worker(context, bell.TURNS, turn_jobs(context)),
         repeating(context.bell.ring_sweep, context.sweep_s, "sweep_bell"),
     ):

@@ -11,8 +11,8 @@ from msgspec.json import Decoder
 from orchestrator.core.project import Project
 from orchestrator.store import json, stock
 
-# The project that workers should run.
-CURRENT = "SELECT id, hash, files FROM projects ORDER BY id DESC LIMIT 1"
+# The project that workers should run, if it is newer than the one they have.
+CURRENT = "SELECT id, hash, files FROM projects WHERE id > $1 ORDER BY id DESC LIMIT 1"
 
 # A project is applied.
 APPLY = "INSERT INTO projects (hash, applied_at, files) VALUES ($1, $2, $3::jsonb) RETURNING id"
@@ -32,9 +32,11 @@ VERSIONS = "SELECT version, path, text FROM versions WHERE version = ANY($1::tex
 _files = Decoder(dict[str, str]).decode
 
 
-async def current(connection: asyncpg.Connection) -> tuple[int, dict[str, str]] | None:
-    """Number and files of the newest applied project."""
-    row = await connection.fetchrow(CURRENT)
+async def current(
+    connection: asyncpg.Connection, since: int = 0
+) -> tuple[int, dict[str, str]] | None:
+    """Number and files of the newest applied project; None if there is none after `since`."""
+    row = await connection.fetchrow(CURRENT, since)
     return (row["id"], _files(row["files"])) if row else None
 
 
@@ -49,7 +51,7 @@ async def apply(
     """The project is the current one; False if it was already. `paths` says which file each
     journey version is in. Versions are only ever added."""
     async with connection.transaction():
-        row = await connection.fetchrow(CURRENT)
+        row = await connection.fetchrow(CURRENT, 0)
         if row is not None and row["hash"] == content_hash:
             return False
         await connection.fetchval(APPLY, content_hash, now, json.encode(files))

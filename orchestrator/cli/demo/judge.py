@@ -152,9 +152,9 @@ def _expect_steps(
         return
     if draw("control", JOURNEY, entrance.subscriber_id) < journey.control:
         return
-    leaves_at = min(
-        (said.at for said in player.said if said.text == person.stop_word), default=plan.ends_at
-    )
+    stopped = [said.at for said in player.said if said.text == person.stop_word]
+    # Of somebody who opts out, what was due on their last day may or may not have been before.
+    until = min(stopped) - timedelta(days=1) if stopped else plan.ends_at
     seen = {heard.text for heard in player.heard}
     steps_seen = {row.step for row in rows if row.journey == JOURNEY and row.text in seen}
     activated_at = plan.activated_at[person.subscriber.key]
@@ -163,6 +163,6 @@ def _expect_steps(
         if "." in placed.id or at is None or not isinstance(placed.step, Send | Ask):
             continue
         due = calendar.on_day(activated_at, at.day, at.time, tz)
-        if max(due, activated_at) + plan.latency + timedelta(hours=1) < leaves_at:
+        if max(due, activated_at) + plan.latency + timedelta(hours=1) < until:
             found.expected += 1
             found.lost += placed.id not in steps_seen

@@ -54,7 +54,7 @@ def demo_files() -> dict[str, str]:
     quarter of an hour that a purchase waits for its YES would be a tenth of a second."""
     files = programme()
     path = "journeys/program/points.yaml"
-    return {**files, path: files[path].replace("hold: 15m", "hold: 1d")}
+    return {**files, path: files[path].replace("hold: 15m", "hold: 6h")}
 
 
 def demo_settings(data: Path, speed: float) -> Settings:
