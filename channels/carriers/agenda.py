@@ -16,16 +16,17 @@ class Agenda:
         self._loop = loop
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = count()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0  # uvloop's handles of what is due already do not know it
 
     def put(self, delay_s: float, call: Callable[..., None], *arguments: Any) -> None:
         """`call(*arguments)` happens after the delay, unless `clear` comes first."""
         due = self._loop.time() + delay_s
         heappush(self._heap, (due, next(self._order), call, arguments))
-        if self._timer is None or due < self._timer.when():
+        if self._timer is None or due < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(due, self._run)
+            self._wake_at(due)
 
     def clear(self) -> None:
         """Nothing is left to do."""
@@ -41,4 +42,7 @@ class Agenda:
             _, _, call, arguments = heappop(heap)
             call(*arguments)
         if heap and self._timer is None:
-            self._timer = self._loop.call_at(heap[0][0], self._run)
+            self._wake_at(heap[0][0])
+
+    def _wake_at(self, due: float) -> None:
+        self._timer, self._timer_at = self._loop.call_at(due, self._run), due
