@@ -11,9 +11,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis, RedisSettings
 from redis.exceptions import RedisError
 
 from orchestrator.core.model import SHARDS
@@ -57,8 +58,26 @@ def deserialize(text: bytes) -> dict[str, Any]:
 
 
 async def connect(settings: RedisSettings) -> ArqRedis:
-    """A pool that speaks to arq in JSON."""
-    return await create_pool(settings, job_serializer=serialize, job_deserializer=deserialize)
+    """A pool that speaks to arq in JSON, and has been answered once.
+
+    arq's own `create_pool` leaves a connection open if it fails, or is cancelled, on the way.
+    """
+    named = {"database": "db", "conn_timeout": "socket_connect_timeout"}
+    unwanted = {"conn_retries", "conn_retry_delay", "sentinel", "sentinel_master"}
+    options = {
+        named.get(field.name, field.name): getattr(settings, field.name)
+        for field in fields(settings)
+        if field.name not in unwanted
+    }
+    pool = ArqRedis(
+        job_serializer=serialize, job_deserializer=deserialize, encoding="utf8", **options
+    )
+    try:
+        await pool.ping()
+    except BaseException:
+        await pool.aclose(close_connection_pool=True)
+        raise
+    return pool
 
 
 class Bell:

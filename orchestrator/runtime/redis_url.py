@@ -27,6 +27,7 @@ def redis_settings(url: str) -> RedisSettings:
         username=_unquoted(read.username),
         password=_unquoted(read.password),
         unix_socket_path=_unquoted(read.unix_socket_path),
+        ssl_check_hostname=read.ssl,
     )
 
 
