@@ -140,21 +140,42 @@ def test_a_file_is_read_in_the_encoding_it_is_in(
 
 def test_a_file_in_no_encoding_we_know_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
-    file.write_bytes(b"key\n\xff\xff\xff\n")
+    file.write_bytes(CHINESE.encode("utf-16"))
     with pytest.raises(OutreachError, match="neither UTF-8 nor GB18030"), opened(file):
         pass
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_line_of_broken_text_costs_only_its_own(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_bytes(CHINESE.encode(encoding) + b"u3,M\xff\n" + "u4,王芳\n".encode(encoding))
+    with opened(file) as table:
+        rows = list(table)
+    assert [row.cells[0] for row in rows] == ["u1", "u2", "u3", "u4"]
+    assert [row.cells[1] for row in rows if not row.trouble] == ["李雷", "韩梅梅", "王芳"]
+    assert rows[2].trouble.startswith("its text is broken")
 
 
 def test_lines_in_quotes_are_one_row_and_a_quote_left_open_costs_only_its_own(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "x.csv"
-    file.write_text('key\tname\nu1\t"two\nlines"\nu2\t"' + "x" * 200_000 + "\nu3\ty\n")
+    many = "".join(f"v{i}\ty\n" for i in range(300))
+    file.write_text(
+        'key\tname\nu1\t"two\nlines"\nu2\t"' + "x" * 200_000 + "\nu3\ty\n"
+        'u4\t"open\n' + many + 'u5\t"open\nu6\t"quoted"\nu7\t"to the end\nu8\ty\n'
+    )
     with opened(file) as table:
         rows = list(table)
     assert rows[0].cells == ["u1", "two\nlines"]
     assert rows[1].trouble.startswith("a quote is not closed")
-    assert (rows[-1].cells, rows[-1].trouble) == (["u3", "y"], "")
+    assert (rows[2].line, rows[2].cells, rows[2].trouble) == (5, ["u3", "y"], "")
+    spoilt = [(row.line, row.cells[0], row.trouble) for row in rows[2:] if row.trouble]
+    assert spoilt == [
+        (line, key, "a quote is not closed") for line, key in ((6, "u4"), (307, "u5"), (309, "u7"))
+    ]
+    taken = {row.cells[0] for row in rows if not row.trouble}
+    assert taken == {"u1", "u3", "u6", "u8", *(f"v{i}" for i in range(300))}
 
 
 @pytest.mark.parametrize(
