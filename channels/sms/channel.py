@@ -120,6 +120,10 @@ class SmsChannel:
         states = {line.health() for line in self._lines} or {"down"}
         return "up" if states == {"up"} else "down" if "down" in states else "connecting"
 
+    def in_flight(self) -> int:
+        """Submits that wait for the carrier's answer, on all connections."""
+        return sum(line.session.in_flight for line in self._lines if line.session is not None)
+
     async def send(self, batch: Sequence[Outgoing]) -> list[Outcome]:
         """One outcome per message, within twice the deadline."""
         session = self._lines[0].session if self._lines and not self._stopping else None

@@ -86,6 +86,11 @@ class Session(Wire):
         self._enquiring = False
         self._outbound: asyncio.Future[pdu.Outbind] = loop.create_future()
 
+    @property
+    def in_flight(self) -> int:
+        """Submits that wait for their answer."""
+        return len(self._pending)
+
     # What we ask for
 
     async def bind(self, request: pdu.Bind) -> str:

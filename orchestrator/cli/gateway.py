@@ -14,6 +14,7 @@ import typer
 from channels.base import Channel
 from channels.sms.channel import SmsChannel
 from channels.sms.settings import SmppSettings
+from orchestrator.cli.listening import watched
 from orchestrator.cli.options import (
     ProjectOption,
     VerboseOption,
@@ -95,6 +96,7 @@ async def _hold(channels: list[Channel], settings: Settings, context: Context) -
         stop.set()
 
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(watched(settings, context))
         for channel in channels:
             lease_of = lease.held(
                 context.pool, f"gateway:{channel.name}", partial(_stand_by, channel.name), lose

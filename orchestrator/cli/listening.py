@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,11 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from orchestrator.core.errors import OutreachError
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.settings import Settings
+from orchestrator.web.operations import create_operations
+
+log = logging.getLogger(__name__)
 
 SHUTDOWN_S = 5.0
 """So long may open requests take once we stop."""
@@ -41,6 +47,18 @@ async def listening(
                 await before_cleanup()
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def watched(settings: Settings, context: Context) -> AsyncIterator[None]:
+    """If OUTREACH_OPS_PORT is set, health and metrics are answered there during the block."""
+    host, port = settings.ops_host, settings.ops_port
+    if port is None:
+        yield
+        return
+    async with listening(create_operations(context), host, port, "OUTREACH_OPS_PORT") as taken:
+        log.info("operations_ready url=%s", shown(host, taken))
+        yield
 
 
 def free_port(host: str, port: int, setting: str) -> int:

@@ -128,7 +128,19 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
         places["phones"] = f"{shown(LOOPBACK, settings.wall_port)}/ (a simulated carrier)"
         first.append(_branch("carrier", env, verbose, "--smpp-port", str(port)))
     names = ["worker"] if workers == 1 else [f"worker-{n}" for n in range(1, workers + 1)]
-    then = [_branch(name, env, verbose) for name in (*names, "gateway", "web")]
+    watched = {}
+    if settings.ops_port is not None:
+        first_port, host = settings.ops_port, settings.ops_host
+        watched = {
+            name: free_port(host, first_port and first_port + n, "OUTREACH_OPS_PORT")
+            for n, name in enumerate((*names, "gateway"))
+        }
+        where = (f"{shown(settings.ops_host, port)}/metrics" for port in watched.values())
+        places["metrics"] = " ".join([f"{site}/metrics", *where])
+    then = [
+        _branch(name, {**env, "OUTREACH_OPS_PORT": str(watched.get(name, ""))}, verbose)
+        for name in (*names, "gateway", "web")
+    ]
     return Plan(first, then, places)
 
 

@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings, load_api_keys
+from orchestrator.web import operations
 from orchestrator.web.app import create_app
 from orchestrator.web.doors import chat_history, open_doors
 
@@ -34,7 +35,8 @@ async def _serve(settings: Settings, context: Context) -> None:
         log.warning("api_closed because=OUTREACH_API_KEYS_is_not_set")
     chat = WebChat(context.secret, chat_history(context), now=context.clock.now)
     async with holding(context, [chat]) as ingest:
-        app = create_app(open_doors(context, ingest), api_keys=keys, routes=chat.routes())
+        routes = [*chat.routes(), *operations.routes(context)]
+        app = create_app(open_doors(context, ingest), api_keys=keys, routes=routes)
         host, port = settings.web_host, settings.web_port
         async with listening(app, host, port, "OUTREACH_WEB_PORT", chat.stop) as taken:
             log.info("web_ready url=%s", shown(host, taken))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from orchestrator.cli.listening import watched
 from orchestrator.cli.options import (
     ProjectOption,
     VerboseOption,
@@ -28,7 +29,7 @@ def worker(project: ProjectOption = None, verbose: VerboseOption = 0) -> None:
 
 async def _work(settings: Settings, context: Context) -> None:
     stop = stop_asked()
-    async with working(context):
+    async with watched(settings, context), working(context):
         log.info("worker_ready name=%s", context.name)
         await serve_until(stop)
     log.info("worker_ended name=%s", context.name)

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime import bell
 from orchestrator.runtime.clock import Clock
+from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.redis_url import redis_settings
 from orchestrator.store.ids import Ids
@@ -32,6 +33,7 @@ class Context(Struct, frozen=True):
     name: str
     batch: int = 500
     sweep_s: float = 1.0
+    meters: Meters = field(default_factory=Meters)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -83,7 +84,9 @@ class Delivery:
             )
         if not claim.attempts:
             return None
+        began_at = time.monotonic()
         outcomes = await self._channel.send([m.outgoing for m in claim.messages])
+        context.meters.submitted(self._channel.name, outcomes, time.monotonic() - began_at)
         waiting = await self._record(claim, outcomes)
         if waiting:
             await context.bell.ring_turns(range(64))

@@ -33,6 +33,7 @@ async def holding(context: Context, channels: Sequence[Channel]) -> AsyncIterato
         await stack.enter_async_context(following(context))
         for channel in channels:
             await channel.start(ingest.inbox)
+            context.meters.watch(channel)
             stack.push_async_callback(channel.stop)
             await stack.enter_async_context(
                 running_worker(

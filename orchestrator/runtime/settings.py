@@ -120,6 +120,20 @@ SETTINGS = (
         _number(int, 0, 65535),
     ),
     Setting(
+        "OUTREACH_OPS_HOST",
+        "ops_host",
+        "127.0.0.1",
+        "The address on which a worker or gateway answers /livez, /readyz and /metrics.",
+    ),
+    Setting(
+        "OUTREACH_OPS_PORT",
+        "ops_port",
+        "nothing is answered there",
+        "The TCP port beside it; 0 takes a free one. `outreach up` gives it to the first worker, "
+        "and the next ones to the others.",
+        _number(int, 0, 65535),
+    ),
+    Setting(
         "OUTREACH_SECRET",
         "secret",
         "made once, kept as `secret` in the data folder; must be set if DATABASE_URL is",
@@ -177,6 +191,8 @@ class Settings(Struct, frozen=True):
     smpp_url: str | None = None
     web_host: str = "127.0.0.1"
     web_port: int = 8080
+    ops_host: str = "127.0.0.1"
+    ops_port: int | None = None
     secret: bytes | None = None
     api_keys: tuple[str, ...] = ()
     wall_port: int = 8081

@@ -14,13 +14,14 @@ async def sweep(context: Context) -> None:
         project = await context.projects.follow(connection)
         async with connection.transaction():
             await messages.match_parked(connection, now, context.ids)
-            await messages.end_lapsed(
+            lapsed = await messages.end_lapsed(
                 connection,
                 context.clock.real_now(),
                 project.contact.classes,
                 now,
                 context.ids,
             )
+        context.meters.lapsed(lapsed)
         async with connection.transaction():
             await due.enter_segments(connection, project, now, context.ids)
         shards = await due.due_shards(connection, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -57,16 +58,24 @@ async def _take(context: Context, claim: Claim, now: datetime) -> Taken:
     one subscriber it fails for stands alone and is put aside."""
     claimed: list[int] = []
     try:
-        async with context.pool.acquire() as connection, connection.transaction():
-            rows = await claim(connection)
-            claimed = [row["id"] for row in rows]
-            return await _turn(context, connection, rows, now) if rows else Taken(0)
+        async with context.pool.acquire() as connection:
+            began_at = time.monotonic()
+            async with connection.transaction():
+                rows = await claim(connection)
+                claimed = [row["id"] for row in rows]
+                if not rows:
+                    return Taken(0)
+                whole, decided = await _turn(context, connection, rows, now)
+        context.meters.turn_taken(len(rows), time.monotonic() - began_at, decided)
+        context.meters.turns_failed(whole.failed)
+        return whole
     except Exception as error:  # a row that cannot be read, a figure that cannot be written …
         if not claimed or isinstance(error, failures.TRANSIENT):
             raise
         log.warning("turn_failed subscribers=%d error=%s", len(claimed), type(error).__name__)
         if len(claimed) == 1:
             await _put_aside(context, claimed[0], error, now)
+            context.meters.turns_failed(1)
             return Taken(1, 1)
     half = len(claimed) // 2
     halves = [claimed[:half], claimed[half:]]
@@ -86,7 +95,7 @@ async def _turn(
     connection: asyncpg.Connection,
     rows: Sequence[asyncpg.Record],
     now: datetime,
-) -> Taken:
+) -> tuple[Taken, list[Decided]]:
     project = context.projects.project
     cases = await scenes.load(connection, rows, project, now)
     wanted = {e.version for case in cases for e in case.scene.enrollments.values()}
@@ -119,7 +128,7 @@ async def _turn(
             retry_at,
         )
         await events.put_back(connection, aside, retry_at, now, MOST_TRIES)
-    return Taken(len(rows), len(failed), frozenset(channels))
+    return Taken(len(rows), len(failed), frozenset(channels)), decided
 
 
 def decide_case(case: Case, free: Mapping[str, int], now: datetime) -> Decided:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-import asyncpg
+from functools import partial
 
 from channels.webchat import Line
 from orchestrator.runtime.context import Context
@@ -13,9 +12,8 @@ from orchestrator.store import importing, subscribers, timeline
 from orchestrator.store.subscribers import NewSubscriber
 from orchestrator.store.timeline import Timeline
 from orchestrator.web.app import Doors
+from orchestrator.web.operations import missing
 from orchestrator.web.problem import Flaw, ProblemError
-
-_ANSWER_S = 2.0
 
 
 def open_doors(context: Context, ingest: Ingest) -> Doors:
@@ -35,16 +33,7 @@ def open_doors(context: Context, ingest: Ingest) -> Doors:
             found = await timeline.find(connection, key)
             return None if found is None else await timeline.load(connection, found)
 
-    async def waiting_for() -> list[str]:
-        # Not for Redis: what comes in while it is away is stored, and a sweep finds it.
-        try:
-            async with context.pool.acquire(timeout=_ANSWER_S) as connection:
-                await connection.execute("SELECT 1", timeout=_ANSWER_S)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return ["postgresql"]
-        return []
-
-    return Doors(ingest.events, add_subscribers, tell, waiting_for)
+    return Doors(ingest.events, add_subscribers, tell, partial(missing, context))
 
 
 def _not_theirs(news: Sequence[NewSubscriber], refused: Mapping[str, str]) -> ProblemError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from channels.carriers.smsc import Smsc
@@ -86,6 +88,32 @@ def test_a_process_says_when_it_is_ready_and_ends_cleanly(
         assert it.process.wait(30) == 0
         assert f"{name}_ended" in it.written
         assert "Traceback" not in it.written
+
+
+@pytest.mark.parametrize("name", ["worker", "gateway", "web"])
+async def test_every_process_tells_its_metrics_where_it_is_asked_to(
+    name: str, applied: Mapping[str, str], tmp_path: Path
+) -> None:
+    smsc = Smsc()
+    await smsc.start()
+    ports = {"OUTREACH_OPS_PORT": "0", "OUTREACH_WEB_PORT": "0"}
+    env = {**applied, **ports, "OUTREACH_SMPP_URL": smpp_url(smsc.port)}
+    try:
+        with started(name, env, tmp_path / name) as it:
+            await until(it.ready)
+            found = re.search(r"_ready url=(http://127\.0\.0\.1:\d+)", it.written)
+            assert found is not None, it.written
+            async with aiohttp.ClientSession() as http:
+                for path, said in {
+                    "/livez": '"alive":true',
+                    "/readyz": '"ready":true',
+                    "/metrics": "outreach_due_lag_seconds 0.0",
+                }.items():
+                    async with http.get(found[1] + path) as answer:
+                        assert answer.status == 200
+                        assert said in await answer.text()
+    finally:
+        await smsc.stop()
 
 
 async def test_a_channel_has_one_gateway_and_another_that_takes_over(

@@ -1,0 +1,128 @@
+"""What a process counts of its own work, for Prometheus. Counters begin at nothing when the
+process starts, as Prometheus expects; names and labels never hold anything about a person."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from channels.base import Channel
+from orchestrator.core.delivery import Outcome
+from orchestrator.core.effects import Suppress
+from orchestrator.store.decisions import Decided
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
+
+
+class Meters:
+    """The counters of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._turn_s = Histogram(
+            "outreach_turn_seconds",
+            "Real seconds from locking a batch of subscribers to its commit.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._turn_size = Histogram(
+            "outreach_turn_subscribers",
+            "Subscribers of one batch of turns.",
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+        self._turns_failed = Counter(
+            "outreach_failed_turns",
+            "Subscribers whose turn failed and was put off.",
+            registry=self.registry,
+        )
+        self._suppressed = Counter(
+            "outreach_suppressed",
+            "Messages that did not go, or not then, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._submitted = Counter(
+            "outreach_submissions",
+            "Messages handed to a channel, by what it said: accepted, rejected, unknown, unsent.",
+            ["channel", "result"],
+            registry=self.registry,
+        )
+        self._delivery_s = Histogram(
+            "outreach_submission_seconds",
+            "Real seconds a channel took over one batch of messages.",
+            ["channel"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._lapsed = Counter(
+            "outreach_lapsed_messages",
+            "Messages of gateways that fell silent while submitting: unknown, or sent again.",
+            registry=self.registry,
+        )
+        self._up = Gauge(
+            "outreach_channel_up",
+            "1 while this process's channel is bound to its carrier.",
+            ["channel"],
+            registry=self.registry,
+        )
+        self._in_flight = Gauge(
+            "outreach_window_in_flight",
+            "Submits that wait for their carrier's answer.",
+            ["channel"],
+            registry=self.registry,
+        )
+
+    def turn_taken(self, subscribers: int, seconds: float, decided: Iterable[Decided]) -> None:
+        """A batch of turns is committed."""
+        self._turn_s.observe(seconds)
+        self._turn_size.observe(subscribers)
+        reasons = Tally(
+            reason_of(effect.reason)
+            for decision in decided
+            for effect in decision.effects
+            if isinstance(effect, Suppress)
+        )
+        for reason, count in reasons.items():
+            self._suppressed.labels(reason).inc(count)
+
+    def turns_failed(self, subscribers: int) -> None:
+        """The turns of so many subscribers failed."""
+        self._turns_failed.inc(subscribers)
+
+    def submitted(self, channel: str, outcomes: Iterable[Outcome], seconds: float) -> None:
+        """A channel has said what became of a batch."""
+        self._delivery_s.labels(channel).observe(seconds)
+        for result, count in Tally(outcome.result for outcome in outcomes).items():
+            self._submitted.labels(channel, result).inc(count)
+
+    def lapsed(self, messages: int) -> None:
+        """So many messages were found whose gateway never answered for them."""
+        self._lapsed.inc(messages)
+
+    def watch(self, channel: Channel) -> None:
+        """From now on this channel's state is read whenever somebody looks."""
+        self._up.labels(channel.name).set_function(lambda: float(channel.health() == "up"))
+        in_flight: Callable[[], int] | None = getattr(channel, "in_flight", None)
+        if in_flight is not None:
+            self._in_flight.labels(channel.name).set_function(in_flight)
+
+
+def reason_of(reason: str) -> str:
+    """A reason without its particulars, so that there are few of them:
+    `render_failed: …` → `render_failed`, `fallback: opted_out` → `fallback_opted_out`."""
+    first, _, rest = reason.partition(": ")
+    return f"fallback_{reason_of(rest)}" if first == "fallback" and rest else first
