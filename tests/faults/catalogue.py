@@ -1,0 +1,290 @@
+"""The faults, the most feared first."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from tests.faults.judge import Verdict
+from tests.faults.world import DATABASE, Fault, World, now
+
+CLAIMED = 500
+"""Messages in one claim: two attempts of 250, the default batch."""
+LANES = 3
+EXPOSED = CLAIMED * LANES
+"""What one gateway may be sending when it is killed."""
+
+# What must hold
+
+
+def held(verdict: Verdict) -> list[str]:
+    """At most once: nothing lost without a word, nothing twice."""
+    return _always(verdict) + (["a duplicate"] if verdict.duplicates else [])
+
+
+def exactly(verdict: Verdict) -> list[str]:
+    """Nobody can have missed anything: nothing is unknown or refused either."""
+    return held(verdict) + (["not all sent"] if verdict.unknown + verdict.refused else [])
+
+
+def resent(verdict: Verdict) -> list[str]:
+    """At least once: duplicates within the exposure, each of them flagged."""
+    broken = _always(verdict)
+    if verdict.unknown + verdict.refused:
+        broken.append("not all sent")
+    if verdict.unflagged:
+        broken.append("a duplicate that is not flagged")
+    if verdict.duplicates > verdict.exposure:
+        broken.append("more duplicates than the exposure")
+    return broken
+
+
+def _always(verdict: Verdict) -> list[str]:
+    counts = {
+        "a message lost": verdict.lost,
+        "a message early": verdict.early,
+        "a message after the opt-out": verdict.after_opt_out,
+        "a state that is not true": verdict.untrue,
+    }
+    return [what for what, count in counts.items() if count]
+
+
+# Processes and servers
+
+
+def kills(messages_each: int, *roles: str) -> Callable[[World], Awaitable[None]]:
+    """kill -9 at random points, one for so many messages; who, is drawn."""
+
+    async def disturb(world: World) -> None:
+        world.smsc.shuffled_s = 0.2  # there is always something in flight
+        for share in world.moments(max(2, world.messages // messages_each)):
+            await world.reached(share)
+            await asyncio.sleep(world.random.random() * 0.1)
+            role = world.random.choice(roles)
+            if role == "gateway":
+                world.verdict.exposure += EXPOSED
+            await world.kill(role)
+
+    return disturb
+
+
+async def forget(world: World) -> None:
+    """FLUSHALL, and a crash of Valkey, in turn."""
+    for number, share in enumerate(world.moments(20 if world.messages >= 10_000 else 4)):
+        await world.reached(share)
+        if number % 2:
+            await world.servers.away(world.servers.valkey, signal.SIGKILL, 0.2)
+        await world.servers.flush()
+
+
+async def restart_postgres(world: World) -> None:
+    """A restart, or a crash, and away for up to two seconds."""
+    for number, share in enumerate(world.moments(20 if world.messages >= 10_000 else 3)):
+        await world.reached(share)
+        how = signal.SIGQUIT if number % 2 else signal.SIGINT
+        await world.servers.away(world.servers.postgres, how, world.random.random() * 2)
+
+
+async def leave_postgres(world: World) -> None:
+    """PostgreSQL is away for long."""
+    await world.reached(0.3)
+    away_s = 60 if world.messages >= 10_000 else 10
+    await world.servers.away(world.servers.postgres, signal.SIGINT, away_s)
+
+
+async def two_gateways(world: World) -> None:
+    """The one that holds the channel is killed, frozen, or cut from the database; one stands by."""
+    for number, share in enumerate(world.moments(6)):
+        await world.reached(share)
+        role = await _holder(world)
+        if number % 3 == 0:
+            await world.kill(role)
+        elif number % 3 == 1:
+            world.staff[role].signal(signal.SIGSTOP)
+            await asyncio.sleep(2)
+            world.staff[role].signal(signal.SIGCONT)
+        else:
+            await world.ask(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE application_name = $1",
+                world.staff[role].life,
+            )
+
+
+async def _holder(world: World) -> str:
+    """The gateway that claimed last."""
+    life = await world.ask("SELECT life FROM witness_claimed ORDER BY at DESC LIMIT 1")
+    return str(life or "gateway-1").rpartition("-")[0]
+
+
+# The carrier
+
+
+def carrier(
+    settings: dict[str, float | bool], share: float = 0.6
+) -> Callable[[World], Awaitable[None]]:
+    """The carrier is like this from the beginning until so much has arrived, then well again."""
+
+    async def disturb(world: World) -> None:
+        target = {
+            name: world.smsc if hasattr(world.smsc, name) else world.smsc.faults
+            for name in settings
+        }
+        before = {name: getattr(target[name], name) for name in settings}
+        for name, value in settings.items():
+            setattr(target[name], name, value)
+        await world.reached(share, patience_s=40)
+        for name, value in before.items():
+            setattr(target[name], name, value)
+
+    return disturb
+
+
+async def throttle(world: World) -> None:
+    """The carrier takes 100 a second and says so, then all; then what is reached is measured."""
+    world.smsc.faults.throttle_per_s = 100
+    await world.reached(0.3)
+    world.smsc.faults.throttle_per_s = None
+    well_at = time.monotonic()
+    await world.reached(0.9)
+    late = [at for at in world.arrived_at if at > well_at]
+    if len(late) > 1:
+        rate = max(sum(at <= a < at + 1 for a in late) for at in late[:: max(1, len(late) // 50)])
+        world.verdict.recovered_pct = round(100 * rate / 200)
+
+
+async def cut(world: World) -> None:
+    """Connections are cut, some in the middle of a PDU."""
+    for number, share in enumerate(world.moments(10)):
+        await world.reached(share)
+        if number % 2:
+            world.smsc.cut()
+        else:
+            world.smsc.cut_in_a_pdu()
+        world.verdict.exposure += 100  # the window
+
+
+async def silence(world: World) -> None:
+    """Twice a connection is there, and nobody at its other end."""
+    for share in world.moments(2, until=0.6):
+        await world.reached(share)
+        world.smsc.fall_silent()
+        await asyncio.sleep(6)  # the deadline, twice
+        world.smsc.forget_silent()
+        world.verdict.exposure += EXPOSED
+
+
+async def refuse_binds(world: World) -> None:
+    """The first binds are refused, and so are those after a cut."""
+    world.smsc.refused_binds = 3
+    await world.reached(0.4)
+    world.smsc.refused_binds = 2
+    world.smsc.cut()
+    await world.reached(0.6)
+
+
+def losing(share: float, name: str, uncertain: str, **more: int) -> Fault:
+    """A carrier that took messages, and whose responses are lost."""
+
+    async def disturb(world: World) -> None:
+        world.verdict.exposure = world.messages  # each may have been taken, and may be again
+        await carrier({"drop_responses": share}, 0.8)(world)
+
+    return Fault(
+        name=name,
+        disturb=disturb,
+        promise=held if uncertain == "hold" else resent,
+        uncertain=uncertain,
+        smpp="&window=1000",
+        messages=1_000,
+        **more,
+    )
+
+
+# People and time
+
+
+async def stop_in_a_blast(world: World) -> None:
+    """A third of the people say STOP, at random points of a slow blast."""
+    connection = await asyncpg.connect(world.servers.database_url(DATABASE))
+
+    def hear(*notice: object) -> None:
+        world.opted_out.setdefault(str(notice[-1]), now())
+
+    await connection.add_listener("consent", hear)
+    people = range(1, world.messages // 2 + 1)
+    leaving = world.random.sample(people, len(people) // 3)
+    moments = world.moments(len(leaving), until=0.5)
+    for key, share in zip(leaving, moments, strict=True):
+        await world.reached(share, patience_s=20)
+        world.smsc.handset(f"8613{key:09}").say("STOP", "10086")
+    async with asyncio.timeout(60):
+        while len(world.opted_out) < len(leaving):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    while await world.ask("SELECT count(*) FROM attempts"):  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+    await connection.close()
+
+
+async def calm(world: World) -> None:
+    """Nothing goes wrong: what the judge says then must be spotless."""
+    await world.reached(0.5)
+
+
+def receipts_before_responses(world: World) -> Awaitable[None]:
+    return carrier({"slow_s": 0.5}, 0.9)(world)
+
+
+CATALOGUE = (
+    Fault(name="nothing", disturb=calm, promise=exactly, short=200),
+    Fault(
+        name="kill-hold", disturb=kills(500, "worker", "gateway"), promise=held,
+        messages=10_000, short=2_000,
+    ),
+    Fault(
+        name="kill-resend", disturb=kills(500, "worker", "gateway"), promise=resent,
+        uncertain="resend", messages=10_000, short=2_000,
+    ),
+    Fault(name="kill-worker", disturb=kills(500, "worker"), promise=exactly, messages=5_000),
+    Fault(name="valkey", disturb=forget, promise=exactly, messages=10_000, short=600),
+    Fault(
+        name="postgres-restarts", disturb=restart_postgres, promise=held, messages=10_000,
+    ),
+    Fault(name="postgres-away", disturb=leave_postgres, promise=held, patience_s=150),
+    Fault(
+        name="two-gateways", disturb=two_gateways, promise=held, messages=5_000,
+        staff=("worker", "gateway-a", "gateway-b"), patience_s=150,
+    ),
+    Fault(name="throttle", disturb=throttle, promise=exactly, smpp="&rate=200", pace=10_000),
+    Fault(name="queue-full", disturb=carrier({"full": 0.2}), promise=exactly),
+    losing(0.01, "responses-lost-1", "hold"),
+    losing(0.10, "responses-lost-10", "hold", short=200),
+    losing(1.00, "responses-lost-100", "hold"),
+    losing(0.10, "responses-lost-10-resend", "resend"),
+    Fault(name="cut", disturb=cut, promise=held, short=600),
+    Fault(name="cut-resend", disturb=cut, promise=resent, uncertain="resend"),
+    Fault(name="half-open", disturb=silence, promise=held, smpp="&enquire_link=1"),
+    Fault(
+        name="half-open-resend", disturb=silence, promise=resent, uncertain="resend",
+        smpp="&enquire_link=1",
+    ),
+    Fault(name="slow", disturb=carrier({"delay_s": 1.0}), promise=exactly),
+    Fault(name="nacks", disturb=carrier({"nacks": 0.1}), promise=exactly),
+    Fault(name="receipts-first", disturb=receipts_before_responses, promise=exactly),
+    Fault(name="receipts-twice", disturb=carrier({"receipts_twice": True}, 1), promise=exactly),
+    Fault(name="receipts-lost", disturb=carrier({"drop_receipts": 0.5}, 1), promise=exactly),
+    Fault(
+        name="hex-ids", disturb=calm, promise=exactly,
+        carrier={"message_ids": "hex", "receipt_tlvs": False},
+    ),
+    Fault(name="out-of-order", disturb=carrier({"shuffled_s": 0.5}, 0.9), promise=exactly),
+    Fault(name="binds-refused", disturb=refuse_binds, promise=held),
+    Fault(
+        name="stop", disturb=stop_in_a_blast, promise=held, smpp="&rate=200", pace=10_000,
+        short=600,
+    ),
+)  # fmt: skip

@@ -1,0 +1,200 @@
+"""One installation under attack: servers, processes, a carrier, and people with telephones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from channels.carriers.smsc import Change, SmscSettings
+from tests.faults import campaign
+from tests.faults.carrier import RudeSmsc
+from tests.faults.judge import Verdict, judge
+from tests.faults.servers import Servers
+from tests.faults.staff import Member
+
+DATABASE = "faults"
+SWEEP_S = 0.5
+PACE = 400.0
+"""Messages per second that fall due, unless a fault says otherwise."""
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+# Leases of a life that was killed end now, instead of 120 seconds after its claims.
+LAPSE = """
+UPDATE attempts SET lease_until = now() WHERE claimed_by IS NOT NULL
+AND id IN (SELECT attempt_id FROM witness_claimed WHERE life = $1)
+"""
+STILL_THERE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+OPEN = """
+SELECT (SELECT count(*) FROM enrollments WHERE status = 'active')
+    + (SELECT count(*) FROM messages WHERE state = 'queued') + (SELECT count(*) FROM attempts)
+"""
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """One thing that goes wrong. `disturb` does it while the messages go out, and returns once
+    everything is well again; `promise` looks at the verdict and says what it breaks."""
+
+    name: str
+    disturb: Callable[[World], Awaitable[None]]
+    promise: Callable[[Verdict], list[str]]
+    uncertain: str = "hold"
+    messages: int = 2_000
+    short: int = 0
+    wait_s: int = 2
+    pace: float = PACE
+    smpp: str = ""
+    carrier: dict[str, Any] = {}
+    staff: tuple[str, ...] = ("worker", "gateway")
+    patience_s: float = 90.0
+
+
+class World:
+    """What a fault may take hold of."""
+
+    def __init__(self, fault: Fault, seed: int, messages: int, servers: Servers) -> None:
+        self.fault, self.messages, self.servers = fault, messages, servers
+        self.random = Random(f"{fault.name}:{seed}")
+        self.verdict = Verdict(name=fault.name, seed=seed, messages=messages)
+        carrier = {"receipt_delay_s": 0.02, "deliver_window": 200, **fault.carrier}
+        self.smsc = RudeSmsc(SmscSettings(**carrier), seed)
+        self.arrived = 0
+        self.arrived_at: list[float] = []
+        self.opted_out: dict[str, datetime] = {}
+        self.skew = servers.folder.root / "skew"
+        self.staff = {role: Member(role, self._env, servers.folder.root) for role in fault.staff}
+        self._supervised = True
+
+    # For faults
+
+    async def reached(self, share: float, patience_s: float = 120.0) -> None:
+        """So much of what is to be sent stands on the handsets, or that does not come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self.arrived < share * self.messages:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+    def moments(self, count: int, until: float = 0.9) -> list[float]:
+        """So many random points of the run, as shares of what arrives, in order."""
+        return sorted(self.random.random() * until for _ in range(count))
+
+    async def kill(self, role: str) -> None:
+        """The process was killed with -9, and its supervisor starts another."""
+        self.verdict.kills += 1
+        await self.lapse(await self.staff[role].kill())
+
+    async def lapse(self, life: str) -> None:
+        """PostgreSQL has noticed that this life is over, and its leases are too."""
+        while await self.ask(STILL_THERE, life):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await self.ask(LAPSE, life)
+
+    async def ask(self, query: str, *values: object) -> Any:
+        """What the database answers, once it does."""
+        while True:
+            try:
+                connection = await asyncpg.connect(self.servers.database_url(DATABASE))
+                try:
+                    return await connection.fetchval(query, *values)
+                finally:
+                    await connection.close()
+            except AWAY:
+                await asyncio.sleep(0.1)
+
+    # The run
+
+    async def run(self) -> Verdict:
+        """The verdict, with what it breaks in `failed`."""
+        began = time.monotonic()
+        fault, verdict = self.fault, self.verdict
+        await self.servers.fresh(DATABASE)
+        self.skew.write_text("0")
+        self.smsc.on_change.append(self._see)
+        await self.smsc.start()
+        try:
+            connection = await asyncpg.connect(self.servers.database_url(DATABASE))
+            people = self.messages // len(campaign.STEPS)
+            spread_s = self.messages / fault.pace
+            await campaign.begin(connection, people, fault.uncertain, fault.wait_s, spread_s)
+            await connection.close()
+            for member in self.staff.values():
+                member.start()
+            async with self._supervision():
+                await fault.disturb(self)
+                await self._settle(spread_s + fault.wait_s + fault.patience_s)
+            connection = await asyncpg.connect(self.servers.database_url(DATABASE))
+            handsets = self.smsc.handsets
+            await judge(connection, verdict, handsets, fault.wait_s, self.opted_out)
+            await connection.close()
+        finally:
+            for member in self.staff.values():
+                await member.kill()
+            await self.smsc.stop()
+        verdict.failed = fault.promise(verdict)
+        verdict.seconds = round(time.monotonic() - began, 1)
+        return verdict
+
+    async def _settle(self, patience_s: float) -> None:
+        """Nothing is on its way any more, or it has taken too long; then it counts as it is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while await self.ask(OPEN):  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
+        await asyncio.sleep(self.smsc.settings.receipt_delay_s + 0.5)
+
+    @asynccontextmanager
+    async def _supervision(self) -> AsyncIterator[None]:
+        """Whoever ends is started again, as systemd would."""
+
+        async def supervise() -> None:
+            while True:
+                for member in self.staff.values():
+                    if not member.runs:
+                        if member.process is not None and member.process.returncode != -9:
+                            member.ended_by_itself += 1
+                            await self.lapse(member.life)
+                        member.start()
+                await asyncio.sleep(0.05)
+
+        task = asyncio.create_task(supervise())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def _see(self, change: Change) -> None:
+        if change.kind == "arrived":
+            self.arrived += 1
+            self.arrived_at.append(time.monotonic())
+
+    def _env(self, life: str) -> dict[str, str]:
+        """The settings of one process."""
+        account = f"outreach:secret@127.0.0.1:{self.smsc.port}"
+        usual = "source=10086&reconnect=0.1&reconnect_max_s=1&refused_s=0.5&deadline=3"
+        return {
+            "DATABASE_URL": self.servers.database_url(DATABASE, life),
+            "REDIS_URL": self.servers.redis_url,
+            "OUTREACH_SECRET": "the secret of a run of faults",
+            "OUTREACH_PROJECT": str(self.servers.folder.root),
+            "OUTREACH_SMPP_URL": f"smpp://{account}?{usual}{self.fault.smpp}",
+            "OUTREACH_SWEEP_S": str(SWEEP_S),
+            "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[2]), self._skewing())),
+        }
+
+    def _skewing(self) -> str:
+        return os.environ.get("PYTHONPATH", "")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
