@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from orchestrator.core.grammar import Schedule, Window
+from orchestrator.core.grammar import MIDNIGHT, Schedule, Window
 
 UTC_ZONE = ZoneInfo("UTC")
 _DAY = timedelta(days=1)
@@ -49,6 +49,12 @@ def day_start(moment: datetime, tz: ZoneInfo) -> datetime:
     return instant(local_day(moment, tz), time(), tz)
 
 
+def week_start(moment: datetime, tz: ZoneInfo) -> datetime:
+    """When the local ISO week of `moment` began, on a Monday."""
+    day = local_day(moment, tz)
+    return instant(day - day.weekday() * _DAY, time(), tz)
+
+
 def on_day(entered_at: datetime, day: int, at: time, tz: ZoneInfo) -> datetime:
     """The instant of local time `at` on day `day` of a journey; day 1 is the day of entry."""
     return instant(entered_at.astimezone(tz).date() + (day - 1) * _DAY, at, tz)
@@ -65,32 +71,69 @@ def next_at(moment: datetime, at: time, tz: ZoneInfo, weekday: int | None = None
     return then
 
 
-def is_open(moment: datetime, window: Window, weekdays: Container[int], tz: ZoneInfo) -> bool:
+def is_open(
+    moment: datetime,
+    window: Window,
+    weekdays: Container[int],
+    tz: ZoneInfo,
+    avoid: Sequence[Window] = (),
+) -> bool:
     local = _local(moment, tz)
-    return local.weekday() in weekdays and window.opens <= local.time() < window.closes
+    return (
+        local.weekday() in weekdays
+        and window.holds(clock := local.time())
+        and not (avoid and any(it.holds(clock) for it in avoid))
+    )
 
 
 def next_open(
-    moment: datetime, window: Window, weekdays: Container[int], tz: ZoneInfo
+    moment: datetime,
+    window: Window,
+    weekdays: Container[int],
+    tz: ZoneInfo,
+    avoid: Sequence[Window] = (),
 ) -> datetime | None:
-    """`moment` if the window is open then, else when it next opens; None if it never does."""
-    if is_open(moment, window, weekdays, tz):
+    """`moment` if the window is open then and nothing is to be avoided, else when that is next so;
+    None if it never is."""
+    if is_open(moment, window, weekdays, tz, avoid):
         return moment
     day = local_day(moment, tz)
+    begins = (window.opens, *(it.closes for it in avoid))
     for _ in range(9):
-        then = instant(day, window.opens, tz)
-        if then > moment and is_open(then, window, weekdays, tz):
-            return then
+        for then in sorted(it for at in begins for it in _instants(day, at, tz)):
+            if then > moment and is_open(then, window, weekdays, tz, avoid):
+                return then
         day += _DAY
     return None
 
 
-def closing(moment: datetime, window: Window, tz: ZoneInfo) -> datetime:
-    """When the window that is open at `moment` closes; in an hour that comes twice, the second
-    time once the first is over."""
-    closes = datetime.combine(local_day(moment, tz), window.closes, tz)
-    then = closes.astimezone(UTC)
-    return then if then > moment else closes.replace(fold=1).astimezone(UTC)
+def _instants(day: date, at: time, tz: ZoneInfo) -> set[datetime]:
+    """When a clock in `tz` shows `at` on `day`: twice, if the hour comes twice."""
+    first = instant(day, at, tz)
+    second = datetime.combine(day, at, tz).replace(fold=1).astimezone(UTC)
+    return {first, second} if second > first else {first}
+
+
+def closing(
+    moment: datetime, window: Window, tz: ZoneInfo, avoid: Iterable[Window] = ()
+) -> datetime:
+    """When the window that is open at `moment` closes, or what is to be avoided begins; in an hour
+    that comes twice, the second time once the first is over."""
+    day = local_day(moment, tz)
+    closes = _end(moment, day, window.closes, tz)
+    for it in avoid:
+        begins = _end(moment, day, it.opens, tz)
+        if moment < begins < closes:
+            closes = begins
+    return closes
+
+
+def _end(moment: datetime, day: date, at: time, tz: ZoneInfo) -> datetime:
+    """When a clock shows `at` on `day`, or, that being over, shows it again; midnight ends it."""
+    then = instant(day + _DAY if at == MIDNIGHT else day, at, tz)
+    if then > moment:
+        return then
+    return datetime.combine(day, at, tz).replace(fold=1).astimezone(UTC)
 
 
 def next_run(after: datetime, schedule: Schedule, tz: ZoneInfo) -> datetime:

@@ -163,11 +163,11 @@ def _rerouted(stage: Stage, enrollment: Enrollment, failed: MessageFailed) -> Re
     if refusal := contact.refusal(rules, stage.subscriber):
         return refusal
     at: datetime | None = stage.now
-    if rules.hours is not None and rules.consent != "answer":
+    if rules.window is not None and rules.consent != "answer":
         tz = calendar.zone(stage.subscriber.timezone)
         if tz is None:
             return "unknown_zone"
-        at = calendar.next_open(stage.now, rules.hours, rules.weekdays, tz)
+        at = calendar.next_open(stage.now, rules.window, rules.weekdays, tz)
     placed = stage.journey(enrollment).steps.get(failed.step)
     if at is None or placed is None:
         return "never_open" if at is None else "no_step"

@@ -20,6 +20,9 @@ WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 WeekdayNumber: TypeAlias = Annotated[int, WEEKDAYS]
 """0 is monday; authors write the name."""
 
+MIDNIGHT = time()
+"""Where a window closes, the end of its day."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST_S = 100 * 366 * 86400
 _DURATION = re.compile(r"(\d{1,6})\s*([smhdw])")
@@ -72,7 +75,8 @@ class At(Struct, frozen=True):
 
 
 class Window(Struct, frozen=True):
-    """`09:00-20:00`: from `opens` until just before `closes`, local time, within one day."""
+    """`09:00-20:00`: from `opens` until just before `closes`, local time, within one day, which
+    ends at `24:00`."""
 
     opens: time
     closes: time
@@ -82,12 +86,21 @@ class Window(Struct, frozen=True):
         opens, dash, closes = text.partition("-")
         if not dash:
             raise GrammarError(f"{text!r} is not a window", "write it from-to: 09:00-20:00")
-        window = cls(parse_time(opens), parse_time(closes))
-        if window.opens >= window.closes:
+        ends_the_day = closes.strip() == "24:00"
+        window = cls(parse_time(opens), MIDNIGHT if ends_the_day else parse_time(closes))
+        if window.opens >= window.closes and not ends_the_day:
             raise GrammarError(
-                f"the window {text!r} never opens", "it must close later than it opens, same day"
+                f"the window {text!r} never opens",
+                "it must close later than it opens, same day; the day's end is 24:00",
             )
         return window
+
+    def holds(self, clock: time) -> bool:
+        """Whether a clock that shows this stands within the window."""
+        return self.opens <= clock and (clock < self.closes or self.closes == MIDNIGHT)
+
+
+WHOLE_DAY = Window(MIDNIGHT, MIDNIGHT)
 
 
 class Again(Struct, frozen=True):

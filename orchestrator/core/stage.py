@@ -185,8 +185,15 @@ class Stage:
         if self.answering and where.step_id.startswith(self.answering):
             reason = contact.refusal(rules, self.subscriber)
             return contact.Never(reason) if reason else contact.GO
-        counted = policy.counted(self.recent)
-        return contact.may_go(rules, self.subscriber, counted, template, journey.name, self.now)
+        return policy.verdict(
+            journey.contact_class,
+            self.subscriber,
+            self.recent,
+            template,
+            journey.name,
+            self.now,
+            where.entered_at,
+        )
 
     def compose(
         self, where: Here, template: str, via: tuple[str, ...], at: datetime
@@ -225,9 +232,10 @@ class Stage:
         stale = at + rules.valid
         tz = calendar.zone(self.subscriber.timezone)
         answers = self.answering and where.step_id.startswith(self.answering)
-        if rules.hours is None or rules.consent == "answer" or answers or tz is None:
+        window = rules.window
+        if window is None or rules.consent == "answer" or answers or tz is None:
             return stale
-        return min(stale, calendar.closing(at, rules.hours, tz))
+        return min(stale, calendar.closing(at, window, tz))
 
     def _suppress(self, where: Here, template: str, reason: str, until: datetime | None) -> None:
         self.effects.append(Suppress(where.journey, where.step_id, template, reason, until))
@@ -275,6 +283,11 @@ class Here:
     @property
     def run(self) -> int:
         return self._enrollment.run
+
+    @property
+    def entered_at(self) -> datetime:
+        """When this run of the journey began."""
+        return self._enrollment.entered_at
 
     @property
     def placed_step(self) -> Step:

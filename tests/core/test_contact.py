@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.core import calendar
 from orchestrator.core.contact import (
     EVERYTHING,
     GO,
@@ -23,6 +24,7 @@ from orchestrator.core.contact import (
 )
 from orchestrator.core.grammar import Window
 from orchestrator.core.model import Consent, Sent, Subscriber
+from tests.core.contact_oracle import look
 
 MONDAY_NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 """12:00 in Shanghai."""
@@ -187,6 +189,102 @@ OPEN = ContactClass(purpose="marketing")
         ),
         ("another journey, 7 days ago", PROMOTION, WILLING, (sent(7 * DAY, journey="x"),), 0, GO),
         (
+            "a care message is no campaign",
+            PROMOTION,
+            WILLING,
+            (Sent(MONDAY_NOON - 2 * DAY, "other", "theirs", "care"),),
+            0,
+            GO,
+        ),
+        (
+            "a class that is no longer there may have been a campaign",
+            ContactClass(purpose="marketing", other_journey=7 * DAY),
+            WILLING,
+            (Sent(MONDAY_NOON - 2 * DAY, "other", "theirs", "retired"),),
+            0,
+            Later(at(5 * 24), "other_journey"),
+        ),
+        (
+            "three this week, the first on Monday at midnight",
+            ContactClass(purpose="marketing", per_week=3),
+            WILLING,
+            (sent(timedelta(hours=12)), sent(timedelta()), sent(timedelta())),
+            48,
+            Later(at(6 * 24 + 12), "per_week"),
+        ),
+        (
+            "Sunday is of last week",
+            ContactClass(purpose="marketing", per_week=1),
+            WILLING,
+            (sent(timedelta(hours=12, minutes=1)),),
+            0,
+            GO,
+        ),
+        (
+            "two in this run of the journey already",
+            ContactClass(purpose="marketing", per_campaign=2),
+            WILLING,
+            (sent(2 * DAY), sent(DAY)),
+            0,
+            Never("per_campaign"),
+        ),
+        (
+            "of the run before this one, and of another journey",
+            ContactClass(purpose="marketing", per_campaign=1),
+            WILLING,
+            (sent(4 * DAY), sent(DAY, journey="theirs")),
+            0,
+            GO,
+        ),
+        (
+            "four hours between any two",
+            ContactClass(purpose="marketing", gap=timedelta(hours=4)),
+            WILLING,
+            (Sent(MONDAY_NOON - timedelta(hours=1), "other", "theirs", "care"),),
+            0,
+            Later(at(3), "gap"),
+        ),
+        (
+            "weekdays alone open at midnight",
+            ContactClass(purpose="marketing", weekdays=frozenset(range(1, 7))),
+            WILLING,
+            (),
+            0,
+            Later(at(12), "outside_hours"),
+        ),
+        (
+            "a window up to the day's end",
+            ContactClass(purpose="marketing", hours=Window.parse("09:00-24:00")),
+            WILLING,
+            (),
+            11.99,
+            GO,
+        ),
+        (
+            "the day after a window up to its end",
+            ContactClass(purpose="marketing", hours=Window.parse("09:00-24:00")),
+            WILLING,
+            (),
+            12,
+            Later(at(21), "outside_hours"),
+        ),
+        (
+            "of two rules the one that binds for longer is named",
+            ContactClass(purpose="marketing", gap=2 * DAY, per_day=1),
+            WILLING,
+            (sent(timedelta(hours=1)),),
+            0,
+            Later(at(47), "gap"),
+        ),
+        (
+            "no zone where only weekdays bind",
+            ContactClass(purpose="marketing", weekdays=frozenset(range(5))),
+            somebody(None, marketing=YES),
+            (),
+            0,
+            Never("unknown_zone"),
+        ),
+        (
             "no zone where hours bind",
             PROMOTION,
             somebody(None, marketing=YES),
@@ -231,7 +329,34 @@ def test_the_verdict_is(
     hours: float,
     verdict: Go | Later | Never,
 ) -> None:
-    assert may_go(rules, subscriber, recent, "hello", "mine", at(hours)) == verdict, case
+    said = may_go(
+        rules, subscriber, recent, "hello", "mine", at(hours),
+        entered_at=MONDAY_NOON - 3 * DAY, strangers={"care"},
+    )  # fmt: skip
+    assert said == verdict, case
+
+
+def test_the_first_message_of_a_run_counts_though_its_instant_was_rounded_down() -> None:
+    rules = ContactClass(purpose="marketing", per_campaign=1)
+    entered_at = MONDAY_NOON + timedelta(microseconds=1999)
+    first = Sent(MONDAY_NOON + timedelta(milliseconds=1), "other", "mine", "promotion")
+    later = at(5)
+    assert may_go(rules, WILLING, [first], "hello", "mine", later, entered_at=entered_at) == Never(
+        "per_campaign"
+    )
+
+
+def test_an_independent_opinion_agrees_over_random_cases() -> None:
+    said = look(cases=4000, seed=0)
+    assert len(said) > 8, "every kind of verdict was met"
+
+
+@pytest.mark.parametrize("closes", ["24:00", "20:00"])
+def test_a_message_is_stale_when_its_window_closes(closes: str) -> None:
+    tz = ZoneInfo("Asia/Shanghai")
+    window = Window.parse(f"09:00-{closes}")
+    hours = 12 if closes == "24:00" else 8
+    assert calendar.closing(MONDAY_NOON, window, tz) == at(hours)
 
 
 def test_answers_to_what_somebody_wrote_do_not_count() -> None:
@@ -249,6 +374,8 @@ def test_answers_to_what_somebody_wrote_do_not_count() -> None:
 def test_the_policy_remembers_as_long_as_its_longest_rule() -> None:
     assert ContactPolicy({"a": PROMOTION, "b": OPEN}).memory == 30 * DAY
     assert ContactPolicy({"b": OPEN}).memory >= DAY * 26 / 24, "a local day, however long"
+    weekly = ContactClass(purpose="marketing", per_week=2)
+    assert ContactPolicy({"b": weekly}).memory >= 7 * DAY + timedelta(hours=2)
 
 
 def test_an_opt_out_from_everything_is_the_same_on_every_purpose() -> None:

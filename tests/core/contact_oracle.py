@@ -1,0 +1,227 @@
+"""A second opinion on the contact policy, over random cases: it was written from docs/authors.md,
+as one sentence per rule about one moment, and shares no code with what it judges.
+
+`python -m tests.core.contact_oracle --cases 1000000` prints how many it looked at, and fails with
+the first case that breaks a rule; `--seed N` repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from orchestrator.core.contact import ContactClass, ContactPolicy, Go, Later, Never
+from orchestrator.core.grammar import Window
+from orchestrator.core.model import Consent, Sent, Subscriber
+
+ZONES = (
+    *("Asia/Shanghai", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"),
+    *("Africa/Cairo", "Pacific/Apia", "Asia/Kathmandu", "UTC"),
+)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+QUARTER = timedelta(minutes=15)
+DAY = timedelta(days=1)
+
+
+class Case:
+    """One random person, policy, history and moment."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = draw = random.Random(seed)
+        self.seed = seed
+        self.zone = draw.choice([*ZONES, None] if draw.random() < 0.2 else ZONES)
+        self.now = BEGIN + draw.randrange(365 * 96) * QUARTER
+        self.entered_at = self.now - draw.randrange(10 * 96) * QUARTER
+        self.rules = self._rules("marketing")
+        self.policy = ContactPolicy(
+            {
+                "mine": self.rules,
+                "same": ContactClass(purpose="marketing"),
+                "care": ContactClass(purpose="service", consent="opt_out"),
+                "answer": ContactClass(purpose="answer", consent="answer"),
+            }
+        )
+        self.history = sorted(self._history(), key=lambda line: line.at)
+        self.person = Subscriber(
+            id=draw.randrange(10**6),
+            key="k",
+            shard=0,
+            locale="en",
+            timezone=self.zone,
+            attributes={},
+            tags=frozenset(),
+            addresses={"sms": "+8613800138000"},
+            consents=self._consents(),
+            created_at=BEGIN,
+        )
+
+    def _maybe(self, likely: float, value: Any) -> Any:
+        return value if self.chance.random() < likely else None
+
+    def _window(self) -> Window:
+        opens = self.chance.randrange(5, 16)
+        closes = self.chance.randrange(opens + 2, 25)
+        return Window(time(opens), time(closes % 24))
+
+    def _rules(self, purpose: str) -> ContactClass:
+        draw = self.chance
+        week = frozenset(draw.sample(range(7), draw.randrange(2, 7)))
+        return ContactClass(
+            purpose=purpose,
+            consent=draw.choice(["opt_in", "opt_in", "opt_in", "opt_out", "answer"]),
+            hours=self._maybe(0.7, self._window()),
+            weekdays=week if draw.random() < 0.4 else frozenset(range(7)),
+            per_day=self._maybe(0.4, draw.randrange(1, 4)),
+            per_week=self._maybe(0.3, draw.randrange(1, 5)),
+            per_campaign=self._maybe(0.2, draw.randrange(1, 4)),
+            gap=self._maybe(0.3, draw.randrange(1, 200) * QUARTER),
+            same_message=self._maybe(0.3, draw.randrange(1, 10) * DAY),
+            other_journey=self._maybe(0.3, draw.randrange(1, 8) * DAY),
+        )
+
+    def _history(self) -> Iterator[Sent]:
+        draw = self.chance
+        for _ in range(draw.randrange(6)):
+            ago = draw.randrange(draw.choice([8, 96, 960])) * QUARTER
+            yield Sent(
+                self.now - ago,
+                draw.choice(["hello", "a", "b", "c"]),
+                draw.choice(["mine", "mine", "theirs", ""]),
+                draw.choice(["mine", "same", "care", "answer", "retired"]),
+            )
+
+    def _consents(self) -> dict[str, Consent]:
+        draw = self.chance
+        given = {}
+        if draw.random() < 0.9:
+            given["marketing"] = Consent(draw.random() < 0.95, BEGIN)
+        if draw.random() < 0.1:
+            given["everything"] = Consent(draw.random() < 0.5, BEGIN)
+        return given
+
+    def verdict(self, when: datetime) -> Go | Later | Never:
+        return self.policy.verdict(
+            "mine", self.person, self.history, "hello", "mine", when, self.entered_at
+        )
+
+    # The rules, a sentence each.
+
+    def forbidden(self) -> set[str]:
+        """What stands against it for ever, or at least for this time."""
+        rules, consents, broken = self.rules, self.person.consents, set()
+        if "everything" in consents and not consents["everything"].granted:
+            broken.add("opted_out")
+        if "marketing" in consents and not consents["marketing"].granted:
+            broken.add("opted_out")
+        if rules.consent == "opt_in" and "marketing" not in consents:
+            broken.add("no_consent")
+        mine = [s for s in self._counts() if s.journey == "mine" and s.at >= self.entered_at]
+        if rules.per_campaign is not None and len(mine) >= rules.per_campaign:
+            broken.add("per_campaign")
+        return broken
+
+    def against(self, when: datetime) -> set[str]:
+        """Every rule that a message going at that moment would break."""
+        rules, lines = self.rules, self._counts()
+        if rules.consent == "answer":
+            return set()
+        broken = self.forbidden()
+        for line in lines:
+            since = when - line.at
+            same = line.template == "hello"
+            if rules.same_message is not None and same and since < rules.same_message:
+                broken.add("same_message")
+            if rules.gap is not None and since < rules.gap:
+                broken.add("gap")
+            campaign = line.journey != "mine" and line.contact_class != "care"
+            if rules.other_journey is not None and campaign and since < rules.other_journey:
+                broken.add("other_journey")
+        if self._is_local():
+            broken |= self._against_local(when) if self.zone else {"unknown_zone"}
+        return broken
+
+    def _is_local(self) -> bool:
+        rules = self.rules
+        bound = (rules.hours, rules.per_day, rules.per_week)
+        return any(it is not None for it in bound) or len(rules.weekdays) < 7
+
+    def _against_local(self, when: datetime) -> set[str]:
+        rules, broken, tz = self.rules, set(), ZoneInfo(str(self.zone))
+        wall = when.astimezone(tz)
+        days = [line.at.astimezone(tz).date() for line in self._counts()]
+        if rules.per_day is not None and days.count(wall.date()) >= rules.per_day:
+            broken.add("per_day")
+        this_week = wall.isocalendar()[:2]
+        weeks = [day.isocalendar()[:2] for day in days]
+        if rules.per_week is not None and weeks.count(this_week) >= rules.per_week:
+            broken.add("per_week")
+        minute = wall.hour * 60 + wall.minute
+        if wall.weekday() not in rules.weekdays:
+            broken.add("outside_hours")
+        if rules.hours is not None:
+            first = rules.hours.opens.hour * 60
+            last = rules.hours.closes.hour * 60 or 24 * 60
+            if not first <= minute < last:
+                broken.add("outside_hours")
+        return broken
+
+    def _counts(self) -> list[Sent]:
+        return [s for s in self.history if s.journey and s.contact_class != "answer"]
+
+
+def judge(case: Case) -> str:
+    """What the policy does with the case, held against the second opinion: the last reason, or
+    `go`. Fails where they differ."""
+    when, reasons = case.now, ["go"]
+    while isinstance(verdict := case.verdict(when), Later):
+        broken = case.against(when)
+        assert verdict.until > when, "putting off goes forward"
+        assert verdict.reason in broken, f"{verdict.reason} is not among {broken}"
+        between = (verdict.until - when) / QUARTER
+        for _ in range(6):
+            moment = when + case.chance.randrange(int(between) or 1) * QUARTER
+            assert case.against(moment), f"{moment} would have been in order"
+        when = verdict.until
+        reasons.append(verdict.reason)
+        assert len(reasons) < 30, "it is put off for ever"
+    broken = case.against(when)
+    if isinstance(verdict, Never):
+        assert verdict.reason in broken, f"{verdict.reason} is not among {broken}"
+        return verdict.reason
+    assert not broken, f"it goes at {when} against {broken}"
+    return reasons[-1]
+
+
+def look(cases: int, seed: int) -> Counter[str]:
+    """How often each thing was said over so many cases, none of them against a rule."""
+    said: Counter[str] = Counter()
+    for number in range(seed, seed + cases):
+        case = Case(number)
+        try:
+            said[judge(case)] += 1
+        except AssertionError as error:
+            raise AssertionError(f"--seed {number} --cases 1: {error}") from None
+    return said
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    wanted = parser.parse_args()
+    try:
+        said = look(wanted.cases, wanted.seed)
+    except AssertionError as error:
+        sys.exit(f"violation: {error}")
+    print(json.dumps({"cases": wanted.cases, "violations": 0, "last": dict(sorted(said.items()))}))
+
+
+if __name__ == "__main__":
+    main()
