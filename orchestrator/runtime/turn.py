@@ -21,6 +21,10 @@ from orchestrator.store import decisions, events, failures, points, scenes, stoc
 from orchestrator.store.decisions import Decided
 from orchestrator.store.scenes import Case
 
+FRESH_S = 2.0
+"""Real seconds in which a reply belongs to the process that received it: in a turn with hundreds of
+others it would wait for all of them."""
+
 MOST_TRIES = 5
 """Turns that may fail on an event before it is given up."""
 
@@ -40,9 +44,11 @@ class Taken(Struct, frozen=True):
 
 async def take_due(context: Context, shards: Sequence[int]) -> Taken:
     """Up to a batch of subscribers of these shards, with something due, have had their turn."""
-    now = context.clock.now()
+    clock, limit = context.clock, context.batch
+    now = clock.now()
+    fresh = clock.domain_at(clock.real_now().timestamp() - FRESH_S)
     return await _take(
-        context, lambda connection: scenes.claim_due(connection, shards, now, context.batch), now
+        context, lambda connection: scenes.claim_due(connection, shards, now, limit, fresh), now
     )
 
 

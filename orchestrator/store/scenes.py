@@ -27,13 +27,15 @@ from orchestrator.store import points
 from orchestrator.store.ids import first_id, instant_of
 
 # Subscribers of some shards who have something due (a timer, an event, expiring points), locked
-# for this transaction; those whom another worker has in hand are passed over.
+# for this transaction; those whom another worker has in hand are passed over, and replies so
+# fresh that whoever received them is still about to answer.
 CLAIM_DUE = """
 WITH due AS (
     SELECT subscriber_id FROM unnest($1::smallint[]) AS shards (shard) CROSS JOIN LATERAL (
         SELECT e.subscriber_id FROM events e
         WHERE e.shard = shards.shard AND e.taken_at IS NULL
           AND (e.not_before IS NULL OR e.not_before <= $2)
+          AND (e.kind <> 'reply' OR e.at <= $4)
         ORDER BY e.id LIMIT $3) waiting
     UNION
     SELECT subscriber_id FROM unnest($1::smallint[]) AS shards (shard) CROSS JOIN LATERAL (
@@ -109,11 +111,18 @@ class Case(Struct, frozen=True, gc=False):
 
 
 async def claim_due(
-    connection: asyncpg.Connection, shards: Sequence[int], now: datetime, limit: int
+    connection: asyncpg.Connection,
+    shards: Sequence[int],
+    now: datetime,
+    limit: int,
+    replies_until: datetime,
 ) -> list[asyncpg.Record]:
-    """Up to about `limit` subscribers of these shards, locked, who have something due."""
+    """Up to about `limit` subscribers of these shards, locked, who have something due; of replies
+    only those that came until `replies_until`."""
     each = -(-limit // len(shards))
-    claimed: list[asyncpg.Record] = await connection.fetch(CLAIM_DUE, shards, now, each)
+    claimed: list[asyncpg.Record] = await connection.fetch(
+        CLAIM_DUE, shards, now, each, replies_until
+    )
     return claimed
 
 
