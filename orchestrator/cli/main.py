@@ -22,6 +22,7 @@ COMMANDS = {
     "event": ("event:event", "outreach event u1 order.placed amount=12.5 --source-id order-1001"),
     "show": ("show:show", "outreach show +8613800138000"),
     "status": ("status:status", "outreach status --json"),
+    "doctor": ("doctor:doctor", "outreach doctor --json"),
     "worker": ("worker:worker", "outreach worker"),
     "gateway": ("gateway:gateway", "OUTREACH_SMPP_URL=smpp://… outreach gateway --channel sms"),
     "web": ("web:web", "OUTREACH_WEB_PORT=8080 outreach web"),

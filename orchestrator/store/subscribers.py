@@ -55,13 +55,14 @@ JOIN subscribers s ON s.id = a.subscriber_id
 # Of these keys, those that are somebody's.
 KEYS = "SELECT key, id, shard FROM subscribers WHERE key = ANY($1::text[])"
 
-# Consents that came with a new subscriber leave a record.
+# Consents that came from outside leave a record, unless they are on record already.
 RECORD_CONSENTS = """
 INSERT INTO consent_records (subscriber_id, at, purpose, granted, how, wording)
 SELECT s.id, (c.value ->> 'at')::timestamptz, c.key, (c.value ->> 'granted')::boolean,
     coalesce(c.value ->> 'how', ''), coalesce(c.value ->> 'wording', '')
 FROM subscribers s CROSS JOIN LATERAL jsonb_each(s.consents) c
-WHERE s.id = ANY($1::bigint[])
+WHERE s.id = ANY($1::bigint[]) AND NOT EXISTS (
+    SELECT FROM consent_records r WHERE r.subscriber_id = s.id AND r.purpose = c.key)
 """
 
 
@@ -124,10 +125,10 @@ async def upsert(
         await connection.execute(
             ADD_ADDRESSES, *[list(column) for column in zip(*addresses, strict=True)]
         )
-    made = [row["id"] for row in rows if row["made"]]
-    if made:
-        await connection.execute(RECORD_CONSENTS, made)
-    return len(made), len(rows) - len(made)
+    if agreed := [row["id"] for row in rows if by_key[row["key"]].consents]:
+        await connection.execute(RECORD_CONSENTS, agreed)
+    made = sum(row["made"] for row in rows)
+    return made, len(rows) - made
 
 
 async def owners(

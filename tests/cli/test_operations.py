@@ -1,0 +1,47 @@
+"""What operators ask, and do, at a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.cli.shell import outreach
+
+
+@pytest.fixture
+def peopled(applied: Mapping[str, str], tmp_path: Path) -> Mapping[str, str]:
+    """An installation that knows two people."""
+    people = tmp_path / "people.csv"
+    people.write_text(
+        "key,phone,timezone,consent\nann,+8613800138000,Asia/Shanghai,news\n"
+        "bob,+8613800138001,Asia/Shanghai,\n"
+    )
+    imported = outreach("import", str(people), env=applied)
+    assert imported.returncode == 0, imported.stderr
+    return applied
+
+
+async def execute(env: Mapping[str, str], command: str) -> None:
+    connection = await asyncpg.connect(env["DATABASE_URL"])
+    try:
+        await connection.execute(command)
+    finally:
+        await connection.close()
+
+
+async def test_the_doctor_says_what_is_wrong_and_what_to_do(peopled: Mapping[str, str]) -> None:
+    well = outreach("doctor", env=peopled)
+    assert (well.returncode, well.stderr) == (0, "")
+    assert all(line.startswith("ok ") for line in well.stdout.splitlines())
+    await execute(peopled, "DELETE FROM addresses WHERE address = '+8613800138001'")
+    ill = outreach("doctor", env=peopled)
+    assert ill.returncode == 1
+    assert "subscriber bob: lists a sms address that is nobody's" in ill.stdout
+    assert "       do: import the one whose address it really is" in ill.stdout
+    assert "13800138001" not in ill.stdout
+    found = json.loads(outreach("doctor", "--json", env=peopled).stdout)
+    assert [it["check"] for it in found if it["found"]] == ["addresses are owned"]
