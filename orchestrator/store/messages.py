@@ -19,14 +19,15 @@ from orchestrator.store.events import add as add_events
 from orchestrator.store.ids import Ids
 
 # Attempts on a channel that nobody has, up to a priority (0: answers to somebody who waits), taken
-# by one gateway for the time of its lease.
+# by one gateway for the time of its lease. Chosen first: within the update, the choice could be
+# made again and again, and take more than it may.
 CLAIM_ATTEMPTS = """
-UPDATE attempts SET claimed_by = $2, lease_until = $3
-WHERE id IN (
+WITH chosen AS MATERIALIZED (
     SELECT id FROM attempts
     WHERE channel = $1 AND claimed_by IS NULL AND not_before <= $4 AND priority <= $6
     ORDER BY priority, id LIMIT $5 FOR UPDATE SKIP LOCKED)
-RETURNING id
+UPDATE attempts a SET claimed_by = $2, lease_until = $3 FROM chosen WHERE a.id = chosen.id
+RETURNING a.id
 """
 
 # The messages of attempts just claimed. This looks again, after the claim, so that it sees

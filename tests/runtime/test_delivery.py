@@ -566,3 +566,22 @@ async def test_an_answer_passes_a_blast(office: Context, smsc: Smsc) -> None:
     blast.cancel()
     await asyncio.wait({blast})
     await channel.stop()
+
+
+async def test_a_claim_takes_no_more_than_it_may(office: Context) -> None:
+    """Whatever plan PostgreSQL makes: in an `IN (SELECT … LIMIT)` it may look again and again."""
+    await queued(office, 1)
+    await do(office, "ANALYZE attempts")
+    await do(
+        office,
+        "INSERT INTO attempts (channel, priority, not_before)"
+        " SELECT 'sms', 1, $1 FROM generate_series(1, 50)",
+        NOON,
+    )
+    async with office.pool.acquire() as connection, connection.transaction():
+        for plan in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
+            await connection.execute(f"SET LOCAL enable_{plan} = off")
+        claim = await messages.claim(
+            connection, "sms", "test", NOON, office.clock.real_now() + LEASE, 2, office.ids
+        )
+    assert len(claim.attempts) == 2
