@@ -84,7 +84,8 @@ class Handset:
         return said
 
     def receive(self, message: pdu.SubmitSm) -> Arrived | None:
-        """What this short message makes the phone show; None while parts of it are missing."""
+        """What this short message makes the phone show; None while parts of it are missing. As on
+        a real one, a long message that comes twice is shown twice."""
         at = self._mast.now()
         fragment, octets = unwrap(message)
         if fragment is None:
@@ -108,8 +109,6 @@ class Handset:
         if self._parts is None:
             self._parts = Reassembly(max_messages=20)
         self._parts.expire(now_s)
-        if self._parts.finished(message, fragment, now_s) != "no":
-            return None
         return self._parts.add(message, fragment, octets, None, now_s)
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from channels.carriers.handset import answering
 from channels.carriers.smsc import Change, Smsc, SmscSettings
@@ -281,6 +282,25 @@ async def test_a_phone_that_is_off_gets_its_messages_when_it_is_on(smsc: Smsc) -
         handset.switch_on()
         assert [arrived.text for arrived in handset.arrived] == ["one", "two"]
         assert b"DELIVRD" in (await customer.next())[1].short_message
+
+
+def long_message(reference: int, *parts: bytes) -> list[pdu.SubmitSm]:
+    """A message in parts, under this 8-bit reference (GSM 03.40 §9.2.3.24.1)."""
+    return [
+        replace(
+            submit(bytes((5, 0, 3, reference, len(parts), number)) + part),
+            esm_class=pdu.HAS_HEADER,
+        )
+        for number, part in enumerate(parts, 1)
+    ]
+
+
+async def test_a_phone_shows_every_long_message_even_one_that_came_before(smsc: Smsc) -> None:
+    handset = smsc.handset("8613800138000")
+    first, second = long_message(7, b"one ", b"two"), long_message(7, b"three ", b"four")
+    for part in (*first, *second, *reversed(first)):
+        handset.receive(part)
+    assert [arrived.text for arrived in handset.arrived] == ["one two", "three four", "one two"]
 
 
 async def test_an_unknown_command_is_nacked_with_its_number(smsc: Smsc) -> None:
