@@ -62,6 +62,9 @@ class Projects:
     async def with_versions(self, connection: asyncpg.Connection, wanted: set[str]) -> Project:
         """The current project, knowing these journey versions as well, as far as they can be
         read: who stands in another fails alone."""
+        if not wanted <= self.project.versions.keys():
+            # Most likely a newer project's, whose messages it needs as well.
+            await self.follow(connection)
         project = self.project
         missing = wanted - project.versions.keys()
         if missing:
