@@ -21,6 +21,7 @@ COMMANDS = {
     "import": ("importing:import_csv", "outreach import subscribers.csv --country 86"),
     "event": ("event:event", "outreach event u1 order.placed amount=12.5 --source-id order-1001"),
     "show": ("show:show", "outreach show +8613800138000"),
+    "explain": ("explain:explain", "outreach explain +8613800138000 --journey hello"),
     "status": ("status:status", "outreach status --json"),
     "doctor": ("doctor:doctor", "outreach doctor --json"),
     "worker": ("worker:worker", "outreach worker"),

@@ -149,8 +149,8 @@ CHECKS = (
     Check(
         "addresses are listed",
         ADDRESS_NOT_LISTED,
-        "a number they no longer have: if it is not theirs any more, delete its row in `addresses`, "
-        "so that whoever has it now can be imported",
+        "a number they no longer have: if it is not theirs any more, delete its row in "
+        "`addresses`, so that whoever has it now can be imported",
     ),
     Check(
         "addresses are owned",
