@@ -26,9 +26,6 @@ JOIN subscribers s ON s.id = e.subscriber_id WHERE e.journey = $1
 # How many of each reward were sold, and how many there are to sell.
 SOLD = "SELECT reward, free, reserved, sold FROM stock"
 
-# How many replies are stored.
-REPLIES = "SELECT count(*) FROM events WHERE kind = 'reply'"
-
 _content = Decoder(Content).decode
 
 
@@ -81,9 +78,3 @@ async def entrances(connection: asyncpg.Connection, journey: str) -> dict[str, E
 async def sold(connection: asyncpg.Connection) -> dict[str, int]:
     """How many of each reward were sold."""
     return {row["reward"]: row["sold"] for row in await connection.fetch(SOLD)}
-
-
-async def replies(connection: asyncpg.Connection) -> int:
-    """How many replies are stored."""
-    count: int = await connection.fetchval(REPLIES)
-    return count

@@ -26,6 +26,8 @@ class Phone(Protocol):
 
     @property
     def arrived(self) -> Any: ...
+    @property
+    def said(self) -> Any: ...
 
     def say(self, words: str, to: str) -> Any: ...
 
@@ -51,7 +53,6 @@ class Player:
     def __init__(self, person: Person, phone: Phone, to: str, now: Callable[[], datetime]) -> None:
         self.person = person
         self.heard: list[Heard] = []
-        self.said: list[Said] = []
         self._phone = phone
         self._to = to
         self._now = now
@@ -61,6 +62,22 @@ class Player:
         self._asked = False
         self._stopping = False
         self._last: Any = None
+        self._own = 0
+
+    @property
+    def said(self) -> list[Said]:
+        """All that was typed on this phone, by its person or by whoever stands at the wall."""
+        return [Said(said.at, said.text) for said in self._phone.said]
+
+    @property
+    def improvised(self) -> bool:
+        """Whether somebody typed on this phone what was not in the script."""
+        return len(self._phone.said) > self._own
+
+    @property
+    def stopped_at(self) -> datetime | None:
+        """When the person said that they want no more."""
+        return next((said.at for said in self.said if said.text == self.person.stop_word), None)
 
     @property
     def opted_out_at(self) -> datetime | None:
@@ -88,7 +105,7 @@ class Player:
 
     def say(self, words: str) -> None:
         """The person types this."""
-        self.said.append(Said(self._now(), words))
+        self._own += 1
         self._phone.say(words, self._to)
 
     def _react(self, text: str) -> None:

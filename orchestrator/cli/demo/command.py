@@ -126,7 +126,6 @@ async def _reckon(
         recorded = await reckoning.messages(connection)
         entrances = await reckoning.entrances(connection, JOURNEY)
         sold = await reckoning.sold(connection)
-        stored = await reckoning.replies(connection)
         states = await counts.messages(connection, STARTS_AT - timedelta(days=1))
         wrong = await audit.imbalances(connection)
         failures = await counts.failures(connection, STARTS_AT - timedelta(days=1))
@@ -139,24 +138,27 @@ async def _reckon(
     )
     found = judge(plan, players, recorded, entrances)
     rewards = plan.project.rewards
-    said = sum(len(player.said) for player in players)
+    bought = sum(player.bought for player in players)
     codes = [code for player in players for code in player.codes]
     oversold = sum(max(0, count - rewards[name].stock) for name, count in sold.items())
+    oversold += max(0, bought - sum(sold.values()))
     return {
         "subscribers": len(players),
         "days": days,
         "enrolled": sum(e.status != "control" for e in entrances.values()),
         "control": sum(e.status == "control" for e in entrances.values()),
-        "messages": found.messages,
+        "messages": sum(r.state != "suppressed" for rows in recorded.values() for r in rows),
         "expected_steps": found.expected,
-        "delivered": states.get("delivered", 0),
-        "replies": said,
+        "delivered": found.messages,
+        "replies": sum(len(player.said) for player in players),
         "opted_out": sum(player.opted_out_at is not None for player in players),
-        "redeemed": sum(player.bought for player in players),
-        "lost": found.lost + max(0, said - stored),
-        "duplicates": found.duplicates + max(0, stored - said) + len(codes) - len(set(codes)),
+        "redeemed": bought,
+        "lost": found.lost,
+        "duplicates": found.duplicates + len(codes) - len(set(codes)),
         "early": found.early,
         "outside_hours": found.outside_hours,
+        "over_cap": found.over_cap,
+        "uninvited": found.uninvited,
         "after_opt_out": found.after_opt_out,
         "without_consent": found.without_consent,
         "ledger_imbalance": len(wrong),

@@ -5,13 +5,15 @@ The screens come first. The database only lends names: which step a text belongs
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from msgspec import Struct
 
 from orchestrator.cli.demo.behaviour import Player
+from orchestrator.cli.demo.cast import Person
 from orchestrator.core import calendar
 from orchestrator.core.chance import draw
 from orchestrator.core.contact import ContactClass
@@ -21,24 +23,26 @@ from orchestrator.core.steps.send import Send
 from orchestrator.store.reckoning import Entrance, Recorded
 
 JOURNEY = "seven-days"
-SENT = ("accepted", "delivered")
 
 MUST_BE_ZERO = (
     "lost",
     "duplicates",
     "early",
     "outside_hours",
+    "over_cap",
+    "uninvited",
     "after_opt_out",
     "without_consent",
     "ledger_imbalance",
     "oversold",
     "failed_turns",
+    "unfinished",
 )
 """Figures any of which, if it is not 0, fails the demo."""
 
 
 class Found(Struct):
-    """What the screens say. All but the first two must be 0."""
+    """What the screens say: `messages` stood on them. All but the first two must be 0."""
 
     messages: int = 0
     expected: int = 0
@@ -46,6 +50,8 @@ class Found(Struct):
     duplicates: int = 0
     early: int = 0
     outside_hours: int = 0
+    over_cap: int = 0
+    uninvited: int = 0
     after_opt_out: int = 0
     without_consent: int = 0
 
@@ -66,7 +72,7 @@ def judge(
     recorded: Mapping[str, Sequence[Recorded]],
     entrances: Mapping[str, Entrance],
 ) -> Found:
-    """What the screens say."""
+    """What the screens say. A phone on which somebody improvised is not held to the script."""
     found = Found()
     for player in players:
         key = player.person.subscriber.key
@@ -74,25 +80,51 @@ def judge(
         rows = recorded.get(key, ())
         _compare(player, rows, found)
         _look_at_times(plan, player, rows, found)
+        _count_days(plan, player, rows, found)
+        if key in plan.activated_at:
+            _look_for_uninvited(plan, player, rows, entrances.get(key), found)
+        if player.improvised:
+            continue
+        _compare_answers(player, rows, found)
+        _look_after_opt_out(plan, player, found)
         if key in plan.activated_at:
             _expect_steps(plan, player, rows, entrances.get(key), found)
-        if (left_at := player.opted_out_at) is not None:
-            later = sum(heard.at > left_at for heard in player.heard)
-            asked = sum(said.at > left_at for said in player.said)
-            found.after_opt_out += max(0, later - asked)
     return found
 
 
+def _answers(row: Recorded) -> bool:
+    """Whether the message is what a reply led to at once, from the bot or from a journey."""
+    return not row.journey or ".reply-" in row.step
+
+
 def _compare(player: Player, rows: Sequence[Recorded], found: Found) -> None:
-    """What was sent but never stood on the screen is lost; what stood there more often than it
-    was sent, or twice from a journey, is a duplicate."""
-    sent = Counter(row.text for row in rows if row.state in SENT)
+    """What was to be sent but never stood on the screen is lost; what stood there more often than
+    it was sent, or twice from a journey, is a duplicate."""
+    wanted = Counter(row.text for row in rows if row.state != "suppressed")
     seen = Counter(heard.text for heard in player.heard)
-    of_journeys = {row.text for row in rows if row.journey}
-    found.lost += sum((sent - seen).values())
+    steps = {row.text for row in rows if not _answers(row)}
+    found.lost += sum((wanted - seen).values())
     extra = seen - Counter(row.text for row in rows)
-    twice = Counter({text: count - 1 for text, count in seen.items() if text in of_journeys})
+    twice = Counter({text: count - 1 for text, count in seen.items() if text in steps})
     found.duplicates += sum((extra | twice).values())
+
+
+def _compare_answers(player: Player, rows: Sequence[Recorded], found: Found) -> None:
+    """Everything that was said is answered, once."""
+    asked, answered = len(player.said), sum(map(_answers, rows))
+    found.lost += max(0, asked - answered)
+    found.duplicates += max(0, answered - asked)
+
+
+def _look_after_opt_out(plan: Plan, player: Player, found: Found) -> None:
+    """An opt-out is confirmed, and nothing comes after that. One that is not confirmed is lost,
+    and counts from when it was said and could have been heard."""
+    if player.stopped_at is None:
+        return
+    confirmed_at = player.opted_out_at
+    found.lost += confirmed_at is None
+    since = confirmed_at or player.stopped_at + plan.latency
+    found.after_opt_out += sum(heard.at > since for heard in player.heard)
 
 
 def _look_at_times(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
@@ -106,7 +138,8 @@ def _look_at_times(plan: Plan, player: Player, rows: Sequence[Recorded], found: 
         if row is None:
             continue
         rules = project.contact.classes[row.contact_class]
-        if tz is None or (rules.consent == "opt_in" and not player.person.subscriber.consents):
+        agreed = bool(player.person.subscriber.consents) or player.improvised
+        if tz is None or (rules.consent == "opt_in" and not agreed):
             found.without_consent += 1
             continue
         placed = project.journeys[row.journey].steps.get(row.step)
@@ -114,7 +147,45 @@ def _look_at_times(plan: Plan, player: Player, rows: Sequence[Recorded], found: 
             at = placed.step.at
             due = calendar.on_day(activated_at, at.day, at.time, tz)
             found.early += heard.at < due
-        found.outside_hours += not _within(rules, heard.at, plan.latency, player)
+        if not _answers(row):
+            found.outside_hours += not _within(rules, heard.at, plan.latency, player)
+
+
+def _count_days(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
+    """No local day has more messages than the most that any of their classes allows."""
+    by_text = {row.text: row for row in rows if not _answers(row)}
+    tz = calendar.zone(player.person.subscriber.timezone)
+    if tz is None:
+        return
+    days: dict[date, list[float]] = {}
+    for heard in player.heard:
+        if (row := by_text.get(heard.text)) is not None:
+            most = plan.project.contact.classes[row.contact_class].per_day
+            days.setdefault(calendar.local_day(heard.at, tz), []).append(most or math.inf)
+    found.over_cap += int(sum(max(0, len(most) - max(most)) for most in days.values()))
+
+
+def _look_for_uninvited(
+    plan: Plan,
+    player: Player,
+    rows: Sequence[Recorded],
+    entrance: Entrance | None,
+    found: Found,
+) -> None:
+    """Nothing of the journey comes to whom its entry does not let in, or who is held out."""
+    if _invited(player.person) and not _held_out(plan, entrance):
+        return
+    texts = {row.text for row in rows if row.journey == JOURNEY}
+    found.uninvited += sum(heard.text in texts for heard in player.heard)
+
+
+def _invited(person: Person) -> bool:
+    return person.subscriber.attributes["network"] in ("3g", "4g", "5g")
+
+
+def _held_out(plan: Plan, entrance: Entrance | None) -> bool:
+    control = plan.project.journeys[JOURNEY].control
+    return entrance is not None and draw("control", JOURNEY, entrance.subscriber_id) < control
 
 
 def _within(rules: ContactClass, at: datetime, latency: timedelta, player: Player) -> bool:
@@ -139,22 +210,17 @@ def _expect_steps(
     """Every unconditional step whose day has come must have been on the screen."""
     person = player.person
     tz = calendar.zone(person.subscriber.timezone)
-    wanted = (
-        person.subscriber.attributes["network"] in ("3g", "4g", "5g")
-        and bool(person.subscriber.consents)
-        and tz is not None
-    )
-    if not wanted or tz is None:
+    if tz is None or not person.subscriber.consents or not _invited(person):
         return
     journey = plan.project.journeys[JOURNEY]
     if entrance is None:
         found.lost += 1
         return
-    if draw("control", JOURNEY, entrance.subscriber_id) < journey.control:
+    if _held_out(plan, entrance):
         return
-    stopped = [said.at for said in player.said if said.text == person.stop_word]
     # Of somebody who opts out, what was due on their last day may or may not have been before.
-    until = min(stopped) - timedelta(days=1) if stopped else plan.ends_at
+    stopped_at = player.stopped_at
+    until = stopped_at - timedelta(days=1) if stopped_at else plan.ends_at
     seen = {heard.text for heard in player.heard}
     steps_seen = {row.step for row in rows if row.journey == JOURNEY and row.text in seen}
     activated_at = plan.activated_at[person.subscriber.key]

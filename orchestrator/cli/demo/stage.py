@@ -50,11 +50,16 @@ class Stage(Struct, frozen=True):
 
 
 def demo_files() -> dict[str, str]:
-    """The shipped programme. One rule is slower than in earnest: at a week in a minute, the
-    quarter of an hour that a purchase waits for its YES would be a tenth of a second."""
+    """The shipped programme. Two rules are slower than in earnest: at a week in a minute, the
+    quarter of an hour that a purchase waits for its YES would be a tenth of a second, and the hour
+    for which an answer is good a third."""
     files = programme()
-    path = "journeys/program/points.yaml"
-    return {**files, path: files[path].replace("hold: 15m", "hold: 6h")}
+    points, contact = "journeys/program/points.yaml", "journeys/program/contact.yaml"
+    return {
+        **files,
+        points: files[points].replace("hold: 15m", "hold: 6h"),
+        contact: files[contact].replace("valid: 1h", "valid: 12h"),
+    }
 
 
 def demo_settings(data: Path, speed: float) -> Settings:
