@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import asyncpg
 from msgspec import Struct, field
@@ -16,6 +17,7 @@ from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.redis_url import redis_settings
+from orchestrator.store import now
 from orchestrator.store.ids import Ids
 
 
@@ -34,6 +36,14 @@ class Context(Struct, frozen=True):
     batch: int = 500
     sweep_s: float = 1.0
     meters: Meters = field(default_factory=Meters)
+
+    async def real_now(self) -> datetime:
+        """Real time by PostgreSQL's clock: one for all processes, whatever their machines say."""
+        return await now.real_now(self.pool)
+
+    async def now(self) -> datetime:
+        """Domain time by the same clock. Whatever is due, is due by it."""
+        return self.clock.domain_at((await self.real_now()).timestamp())
 
 
 @asynccontextmanager

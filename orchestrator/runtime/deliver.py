@@ -71,13 +71,14 @@ class Delivery:
 
     async def _deliver_some(self, urgent: bool = False) -> int | None:
         context = self._context
+        real_now = await context.real_now()
         async with context.pool.acquire() as connection, connection.transaction():
             claim = await messages.claim(
                 connection,
                 self._channel.name,
                 context.name,
-                context.clock.now(),
-                context.clock.real_now() + LEASE,
+                context.clock.domain_at(real_now.timestamp()),
+                real_now + LEASE,
                 self._attempts,
                 context.ids,
                 urgent,
@@ -103,7 +104,7 @@ class Delivery:
     )
     async def _record(self, claim: Claim, outcomes: list[Outcome]) -> list[int]:
         context = self._context
-        retry_at = context.clock.domain_at(context.clock.real_now().timestamp() + RETRY_S)
+        clock, real = context.clock, (await context.real_now()).timestamp()
         async with context.pool.acquire() as connection, connection.transaction():
             return await messages.record(
                 connection,
@@ -111,7 +112,7 @@ class Delivery:
                 claim,
                 outcomes,
                 context.projects.project.contact.classes,
-                context.clock.now(),
-                retry_at,
+                clock.domain_at(real),
+                clock.domain_at(real + RETRY_S),
                 context.ids,
             )

@@ -74,7 +74,7 @@ class Ingest:
 
     async def events(self, reported: Sequence[EventIn], source: str) -> Counts:
         """Events are stored, once per source id, and their subscribers' turns rung for."""
-        now = self._context.clock.now()
+        now = await self._context.now()
         async with self._context.pool.acquire() as connection, connection.transaction():
             known = await subscribers.find_keys(connection, (e.subscriber for e in reported))
             news = [
@@ -92,7 +92,7 @@ class Ingest:
 
     async def _store_replies(self, replies: Sequence[Reply]) -> None:
         context = self._context
-        now = context.clock.now()
+        now = await context.now()
         replies = [
             replace(r, address=clean(r.address), text=clean(r.text), source_id=clean(r.source_id))
             for r in replies
@@ -156,7 +156,7 @@ class Ingest:
             by_channel.setdefault(receipt.channel, []).append(
                 replace(receipt, carrier_id=clean(receipt.carrier_id), code=clean(receipt.code))
             )
-        now = context.clock.now()
+        now = await context.now()
         waiting: list[int] = []
         async with context.pool.acquire() as connection, connection.transaction():
             for channel, given in by_channel.items():

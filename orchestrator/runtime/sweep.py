@@ -9,14 +9,15 @@ from orchestrator.store import due, messages
 async def sweep(context: Context) -> None:
     """Due work of every kind has been rung for, silent gateways' messages are settled, and the
     newest project is followed. Safe to run anywhere, any time, any number of times."""
-    now = context.clock.now()
+    real_now = await context.real_now()
+    now = context.clock.domain_at(real_now.timestamp())
     async with context.pool.acquire() as connection:
         project = await context.projects.follow(connection)
         async with connection.transaction():
             await messages.match_parked(connection, now, context.ids)
             lapsed = await messages.end_lapsed(
                 connection,
-                context.clock.real_now(),
+                real_now,
                 project.contact.classes,
                 now,
                 context.ids,

@@ -45,8 +45,8 @@ class Taken(Struct, frozen=True):
 async def take_due(context: Context, shards: Sequence[int]) -> Taken:
     """Up to a batch of subscribers of these shards, with something due, have had their turn."""
     clock, limit = context.clock, context.batch
-    now = clock.now()
-    fresh = clock.domain_at(clock.real_now().timestamp() - FRESH_S)
+    real = (await context.real_now()).timestamp()
+    now, fresh = clock.domain_at(real), clock.domain_at(real - FRESH_S)
     return await _take(
         context, lambda connection: scenes.claim_due(connection, shards, now, limit, fresh), now
     )
@@ -55,7 +55,7 @@ async def take_due(context: Context, shards: Sequence[int]) -> Taken:
 async def take_named(context: Context, subscriber_ids: Iterable[int]) -> Taken:
     """These subscribers have had their turn, now. Waits for other turns of theirs to end."""
     wanted = sorted(set(subscriber_ids))
-    now = context.clock.now()
+    now = await context.now()
     return await _take(context, lambda connection: scenes.claim_named(connection, wanted), now)
 
 

@@ -230,6 +230,13 @@ async def stop_in_a_blast(world: World) -> None:
     await connection.close()
 
 
+async def jump(world: World) -> None:
+    """The clocks that are off jump an hour to and fro."""
+    for share in world.moments(8):
+        await world.reached(share)
+        world.set_clocks_off(world.random.choice((-3600, -300, 300, 3600)))
+
+
 async def calm(world: World) -> None:
     """Nothing goes wrong: what the judge says then must be spotless."""
     await world.reached(0.5)
@@ -286,5 +293,17 @@ CATALOGUE = (
     Fault(
         name="stop", disturb=stop_in_a_blast, promise=held, smpp="&rate=200", pace=10_000,
         short=600,
+    ),
+    Fault(
+        name="clock-ahead", disturb=calm, promise=exactly, wait_s=15, clocks_off_s=300,
+        staff=("worker", "worker-off", "gateway"), short=200,
+    ),
+    Fault(
+        name="clock-behind", disturb=calm, promise=exactly, wait_s=15, clocks_off_s=-300,
+        staff=("worker", "worker-off", "gateway"),
+    ),
+    Fault(
+        name="clock-jumps", disturb=jump, promise=exactly, wait_s=15,
+        staff=("worker", "worker-off", "gateway-off"),
     ),
 )  # fmt: skip

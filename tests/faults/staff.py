@@ -48,12 +48,9 @@ class Member:
 
     async def kill(self) -> str:
         """It was killed with -9; returns the name of the life that ended."""
+        process, life = self.process, self.life
         self.signal(signal.SIGKILL)
-        await self.gone()
-        return self.life
-
-    async def gone(self, patience_s: float = 60.0) -> None:
-        """It has ended."""
-        async with asyncio.timeout(patience_s):
-            while self.runs:  # noqa: ASYNC110 - it is another process
+        async with asyncio.timeout(60):
+            while process is not None and process.poll() is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+        return life

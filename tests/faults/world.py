@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -51,6 +50,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     messages: int = 2_000
     short: int = 0
     wait_s: int = 2
+    clocks_off_s: float = 0.0
     pace: float = PACE
     smpp: str = ""
     carrier: dict[str, Any] = {}
@@ -72,7 +72,9 @@ class World:
         self.opted_out: dict[str, datetime] = {}
         self.skew = servers.folder.root / "skew"
         self.staff = {role: Member(role, self._env, servers.folder.root) for role in fault.staff}
-        self._supervised = True
+        for role, member in self.staff.items():
+            if role.endswith("-off"):
+                member.command[1:3] = ["-m", "tests.faults.skewed", str(self.skew)]
 
     # For faults
 
@@ -117,7 +119,7 @@ class World:
         began = time.monotonic()
         fault, verdict = self.fault, self.verdict
         await self.servers.fresh(DATABASE)
-        self.skew.write_text("0")
+        self.set_clocks_off(fault.clocks_off_s)
         self.smsc.on_change.append(self._see)
         await self.smsc.start()
         try:
@@ -189,11 +191,14 @@ class World:
             "OUTREACH_PROJECT": str(self.servers.folder.root),
             "OUTREACH_SMPP_URL": f"smpp://{account}?{usual}{self.fault.smpp}",
             "OUTREACH_SWEEP_S": str(SWEEP_S),
-            "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[2]), self._skewing())),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
         }
 
-    def _skewing(self) -> str:
-        return os.environ.get("PYTHONPATH", "")
+    def set_clocks_off(self, by_s: float) -> None:
+        """The clocks of members called `…-off` are wrong by so much from now on."""
+        draft = self.skew.with_suffix(".new")
+        draft.write_text(str(by_s))
+        draft.replace(self.skew)
 
 
 def now() -> datetime:
