@@ -23,6 +23,7 @@ from orchestrator.core.steps.send import Send
 from orchestrator.store.reckoning import Entrance, Recorded
 
 JOURNEY = "seven-days"
+NIGHT = timedelta(hours=6)
 
 MUST_BE_ZERO = (
     "lost",
@@ -152,7 +153,8 @@ def _look_at_times(plan: Plan, player: Player, rows: Sequence[Recorded], found: 
 
 
 def _count_days(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
-    """No local day has more messages than the most that any of their classes allows."""
+    """No local day has more messages than the most that any of their classes allows. What comes
+    after midnight belongs to the evening before."""
     by_text = {row.text: row for row in rows if not _answers(row)}
     tz = calendar.zone(player.person.subscriber.timezone)
     if tz is None:
@@ -161,7 +163,8 @@ def _count_days(plan: Plan, player: Player, rows: Sequence[Recorded], found: Fou
     for heard in player.heard:
         if (row := by_text.get(heard.text)) is not None:
             most = plan.project.contact.classes[row.contact_class].per_day
-            days.setdefault(calendar.local_day(heard.at, tz), []).append(most or math.inf)
+            day = calendar.local_day(heard.at - min(plan.latency, NIGHT), tz)
+            days.setdefault(day, []).append(most or math.inf)
     found.over_cap += int(sum(max(0, len(most) - max(most)) for most in days.values()))
 
 
@@ -207,7 +210,8 @@ def _expect_steps(
     entrance: Entrance | None,
     found: Found,
 ) -> None:
-    """Every unconditional step whose day has come must have been on the screen."""
+    """Every unconditional step whose day has come must have been decided; `_compare` then looks
+    for it on the screen."""
     person = player.person
     tz = calendar.zone(person.subscriber.timezone)
     if tz is None or not person.subscriber.consents or not _invited(person):
@@ -221,8 +225,7 @@ def _expect_steps(
     # Of somebody who opts out, what was due on their last day may or may not have been before.
     stopped_at = player.stopped_at
     until = stopped_at - timedelta(days=1) if stopped_at else plan.ends_at
-    seen = {heard.text for heard in player.heard}
-    steps_seen = {row.step for row in rows if row.journey == JOURNEY and row.text in seen}
+    decided = {row.step for row in rows if row.journey == JOURNEY}
     activated_at = plan.activated_at[person.subscriber.key]
     for placed in journey.steps.values():
         at = placed.step.at
@@ -231,4 +234,4 @@ def _expect_steps(
         due = calendar.on_day(activated_at, at.day, at.time, tz)
         if max(due, activated_at) + plan.latency + timedelta(hours=1) < until:
             found.expected += 1
-            found.lost += placed.id not in steps_seen
+            found.lost += placed.id not in decided
