@@ -21,7 +21,10 @@ ROOT = Path(__file__).parent.parent
 AUTHORS = (ROOT / "docs/authors.md").read_text()
 STARTER = shipped.starter()
 
-PROGRAMME = {"classes": "contact", "earn": "points", "rewards": "rewards", "segments": "segments"}
+PROGRAMME = {
+    "classes": "contact", "earn": "points", "holidays": "holidays",
+    "rewards": "rewards", "segments": "segments",
+}
 """Which programme file an example is of, by its first key."""
 
 

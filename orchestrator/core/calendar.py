@@ -4,13 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from orchestrator.core.grammar import MIDNIGHT, Schedule, Window
+from msgspec import Struct
+
+from orchestrator.core.grammar import MIDNIGHT, Days, Schedule, Window
 
 UTC_ZONE = ZoneInfo("UTC")
+WORKDAYS = range(5)
 _DAY = timedelta(days=1)
+_LONGEST_HOLIDAYS = 60
+"""Days after which a weekday that is no holiday must have come."""
+
+
+class HolidayPack(Struct, frozen=True, dict=True):
+    """The public holidays of one country or region, known up to `valid_until`: after that day,
+    nobody knows. `days` are free; `working` are worked although they lie on a weekend. It is for
+    subscribers in these `zones`, or, without any, for all whom no other pack is for."""
+
+    valid_until: date
+    days: tuple[Days, ...]
+    working: tuple[Days, ...] = ()
+    zones: tuple[str, ...] = ()
+
+    @cached_property
+    def free(self) -> frozenset[date]:
+        return frozenset(day for row in self.days for day in row.each()) - self.worked
+
+    @cached_property
+    def worked(self) -> frozenset[date]:
+        return frozenset(day for row in self.working for day in row.each())
 
 
 @lru_cache(maxsize=1024)
@@ -77,13 +101,22 @@ def is_open(
     weekdays: Container[int],
     tz: ZoneInfo,
     avoid: Sequence[Window] = (),
+    pack: HolidayPack | None = None,
 ) -> bool:
+    """Whether it is one of these weekdays and no holiday, the window is open, and nothing is to be
+    avoided. A weekend that is worked counts for who writes from Monday to Friday."""
     local = _local(moment, tz)
     return (
-        local.weekday() in weekdays
+        (local.weekday() in weekdays if pack is None else _fits(local.date(), weekdays, pack))
         and window.holds(clock := local.time())
         and not (avoid and any(it.holds(clock) for it in avoid))
     )
+
+
+def _fits(day: date, weekdays: Container[int], pack: HolidayPack) -> bool:
+    if day in pack.worked and all(it in weekdays for it in WORKDAYS):
+        return True
+    return day.weekday() in weekdays and day not in pack.free
 
 
 def next_open(
@@ -92,16 +125,16 @@ def next_open(
     weekdays: Container[int],
     tz: ZoneInfo,
     avoid: Sequence[Window] = (),
+    pack: HolidayPack | None = None,
 ) -> datetime | None:
-    """`moment` if the window is open then and nothing is to be avoided, else when that is next so;
-    None if it never is."""
-    if is_open(moment, window, weekdays, tz, avoid):
+    """`moment` if it is open then (see `is_open`), else when it next is; None if it never is."""
+    if is_open(moment, window, weekdays, tz, avoid, pack):
         return moment
     day = local_day(moment, tz)
     begins = (window.opens, *(it.closes for it in avoid))
-    for _ in range(9):
+    for _ in range(9 if pack is None else _LONGEST_HOLIDAYS):
         for then in sorted(it for at in begins for it in _instants(day, at, tz)):
-            if then > moment and is_open(then, window, weekdays, tz, avoid):
+            if then > moment and is_open(then, window, weekdays, tz, avoid, pack):
                 return then
         day += _DAY
     return None

@@ -6,10 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from orchestrator.core import calendar
+from orchestrator.core.calendar import HolidayPack
+from orchestrator.core.chance import draw
 from orchestrator.core.grammar import MIDNIGHT, WEEKDAYS, WHOLE_DAY, WeekdayNumber, Window
 from orchestrator.core.model import Consent, Sent, Subscriber
 
@@ -21,6 +24,9 @@ EVERY_DAY = frozenset(range(len(WEEKDAYS)))
 CAMPAIGN_MEMORY = timedelta(days=366)
 """How far back the messages of one run of a journey are counted."""
 
+LOOK_AGAIN = timedelta(hours=1)
+"""After so long we look whether what we lacked has come: a new pack of holidays, a fresh list."""
+
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 Reason = Literal[
@@ -30,10 +36,13 @@ Reason = Literal[
     "per_campaign",
     "unknown_zone",
     "never_open",
+    "holidays_expired",
     "other_journey",
     "gap",
     "per_week",
     "per_day",
+    "holiday",
+    "avoided",
     "outside_hours",
 ]
 
@@ -46,14 +55,19 @@ class ContactClass(Struct, frozen=True):
     `per_day` and `per_week` count local calendar days, and weeks from Monday, and `gap` is the
     least time since the last message: all three over all classes but `answer`. `per_campaign`
     counts the messages of one run of the journey. `same_message` and `other_journey` are spans
-    since the last one; of other journeys those of the same `purpose` count. `uncertain` says what
-    to do when a carrier never answered: `hold` (at most once) or `resend` (at least once).
+    since the last one; of other journeys those of the same `purpose` count. `avoid` are times of
+    day within the hours; with `holidays: avoid` public holidays are none of its days. What waited
+    for a day or an hour goes, spread over subscribers, within `spread` after it. `uncertain` says
+    what to do when a carrier never answered: `hold` (at most once) or `resend` (at least once).
     """
 
     purpose: str
     consent: Literal["opt_in", "opt_out", "answer"] = "opt_in"
     hours: Window | None = None
     weekdays: frozenset[WeekdayNumber] = EVERY_DAY
+    avoid: tuple[Window, ...] = ()
+    holidays: Literal["avoid"] | None = None
+    spread: timedelta | None = None
     per_day: int | None = None
     per_week: int | None = None
     per_campaign: int | None = None
@@ -65,10 +79,28 @@ class ContactClass(Struct, frozen=True):
 
     @property
     def window(self) -> Window | None:
-        """Its hours; the whole day if only its weekdays bind; None if no time of day does."""
-        if self.hours is None and len(self.weekdays) < len(EVERY_DAY):
-            return WHOLE_DAY
-        return self.hours
+        """Its hours; the whole day if only its days bind; None if no time of day does."""
+        if self.hours is not None:
+            return self.hours
+        bound = self.avoid or self.holidays or len(self.weekdays) < len(EVERY_DAY)
+        return WHOLE_DAY if bound else None
+
+
+class Around(Struct, frozen=True, gc=False):
+    """What the rules look at besides the person, what they were sent, and the clock.
+
+    The run of the journey began at `entered_at`; the journey itself avoids the times `avoid`.
+    `strangers` are the classes of other purposes; `holidays` is the pack that holds where the
+    subscriber lives.
+    """
+
+    entered_at: datetime = _EVER
+    avoid: tuple[Window, ...] = ()
+    strangers: Collection[str] = ()
+    holidays: HolidayPack | None = None
+
+
+NOTHING_AROUND = Around()
 
 
 class Go(Struct, frozen=True):
@@ -94,9 +126,10 @@ Verdict = Go | Later | Never
 
 
 class ContactPolicy(Struct, frozen=True, dict=True):
-    """Every class by name, and how far back a decision must look."""
+    """Every class and every pack of holidays by name, and how far back a decision must look."""
 
     classes: Mapping[str, ContactClass]
+    holidays: Mapping[str, HolidayPack] = {}
 
     @cached_property
     def memory(self) -> timedelta:
@@ -131,6 +164,24 @@ class ContactPolicy(Struct, frozen=True, dict=True):
         answers = self._answers
         return [sent for sent in recent if sent.journey and sent.contact_class not in answers]
 
+    @cached_property
+    def _packs(self) -> Mapping[str | None, HolidayPack]:
+        """The pack of each zone; that of all others is under None."""
+        return {zone: pack for pack in self.holidays.values() for zone in pack.zones or (None,)}
+
+    def around(
+        self,
+        contact_class: str,
+        subscriber: Subscriber,
+        entered_at: datetime,
+        avoid: tuple[Window, ...] = (),
+    ) -> Around:
+        """What a message of this class, of a journey's run, meets."""
+        pack = None
+        if self.classes[contact_class].holidays is not None:
+            pack = self._packs.get(subscriber.timezone) or self._packs.get(None)
+        return Around(entered_at, avoid, self._strangers[contact_class], pack)
+
     def verdict(
         self,
         contact_class: str,
@@ -140,20 +191,13 @@ class ContactPolicy(Struct, frozen=True, dict=True):
         journey: str,
         now: datetime,
         entered_at: datetime,
+        avoid: tuple[Window, ...] = (),
     ) -> Verdict:
-        """Whether this message of this class may go now; `entered_at` is when its run of the
-        journey began."""
-        rules = self.classes[contact_class]
-        return may_go(
-            rules,
-            subscriber,
-            self.counted(recent),
-            template,
-            journey,
-            now,
-            entered_at=entered_at,
-            strangers=self._strangers[contact_class],
-        )
+        """Whether this message of this class may go now; the run of its journey, which avoids the
+        times `avoid`, began at `entered_at`."""
+        around = self.around(contact_class, subscriber, entered_at, avoid)
+        rules, counted = self.classes[contact_class], self.counted(recent)
+        return may_go(rules, subscriber, counted, template, journey, now, around)
 
 
 def refusal(rules: ContactClass, subscriber: Subscriber) -> Reason | None:
@@ -181,16 +225,13 @@ def may_go(
     template: str,
     journey: str,
     now: datetime,
-    *,
-    entered_at: datetime = _EVER,
-    strangers: Collection[str] = (),
+    around: Around = NOTHING_AROUND,
 ) -> Verdict:
-    """Whether a message of this class may go now. `counted`: see `ContactPolicy.counted`. The run
-    of the journey began at `entered_at`; `strangers` are the classes of other purposes.
+    """Whether a message of this class may go now. `counted`: see `ContactPolicy.counted`.
 
     The rules are asked in order of finality: consent, then what was sent before, then the clock.
-    Of several that put it off, the one that does so for longest is named. An unknown time zone
-    blocks wherever a rule needs local time.
+    Of several that put it off, the one that does so for longest is named. An unknown time zone and
+    holidays that nobody knows block wherever a rule needs them.
     """
     if rules.consent == "answer":
         return GO
@@ -201,32 +242,101 @@ def may_go(
         if any(sent.template == template and sent.at > since for sent in counted):
             return Never("same_message")
     if rules.per_campaign is not None:
-        began = entered_at.replace(microsecond=entered_at.microsecond // 1000 * 1000)
+        began = around.entered_at
+        began = began.replace(microsecond=began.microsecond // 1000 * 1000)
         if sum(s.journey == journey and s.at >= began for s in counted) >= rules.per_campaign:
             return Never("per_campaign")
-    until, reason = _spans(rules, counted, journey, now, strangers)
-    window = rules.window
+    until, reason = _spans(rules, counted, journey, now, around)
+    window = rules.window or (WHOLE_DAY if around.avoid else None)
     if window is None and rules.per_day is None and rules.per_week is None:
         return Later(until, reason) if until > now else GO
     tz = calendar.zone(subscriber.timezone)
     if tz is None:
         return Never("unknown_zone")
+    capped = False
     if rules.per_week is not None and len(counted) >= rules.per_week:
         week = calendar.week_start(now, tz)
         ends = calendar.next_at(now, MIDNIGHT, tz, weekday=0)
         if ends > until and sum(sent.at >= week for sent in counted) >= rules.per_week:
-            until, reason = ends, "per_week"
+            until, reason, capped = ends, "per_week", True
     if rules.per_day is not None and len(counted) >= rules.per_day:
         today = calendar.day_start(now, tz)
         ends = calendar.next_at(now, MIDNIGHT, tz)
         if ends > until and sum(sent.at >= today for sent in counted) >= rules.per_day:
-            until, reason = ends, "per_day"
-    if window is not None:
-        opening = calendar.next_open(until, window, rules.weekdays, tz)
-        if opening is None:
-            return Never("never_open")
-        until = opening
-    return Later(until, reason) if until > now else GO
+            until, reason, capped = ends, "per_day", True
+    if rules.holidays is not None and _expired(around.holidays, now, tz):
+        ends = now + LOOK_AGAIN
+        if ends > until:
+            until, reason, capped = ends, "holidays_expired", False
+    if window is None:
+        opening: datetime | None = until
+    else:
+        avoid = rules.avoid + around.avoid
+        opening = calendar.next_open(until, window, rules.weekdays, tz, avoid, around.holidays)
+    if opening is None:
+        return Never("never_open")
+    if opening == now:
+        return GO
+    if until == now:
+        reason = _shut_by(rules, around, now, tz)
+    if rules.spread is not None and (capped or opening > until):
+        opening = _spread(rules, rules.spread, subscriber.id, opening, around.avoid, tz)
+    return Later(opening, reason)
+
+
+def next_opening(
+    rules: ContactClass, subscriber: Subscriber, now: datetime, around: Around
+) -> datetime | Reason:
+    """When, by the clock alone, a message that is due may go, or why it may not."""
+    window = rules.window or (WHOLE_DAY if around.avoid else None)
+    if window is None or rules.consent == "answer":
+        return now
+    tz = calendar.zone(subscriber.timezone)
+    if tz is None:
+        return "unknown_zone"
+    if rules.holidays is not None and _expired(around.holidays, now, tz):
+        return "holidays_expired"
+    avoid = rules.avoid + around.avoid
+    opening = calendar.next_open(now, window, rules.weekdays, tz, avoid, around.holidays)
+    if opening is None:
+        return "never_open"
+    if rules.spread is not None and opening > now:
+        return _spread(rules, rules.spread, subscriber.id, opening, around.avoid, tz)
+    return opening
+
+
+def _spread(
+    rules: ContactClass,
+    spread: timedelta,
+    subscriber_id: int,
+    opening: datetime,
+    avoid: tuple[Window, ...],
+    tz: ZoneInfo,
+) -> datetime:
+    """When this subscriber's part of `spread` after an opening has passed: always the same part,
+    and before it closes."""
+    span = min(spread, closing(rules, avoid, opening, tz) - opening)
+    return opening + draw("spread", subscriber_id) * span
+
+
+def closing(rules: ContactClass, avoid: tuple[Window, ...], at: datetime, tz: ZoneInfo) -> datetime:
+    """When what is open at `at` closes; the journey avoids the times `avoid`."""
+    return calendar.closing(at, rules.window or WHOLE_DAY, tz, rules.avoid + avoid)
+
+
+def _expired(pack: HolidayPack | None, now: datetime, tz: ZoneInfo) -> bool:
+    """Whether nobody knows today's holidays."""
+    return pack is None or calendar.local_day(now, tz) > pack.valid_until
+
+
+def _shut_by(rules: ContactClass, around: Around, now: datetime, tz: ZoneInfo) -> Reason:
+    """What it is that shuts a window now."""
+    pack = around.holidays
+    if pack is not None and calendar.local_day(now, tz) in pack.free:
+        return "holiday"
+    window = rules.window or WHOLE_DAY
+    by_hours = calendar.is_open(now, window, rules.weekdays, tz, (), pack)
+    return "avoided" if by_hours else "outside_hours"
 
 
 def _spans(
@@ -234,7 +344,7 @@ def _spans(
     counted: Sequence[Sent],
     journey: str,
     now: datetime,
-    strangers: Collection[str],
+    around: Around,
 ) -> tuple[datetime, Reason]:
     """Until when what was sent before keeps this one back, and by which rule; `now` if nothing
     does."""
@@ -242,7 +352,9 @@ def _spans(
     reason: Reason = "outside_hours"
     if rules.other_journey is not None and counted:
         others = [
-            s.at for s in counted if s.journey != journey and s.contact_class not in strangers
+            s.at
+            for s in counted
+            if s.journey != journey and s.contact_class not in around.strangers
         ]
         if others and (ends := max(others) + rules.other_journey) > until:
             until, reason = ends, "other_journey"

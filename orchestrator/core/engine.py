@@ -162,16 +162,13 @@ def _rerouted(stage: Stage, enrollment: Enrollment, failed: MessageFailed) -> Re
     rules = stage.project.contact.classes[failed.contact_class]
     if refusal := contact.refusal(rules, stage.subscriber):
         return refusal
-    at: datetime | None = stage.now
-    if rules.window is not None and rules.consent != "answer":
-        tz = calendar.zone(stage.subscriber.timezone)
-        if tz is None:
-            return "unknown_zone"
-        at = calendar.next_open(stage.now, rules.window, rules.weekdays, tz)
     placed = stage.journey(enrollment).steps.get(failed.step)
-    if at is None or placed is None:
-        return "never_open" if at is None else "no_step"
+    if placed is None:
+        return "no_step"
     here = Here(stage, enrollment, placed, _NOTHING)
+    at = contact.next_opening(rules, stage.subscriber, stage.now, stage.around(here))
+    if isinstance(at, str):
+        return at
     message = stage.compose(here, failed.template, failed.via, at)
     if isinstance(message, str):
         return message

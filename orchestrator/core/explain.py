@@ -36,6 +36,10 @@ RULES = {
     "unknown_zone": "their time zone is unknown, and the class has hours or caps: fail closed",
     "never_open": "the class's hours and weekdays are never open",
     "outside_hours": "outside the class's hours or weekdays",
+    "holiday": "a public holiday where they live",
+    "holidays_expired": "nobody knows today's holidays where they live: the pack is missing, or "
+    "past its valid_until",
+    "avoided": "an hour that the class or the journey avoids",
     "same_message": "they had the same message less than {same_message} ago",
     "other_journey": "another campaign wrote to them less than {other_journey} ago",
     "per_day": "they had {per_day} that day, the class's cap",
@@ -175,7 +179,7 @@ def _now(scene: Scene, version: Journey, now: datetime) -> Reason | None:
     policy = scene.project.contact
     verdict = policy.verdict(
         version.contact_class, scene.subscriber, scene.recent, template, version.name, now,
-        enrollment.entered_at,
+        enrollment.entered_at, version.avoid,
     )  # fmt: skip
     rules = policy.classes[version.contact_class]
     if isinstance(verdict, contact.Go):

@@ -7,7 +7,8 @@ adds file and line.
 from __future__ import annotations
 
 import re
-from datetime import time, timedelta
+from collections.abc import Iterator
+from datetime import date, time, timedelta
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from msgspec import Struct
@@ -101,6 +102,40 @@ class Window(Struct, frozen=True):
 
 
 WHOLE_DAY = Window(MIDNIGHT, MIDNIGHT)
+
+
+def parse_date(text: str) -> date:
+    """The day that `2026-02-15` means."""
+    match = re.fullmatch(r"(\d{4})-(\d{2})-(\d{2})", text.strip())
+    try:
+        if match:
+            return date(int(match[1]), int(match[2]), int(match[3]))
+    except ValueError:
+        pass  # 2026-02-30
+    raise GrammarError(f"{text!r} is not a date", "write year, month and day: 2026-02-15")
+
+
+class Days(Struct, frozen=True):
+    """`2026-02-15`, or `2026-02-15 to 2026-02-23`: one day, or all from the first to the last."""
+
+    first: date
+    last: date
+
+    @classmethod
+    def parse(cls, text: str) -> Days:
+        first, to, last = text.partition(" to ")
+        days = cls(parse_date(first), parse_date(last if to else first))
+        if days.last < days.first or (days.last - days.first).days > 366:
+            raise GrammarError(
+                f"{text!r} is no row of days",
+                "the first comes first, a year later the last at most",
+            )
+        return days
+
+    def each(self) -> Iterator[date]:
+        """Every one of them."""
+        for number in range((self.last - self.first).days + 1):
+            yield self.first + timedelta(days=number)
 
 
 class Again(Struct, frozen=True):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from msgspec import Struct, field
 
 from orchestrator.core.expression import Condition
-from orchestrator.core.grammar import Again, Schedule
+from orchestrator.core.grammar import Again, Schedule, Window
 from orchestrator.core.steps.base import Block, Step
 
 
@@ -47,7 +47,8 @@ class Placed(Struct, frozen=True):
 
 
 class Journey(Struct, frozen=True):
-    """One version of one journey. `control` is the share, 0 to 1, that is held out."""
+    """One version of one journey. `control` is the share, 0 to 1, that is held out; `avoid` are
+    times of day at which nothing of it goes."""
 
     name: str
     version: str
@@ -60,6 +61,7 @@ class Journey(Struct, frozen=True):
     control: float = 0.0
     goal: Goal | None = None
     leave: tuple[LeaveRule, ...] = ()
+    avoid: tuple[Window, ...] = ()
 
 
 def lay_out(block: Block) -> tuple[str | None, dict[str, Placed]]:

@@ -173,7 +173,7 @@ class Stage:
                 return None
             self._suppress(where, template, message, None)
             return None
-        until = verdict.until if isinstance(verdict, contact.Later) else None
+        until = self._behind(where, verdict.until) if isinstance(verdict, contact.Later) else None
         self._suppress(where, template, verdict.reason, until)
         return until
 
@@ -193,6 +193,27 @@ class Stage:
             journey.name,
             self.now,
             where.entered_at,
+            journey.avoid,
+        )
+
+    def _behind(self, where: Here, until: datetime) -> datetime:
+        """`until`, or just after the subscriber's other messages that were put off to then before
+        this one, so that they keep their order."""
+        ahead = [
+            it.due_at
+            for it in self.enrollments.values()
+            if it.journey != where.journey
+            and it.waiting is None
+            and it.due_at is not None
+            and until <= it.due_at < until + timedelta(seconds=1)
+        ]
+        return max(ahead) + timedelta(milliseconds=1) if ahead else until
+
+    def around(self, where: Here) -> contact.Around:
+        """What the contact policy meets besides the person."""
+        journey = where.definition
+        return self.project.contact.around(
+            journey.contact_class, self.subscriber, where.entered_at, journey.avoid
         )
 
     def compose(
@@ -232,10 +253,10 @@ class Stage:
         stale = at + rules.valid
         tz = calendar.zone(self.subscriber.timezone)
         answers = self.answering and where.step_id.startswith(self.answering)
-        window = rules.window
-        if window is None or rules.consent == "answer" or answers or tz is None:
+        avoid = where.definition.avoid
+        if (rules.window is None and not avoid) or rules.consent == "answer" or answers or not tz:
             return stale
-        return min(stale, calendar.closing(at, window, tz))
+        return min(stale, contact.closing(rules, avoid, at, tz))
 
     def _suppress(self, where: Here, template: str, reason: str, until: datetime | None) -> None:
         self.effects.append(Suppress(where.journey, where.step_id, template, reason, until))

@@ -11,7 +11,7 @@ from orchestrator.core.contact import ContactPolicy
 from orchestrator.core.project import PointsProgram, Reward
 from orchestrator.core.render import MessageTemplate
 from orchestrator.project.findings import Finding, Mark
-from orchestrator.project.forms import JourneyForm, ProjectForm, SegmentsForm
+from orchestrator.project.forms import HolidaysForm, JourneyForm, ProjectForm, SegmentsForm
 from orchestrator.project.reader import Places, keys
 
 
@@ -24,6 +24,7 @@ class Draft(Struct):
     findings: list[Finding] = field(default_factory=list)
     journeys: dict[str, JourneyForm] = {}
     contact: ContactPolicy | None = None
+    holidays: HolidaysForm | None = None
     points: PointsProgram | None = None
     rewards: tuple[Reward, ...] | None = None
     segments: SegmentsForm | None = None
@@ -35,7 +36,8 @@ class Draft(Struct):
 
     def written(self) -> Iterator[Struct]:
         """Every Struct of every journey and programme file, in reading order."""
-        for part in (*self.journeys.values(), self.points, self.rewards, self.settings):
+        parts = (self.points, self.rewards, self.settings, self.holidays)
+        for part in (*self.journeys.values(), *parts):
             yield from self._within(part)
         if self.contact:
             yield from self._within(self.contact.classes)

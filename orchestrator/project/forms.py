@@ -7,9 +7,10 @@ from typing import NewType
 
 from msgspec import Struct, field
 
+from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.contact import ContactClass
 from orchestrator.core.expression import Condition
-from orchestrator.core.grammar import Again, parse_percent
+from orchestrator.core.grammar import Again, Window, parse_percent
 from orchestrator.core.journey import Entry, Goal, Journey, LeaveRule, lay_out
 from orchestrator.core.project import Reward
 from orchestrator.core.steps.base import Block, JourneyName
@@ -35,7 +36,8 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
 
     `class` names its contact class; `enter` says who comes in and `again` whether they may come
     back; `control` is the share that is held out and only measured; `goal` is what it is for;
-    `leave` says who goes early, and is looked at before every step.
+    `leave` says who goes early, and is looked at before every step; `avoid` are times of day at
+    which nothing of it goes.
     """
 
     journey: JourneyName
@@ -46,6 +48,7 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
     control: Share = Share()
     goal: Goal | None = None
     leave: tuple[LeaveRule, ...] = ()
+    avoid: tuple[Window, ...] = ()
     steps: Block
 
     def compiled(self, version: str) -> Journey:
@@ -63,6 +66,7 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
             control=self.control.share,
             goal=self.goal,
             leave=self.leave,
+            avoid=self.avoid,
         )
 
 
@@ -70,6 +74,12 @@ class ContactForm(Struct, frozen=True):
     """The contact classes, by name."""
 
     classes: dict[str, ContactClass]
+
+
+class HolidaysForm(Struct, frozen=True):
+    """Public holidays, a pack for each country or region, by name."""
+
+    holidays: dict[str, HolidayPack] = {}
 
 
 class RewardsForm(Struct, frozen=True):

@@ -19,6 +19,7 @@ from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_
 from orchestrator.project.forms import (
     LOCALE,
     ContactForm,
+    HolidaysForm,
     JourneyForm,
     ProjectForm,
     RewardsForm,
@@ -29,7 +30,7 @@ from orchestrator.project.reader import Places, Reader
 Form = TypeVar("Form", bound=Struct)
 
 PROGRAM = "journeys/program/"
-PROGRAM_FILES = ("contact", "points", "rewards", "segments", "project")
+PROGRAM_FILES = ("contact", "holidays", "points", "rewards", "segments", "project")
 
 _TEMPLATE = re.compile(rf"templates/(?P<name>[^.]+)(?:\.(?P<locale>{LOCALE.pattern}))?\.j2")
 
@@ -97,7 +98,9 @@ def _read_program(draft: Draft) -> None:
         return form()
 
     if contact := part("contact", ContactForm, required=True):
-        draft.contact = ContactPolicy(contact.classes)
+        draft.holidays = part("holidays", HolidaysForm)
+        packs = draft.holidays.holidays if draft.holidays else {}
+        draft.contact = ContactPolicy(contact.classes, packs)
     draft.settings = part("project", ProjectForm, required=True)
     draft.points = part("points", PointsProgram)
     if rewards := part("rewards", RewardsForm):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin
@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import FieldInfo, fields
 
 from orchestrator.core.errors import GrammarError
-from orchestrator.core.grammar import parse_duration
+from orchestrator.core.grammar import parse_date, parse_duration
 from orchestrator.core.steps import STEP_TYPES
 from orchestrator.core.steps.base import Step
 from orchestrator.project.findings import Finding, Mark, closest, did_you_mean
@@ -101,6 +101,8 @@ class Reader:
             return self._mapping(node, arguments[1])
         if kind is timedelta:
             return self._parsed(node, parse_duration)
+        if kind is date:
+            return self._parsed(node, parse_date)
         if hasattr(kind, "parse"):
             return self._parsed(node, kind.parse)
         if kind is Step:
@@ -274,6 +276,8 @@ def _write(kind: Any, key: str = "") -> str:
         return f"write {_alternatives(get_args(kind))}"
     if kind is timedelta:
         return f"write {f'{key}: ' if key else ''}24h, for example"
+    if kind is date:
+        return f"write {f'{key}: ' if key else ''}2026-02-15, for example"
     if isinstance(kind, type) and issubclass(kind, Struct) and not hasattr(kind, "parse"):
         return f"its keys are: {', '.join(keys(kind))}" if kind is not Step else _step_words()
     return "" if key else f"write {_named(kind)}, or leave the key out"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from inspect import cleandoc
 from pathlib import Path
 from types import UnionType
@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import FieldInfo
 
 from orchestrator.core import expression, grammar, render
+from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.contact import ContactClass
 from orchestrator.core.expression import Condition
 from orchestrator.core.journey import Entry, Goal, LeaveRule
@@ -34,6 +35,7 @@ from orchestrator.core.steps.wait import Pause
 from orchestrator.project.forms import (
     ClassName,
     ContactForm,
+    HolidaysForm,
     JourneyForm,
     ProjectForm,
     RewardsForm,
@@ -47,7 +49,7 @@ PATH = Path("docs/reference/journeys.md")
 
 VALUES = (
     *(grammar.At, Pause, grammar.Again, grammar.Schedule),
-    *(grammar.Window, Share, grammar.TagChange),
+    *(grammar.Window, grammar.Days, Share, grammar.TagChange),
 )
 """Values with a grammar of their own."""
 
@@ -58,6 +60,7 @@ _NAMES: Mapping[Any, str] = {
     bool: "true or false",
     Any: "any value",
     timedelta: "[duration](#duration)",
+    date: "date, as `2026-02-15`",
     Condition: "[condition](#conditions)",
     Step: "[step](#steps)",
     TemplateName: "message",
@@ -142,10 +145,17 @@ def _messages() -> Iterator[str]:
 
 
 def _program() -> Iterator[str]:
-    for form in (ProjectForm, ContactForm, PointsProgram, RewardsForm, SegmentsForm):
+    forms: tuple[type[Struct], ...] = (
+        *(ProjectForm, ContactForm, HolidaysForm, PointsProgram, RewardsForm, SegmentsForm),
+    )
+    for form in forms:
         file = form.__name__.removesuffix("Form").removesuffix("Program").lower()
         yield f"### {file}.yaml\n\n{_text(form)}\n\n{_table(form)}"
-        inner = {ContactForm: (ContactClass,), PointsProgram: (EarningRule, Tier)}
+        inner: dict[Any, tuple[type[Struct], ...]] = {
+            ContactForm: (ContactClass,),
+            HolidaysForm: (HolidayPack,),
+            PointsProgram: (EarningRule, Tier),
+        }
         for kind in inner.get(form, ()):
             yield from _described(kind, "####")
         if form is RewardsForm:

@@ -13,12 +13,13 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.contact import ContactClass, ContactPolicy, Go, Later, Never
-from orchestrator.core.grammar import Window
+from orchestrator.core.grammar import Days, Window
 from orchestrator.core.model import Consent, Sent, Subscriber
 
 ZONES = (
@@ -40,13 +41,16 @@ class Case:
         self.now = BEGIN + draw.randrange(365 * 96) * QUARTER
         self.entered_at = self.now - draw.randrange(10 * 96) * QUARTER
         self.rules = self._rules("marketing")
+        self.pack = self._pack()
+        self.journey_avoids = self._maybe(0.1, (self._short(),)) or ()
         self.policy = ContactPolicy(
             {
                 "mine": self.rules,
                 "same": ContactClass(purpose="marketing"),
                 "care": ContactClass(purpose="service", consent="opt_out"),
                 "answer": ContactClass(purpose="answer", consent="answer"),
-            }
+            },
+            {"here": self.pack} if self.pack else {},
         )
         self.history = sorted(self._history(), key=lambda line: line.at)
         self.person = Subscriber(
@@ -70,6 +74,23 @@ class Case:
         closes = self.chance.randrange(opens + 2, 25)
         return Window(time(opens), time(closes % 24))
 
+    def _short(self) -> Window:
+        opens = self.chance.randrange(5, 23)
+        return Window(time(opens), time((opens + self.chance.randrange(1, 3)) % 24))
+
+    def _pack(self) -> HolidayPack | None:
+        if self.rules.holidays is None or self.chance.random() < 0.05:
+            return None
+        near = self.now.date() + timedelta(days=self.chance.randrange(-5, 30))
+        free = [near + timedelta(days=self.chance.randrange(-9, 9)) for _ in range(5)]
+        worked = [near + timedelta(days=self.chance.randrange(-9, 9)) for _ in range(2)]
+        return HolidayPack(
+            valid_until=near if self.chance.random() < 0.1 else near + timedelta(days=200),
+            days=tuple(Days(day, day + timedelta(days=2)) for day in free),
+            working=tuple(Days(day, day) for day in worked),
+            zones=self.chance.choice([(), (), (str(self.zone),), ("Asia/Tokyo",)]),
+        )
+
     def _rules(self, purpose: str) -> ContactClass:
         draw = self.chance
         week = frozenset(draw.sample(range(7), draw.randrange(2, 7)))
@@ -78,6 +99,9 @@ class Case:
             consent=draw.choice(["opt_in", "opt_in", "opt_in", "opt_out", "answer"]),
             hours=self._maybe(0.7, self._window()),
             weekdays=week if draw.random() < 0.4 else frozenset(range(7)),
+            avoid=tuple(self._short() for _ in range(draw.choice([0, 0, 0, 1, 2]))),
+            holidays=self._maybe(0.3, "avoid"),
+            spread=self._maybe(0.3, draw.randrange(1, 400) * timedelta(minutes=1)),
             per_day=self._maybe(0.4, draw.randrange(1, 4)),
             per_week=self._maybe(0.3, draw.randrange(1, 5)),
             per_campaign=self._maybe(0.2, draw.randrange(1, 4)),
@@ -108,8 +132,9 @@ class Case:
 
     def verdict(self, when: datetime) -> Go | Later | Never:
         return self.policy.verdict(
-            "mine", self.person, self.history, "hello", "mine", when, self.entered_at
-        )
+            "mine", self.person, self.history, "hello", "mine", when, self.entered_at,
+            self.journey_avoids,
+        )  # fmt: skip
 
     # The rules, a sentence each.
 
@@ -149,8 +174,9 @@ class Case:
 
     def _is_local(self) -> bool:
         rules = self.rules
-        bound = (rules.hours, rules.per_day, rules.per_week)
-        return any(it is not None for it in bound) or len(rules.weekdays) < 7
+        bound = (rules.hours, rules.per_day, rules.per_week, rules.holidays)
+        avoids = rules.avoid or self.journey_avoids
+        return any(it is not None for it in bound) or len(rules.weekdays) < 7 or bool(avoids)
 
     def _against_local(self, when: datetime) -> set[str]:
         rules, broken, tz = self.rules, set(), ZoneInfo(str(self.zone))
@@ -163,17 +189,45 @@ class Case:
         if rules.per_week is not None and weeks.count(this_week) >= rules.per_week:
             broken.add("per_week")
         minute = wall.hour * 60 + wall.minute
-        if wall.weekday() not in rules.weekdays:
+        free, worked = self._holidays(wall.date())
+        if rules.holidays and not self._knows(wall.date()):
+            broken.add("holidays_expired")
+        if free:
+            broken.add("holiday")
+        if wall.weekday() not in rules.weekdays and not (
+            worked and rules.weekdays >= {0, 1, 2, 3, 4}
+        ):
             broken.add("outside_hours")
-        if rules.hours is not None:
-            first = rules.hours.opens.hour * 60
-            last = rules.hours.closes.hour * 60 or 24 * 60
-            if not first <= minute < last:
-                broken.add("outside_hours")
+        if rules.hours is not None and not _within(rules.hours, minute):
+            broken.add("outside_hours")
+        if any(_within(it, minute) for it in (*rules.avoid, *self.journey_avoids)):
+            broken.add("avoided")
         return broken
+
+    def _knows(self, day: date) -> bool:
+        """Whether the holidays of that day are known where the person lives."""
+        pack = self.pack
+        if pack is None or (pack.zones and self.zone not in pack.zones):
+            return False
+        return day <= pack.valid_until
+
+    def _holidays(self, day: date) -> tuple[bool, bool]:
+        """Whether that day is free, and whether it is worked, for somebody who lives there."""
+        pack = self.pack
+        if not self.rules.holidays or pack is None:
+            return False, False
+        if pack.zones and self.zone not in pack.zones:
+            return False, False
+        worked = any(row.first <= day <= row.last for row in pack.working)
+        return not worked and any(row.first <= day <= row.last for row in pack.days), worked
 
     def _counts(self) -> list[Sent]:
         return [s for s in self.history if s.journey and s.contact_class != "answer"]
+
+
+def _within(window: Window, minute: int) -> bool:
+    last = window.closes.hour * 60 or 24 * 60
+    return window.opens.hour * 60 <= minute < last
 
 
 def judge(case: Case) -> str:
@@ -184,14 +238,22 @@ def judge(case: Case) -> str:
         broken = case.against(when)
         assert verdict.until > when, "putting off goes forward"
         assert verdict.reason in broken, f"{verdict.reason} is not among {broken}"
-        between = (verdict.until - when) / QUARTER
+        if verdict.reason == "holidays_expired" and len(reasons) > 3:
+            return verdict.reason
+        spread = case.rules.spread or timedelta()
+        between = (verdict.until - spread - when) / QUARTER
         for _ in range(6):
-            moment = when + case.chance.randrange(int(between) or 1) * QUARTER
+            moment = when + case.chance.randrange(max(1, int(between))) * QUARTER
             assert case.against(moment), f"{moment} would have been in order"
         when = verdict.until
         reasons.append(verdict.reason)
         assert len(reasons) < 30, "it is put off for ever"
     broken = case.against(when)
+    if verdict == Never("never_open"):
+        for quarter in range(14 * 96):
+            broken = case.against(when + quarter * QUARTER)
+            assert broken & {"outside_hours", "holiday", "avoided"}, "it does open"
+        return "never_open"
     if isinstance(verdict, Never):
         assert verdict.reason in broken, f"{verdict.reason} is not among {broken}"
         return verdict.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core import calendar
-from orchestrator.core.grammar import Schedule, Window
+from orchestrator.core.grammar import Days, Schedule, Window
 
 ZONES = {
     "Asia/Shanghai": "never changes",
@@ -189,6 +190,60 @@ def test_a_window_closes_just_before_its_end() -> None:
     assert calendar.next_open(last, window, EVERY_DAY, shanghai) == last
     closed = last + timedelta(minutes=1)
     assert calendar.next_open(closed, window, EVERY_DAY, shanghai) == utc("2026-03-03 01:00")
+
+
+PACK = calendar.HolidayPack(
+    valid_until=date(2026, 12, 31),
+    days=(Days.parse("2026-10-01 to 2026-10-07"),),
+    working=(Days.parse("2026-10-10"),),
+)
+
+
+@pytest.mark.parametrize(
+    ("moment", "days", "expected"),
+    [
+        ("2026-09-30 04:00", range(7), "2026-09-30 04:00"),
+        ("2026-10-01 04:00", range(7), "2026-10-08 01:00"),
+        ("2026-10-10 04:00", range(5), "2026-10-10 04:00"),
+        ("2026-10-09 13:00", range(5), "2026-10-10 01:00"),
+        ("2026-10-09 13:00", [0, 4], "2026-10-12 01:00"),
+        ("2026-10-11 04:00", range(5), "2026-10-12 01:00"),
+        ("2026-10-01 04:00", [3], "2026-10-08 01:00"),
+    ],
+)
+def test_holidays_are_shut_and_worked_weekends_open(
+    moment: str, days: Sequence[int], expected: str
+) -> None:
+    window, tz = Window.parse("09:00-20:00"), ZoneInfo("Asia/Shanghai")
+    assert calendar.next_open(utc(moment), window, days, tz, (), PACK) == utc(expected)
+
+
+def test_a_day_that_is_free_and_worked_is_worked() -> None:
+    row = (Days.parse("2026-10-01 to 2026-10-02"),)
+    pack = calendar.HolidayPack(date(2026, 12, 31), row, working=(Days.parse("2026-10-02"),))
+    assert pack.free == {date(2026, 10, 1)}
+
+
+@pytest.mark.parametrize(
+    ("local", "opens", "closes"),
+    [
+        ("10:00", "10:00", "12:00"),
+        ("12:00", "14:00", "18:00"),
+        ("18:30", "20:00", "24:00"),
+        ("21:00", "21:00", "24:00"),
+    ],
+)
+def test_what_is_avoided_is_shut_within_the_hours(local: str, opens: str, closes: str) -> None:
+    window, tz = Window.parse("09:00-24:00"), ZoneInfo("Asia/Shanghai")
+    avoid = (Window.parse("18:00-20:00"), Window.parse("12:00-14:00"))
+
+    def clock(text: str) -> datetime:
+        hour, minute = (int(part) for part in text.split(":"))
+        return datetime(2026, 3, 2, tzinfo=tz) + timedelta(hours=hour, minutes=minute)
+
+    then = calendar.next_open(clock(local), window, EVERY_DAY, tz, avoid)
+    assert then == clock(opens)
+    assert calendar.closing(then, window, tz, avoid) == clock(closes)
 
 
 schedules = st.one_of(

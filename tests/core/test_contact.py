@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orchestrator.core import calendar
 from orchestrator.core.contact import (
     EVERYTHING,
     GO,
+    Around,
     ContactClass,
     ContactPolicy,
     Go,
@@ -22,7 +25,7 @@ from orchestrator.core.contact import (
     may_go,
     refusal,
 )
-from orchestrator.core.grammar import Window
+from orchestrator.core.grammar import Days, Window
 from orchestrator.core.model import Consent, Sent, Subscriber
 from tests.core.contact_oracle import look
 
@@ -331,7 +334,7 @@ def test_the_verdict_is(
 ) -> None:
     said = may_go(
         rules, subscriber, recent, "hello", "mine", at(hours),
-        entered_at=MONDAY_NOON - 3 * DAY, strangers={"care"},
+        Around(entered_at=MONDAY_NOON - 3 * DAY, strangers={"care"}),
     )  # fmt: skip
     assert said == verdict, case
 
@@ -340,10 +343,9 @@ def test_the_first_message_of_a_run_counts_though_its_instant_was_rounded_down()
     rules = ContactClass(purpose="marketing", per_campaign=1)
     entered_at = MONDAY_NOON + timedelta(microseconds=1999)
     first = Sent(MONDAY_NOON + timedelta(milliseconds=1), "other", "mine", "promotion")
-    later = at(5)
-    assert may_go(rules, WILLING, [first], "hello", "mine", later, entered_at=entered_at) == Never(
-        "per_campaign"
-    )
+    around = Around(entered_at=entered_at)
+    said = may_go(rules, WILLING, [first], "hello", "mine", at(5), around)
+    assert said == Never("per_campaign")
 
 
 def test_an_independent_opinion_agrees_over_random_cases() -> None:
@@ -478,3 +480,77 @@ def test_consent_is_never_assumed_where_it_must_be_given(
     verdict = may_go(rules, somebody("UTC", **given_), (), "hello", "mine", MONDAY_NOON)
     may = everything is not False and (purpose or (purpose is None and consent == "opt_out"))
     assert isinstance(verdict, Go) == bool(may)
+
+
+CHINA = calendar.HolidayPack(date(2026, 12, 31), (Days.parse("2026-03-02 to 2026-03-03"),))
+BERLIN = calendar.HolidayPack(date(2026, 12, 31), (), zones=("Europe/Berlin",))
+SHY = ContactClass(purpose="marketing", hours=Window.parse("09:00-20:00"), holidays="avoid")
+
+
+def met(rules: ContactClass, person: Subscriber, **packs: calendar.HolidayPack) -> Around:
+    return ContactPolicy({"shy": rules}, packs).around("shy", person, MONDAY_NOON)
+
+
+def test_on_a_holiday_it_waits_for_the_next_working_days_window() -> None:
+    said = may_go(SHY, WILLING, (), "hello", "mine", at(0), met(SHY, WILLING, cn=CHINA))
+    assert said == Later(at(45), "holiday")
+
+
+def test_when_the_pack_has_expired_nobody_is_written_to() -> None:
+    pack = calendar.HolidayPack(date(2026, 3, 1), ())
+    around = met(SHY, WILLING, cn=pack)
+    verdict = may_go(SHY, WILLING, (), "hello", "mine", at(0), around)
+    assert verdict == Later(at(1), "holidays_expired")
+    last_day = at(-16)  # Sunday 20:00, the pack's last day
+    assert may_go(SHY, WILLING, (), "hello", "mine", last_day, around) == Later(
+        at(-3), "outside_hours"
+    )
+
+
+def test_each_zone_has_its_own_holidays_and_without_any_nobody_is_written_to() -> None:
+    german = somebody("Europe/Berlin", marketing=YES)
+    packs = {"cn": CHINA, "de": BERLIN}
+    assert met(SHY, german, **packs).holidays == BERLIN
+    assert met(SHY, WILLING, **packs).holidays == CHINA
+    alone = met(SHY, WILLING, de=BERLIN)
+    assert may_go(SHY, WILLING, (), "hello", "mine", at(0), alone) == Later(
+        at(1), "holidays_expired"
+    )
+
+
+def test_other_classes_do_not_look_at_holidays() -> None:
+    assert met(PROMOTION, WILLING, cn=CHINA).holidays is None
+
+
+def test_what_waited_for_the_morning_spreads_over_its_first_quarter_of_an_hour() -> None:
+    rules = replace(PROMOTION, spread=QUARTER)
+    minutes: Counter[int] = Counter()
+    for number in range(3000):
+        person = replace(WILLING, id=number)
+        verdict = may_go(rules, person, (), "hello", "mine", at(9))
+        assert verdict == may_go(rules, person, (), "hello", "mine", at(10)), "always the same"
+        assert isinstance(verdict, Later)
+        assert may_go(rules, person, (), "hello", "mine", verdict.until) == GO
+        minutes[(verdict.until - at(21)) // timedelta(minutes=1)] += 1
+    assert sorted(minutes) == [*range(15)]
+    assert max(minutes.values()) < 2 * 3000 / 15
+
+
+def test_nothing_spreads_beyond_the_end_of_a_window() -> None:
+    rules = replace(PROMOTION, spread=DAY, avoid=(Window.parse("09:10-19:00"),))
+    for number in range(500):
+        verdict = may_go(rules, replace(WILLING, id=number), (), "hello", "mine", at(9))
+        assert isinstance(verdict, Later)
+        assert at(21) <= verdict.until < at(21) + timedelta(minutes=10)
+
+
+def test_what_waits_for_a_gap_only_is_not_spread() -> None:
+    rules = ContactClass(purpose="marketing", gap=timedelta(hours=4), spread=QUARTER)
+    last = sent(timedelta(hours=1))
+    assert may_go(rules, WILLING, (last,), "hello", "mine", at(0)) == Later(at(3), "gap")
+
+
+def test_a_journey_avoids_its_own_times() -> None:
+    around = Around(avoid=(Window.parse("11:00-14:00"),))
+    for rules in (OPEN, PROMOTION):
+        assert may_go(rules, WILLING, (), "hello", "mine", at(0), around) == Later(at(2), "avoided")

@@ -232,7 +232,8 @@ def check_times(world: World, context: str) -> None:
 
 
 def check_caps(world: World, context: str) -> None:
-    """Promotions: one a local day, the same not within 30 days, no other journey's within 7."""
+    """Promotions: one a local day, the same not within 30 days, and no promotion of another
+    journey within 7."""
     tz = calendar.zone(world.scene.subscriber.timezone) or calendar.UTC_ZONE
     sends = [(now, e.message) for now, e in world.effects if isinstance(e, SendMessage)]
     for number, (now, message) in enumerate(sends):
@@ -242,7 +243,8 @@ def check_caps(world: World, context: str) -> None:
             assert before.astimezone(tz).date() != now.astimezone(tz).date(), context
             same = earlier.template == message.template
             assert not (same and now - before < timedelta(days=30)), context
-            foreign = earlier.journey != message.journey
+            promotion = earlier.contact_class == "promotion"
+            foreign = promotion and earlier.journey != message.journey
             assert not (foreign and now - before < timedelta(days=7)), context
 
 

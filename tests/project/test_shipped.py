@@ -151,12 +151,22 @@ def test_the_stages_follow_each_other_without_getting_in_each_others_way() -> No
         "day 7 10:00 seven-days/thanks",
         "day 15 11:00 lifecycle/maps",
         "day 22 11:00 lifecycle/video",
-        "day 35 11:00 lifecycle/month-report",
-        "day 54 11:00 lifecycle/bigger-plan",
-        "day 68 11:00 lifecycle/local",
-        "day 96 11:00 lifecycle/referral",
+        "day 37 09:10 lifecycle/month-report",
+        "day 56 11:00 lifecycle/bigger-plan",
+        "day 70 11:00 lifecycle/local",
+        "day 98 11:00 lifecycle/referral",
     ]
-    assert not [line for line in world.transcript if "withholds" in line or "puts off" in line]
+    held = [line for line in world.transcript if "withholds" in line or "puts off" in line]
+    qingming = "day 35 11:00  puts off lifecycle/month-report until day 37 09:10: holiday"
+    assert held == [qingming]
+
+
+def test_the_holidays_of_2026_are_those_of_the_notice() -> None:
+    (pack,) = load(shipped.programme()).contact.holidays.values()
+    assert len(pack.free) == 3 + 9 + 3 + 5 + 3 + 3 + 7
+    assert len(pack.worked) == 6
+    assert all(day.weekday() >= 5 for day in pack.worked), "only weekends are worked instead"
+    assert {day.year for day in pack.free | pack.worked} == {pack.valid_until.year}
 
 
 def test_who_wants_no_tips_gets_no_more_campaigns_but_still_what_the_service_needs() -> None:

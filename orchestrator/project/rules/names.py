@@ -198,6 +198,11 @@ class UnknownZone(Rule):
         if settings and calendar.zone(settings.timezone) is None:
             mark = draft.places.mark(settings, "timezone")
             yield self.at(mark, "write one like Asia/Shanghai", name=settings.timezone)
+        for pack in draft.holidays.holidays.values() if draft.holidays else ():
+            for number, name in enumerate(pack.zones):
+                if calendar.zone(name) is None:
+                    mark = draft.places.mark(pack, "zones", number)
+                    yield self.at(mark, "write one like Asia/Shanghai", name=name)
 
 
 class UnknownLocale(Rule):
