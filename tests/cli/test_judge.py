@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from orchestrator.cli.demo.behaviour import Heard, Player, Said
 from orchestrator.cli.demo.cast import Person
 from orchestrator.cli.demo.judge import JOURNEY, Found, Plan, judge
+from orchestrator.cli.demo.stage import demo_files
 from orchestrator.core.chance import draw
 from orchestrator.core.model import Consent
 from orchestrator.project.load import load
@@ -122,6 +123,12 @@ def moved(life: Life, text: str, moment: datetime) -> Life:
 def restated(life: Life, text: str, state: str) -> Life:
     rows = [replace(it, state=state) if it.text == text else it for it in life.rows]
     return replace(without(life, text), rows=rows)
+
+
+def test_the_demo_s_clock_leaves_time_for_a_yes_and_for_an_answer() -> None:
+    project = load(demo_files())
+    assert project.points.hold == timedelta(hours=6)
+    assert project.contact.classes["answer"].valid == timedelta(hours=12)
 
 
 def test_a_good_week_has_nothing_wrong() -> None:

@@ -364,7 +364,7 @@ async def test_a_failed_receipt_moves_a_message_on_once(
         await received(office, receipt)
         await turns(office)
         assert await rows(office, "SELECT channel, state, via, reason FROM messages") == [
-            ("webchat", "queued", [], "fell back from sms: ")
+            ("webchat", "queued", [], f"fell back from sms: {state} 003")
         ]
         # What the old carrier still says is not about the message as it now is.
         await received(office, Receipt("sms", carrier_id, "delivered"))
