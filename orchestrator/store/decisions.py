@@ -93,7 +93,8 @@ REROUTE = """
 UPDATE messages m SET state = 'queued', attempt_id = u.attempt_id, channel = u.channel,
     address = u.address, content = u.content, via = string_to_array(u.via, ','),
     valid_until = u.valid_until, carrier_id = NULL, ended_at = NULL,
-    reason = 'fell back from ' || m.channel || ': ' || coalesce(m.reason, concat_ws(' ', m.state, m.code))
+    reason = 'fell back from ' || m.channel || ': '
+        || coalesce(m.reason, concat_ws(' ', m.state, m.code))
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
     $7::text[], $8::timestamptz[])
     AS u (subscriber_id, id, attempt_id, channel, address, content, via, valid_until)
