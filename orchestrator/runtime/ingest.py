@@ -16,7 +16,7 @@ from orchestrator.core.delivery import Receipt, Reply
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gather import Gathering
 from orchestrator.runtime.turn import take_named
-from orchestrator.store import events, messages, subscribers
+from orchestrator.store import events, receipts, subscribers
 from orchestrator.store.events import NewEvent
 from orchestrator.store.json import clean
 from orchestrator.store.subscribers import NewSubscriber
@@ -149,17 +149,17 @@ class Ingest:
         if taken.channels:
             await self._deliver(taken.channels)
 
-    async def _store_receipts(self, receipts: Sequence[Receipt]) -> None:
+    async def _store_receipts(self, given: Sequence[Receipt]) -> None:
         context = self._context
         by_channel: dict[str, list[Receipt]] = {}
-        for receipt in receipts:
+        for receipt in given:
             by_channel.setdefault(receipt.channel, []).append(
                 replace(receipt, carrier_id=clean(receipt.carrier_id), code=clean(receipt.code))
             )
         now = await context.now()
         waiting: list[int] = []
         async with context.pool.acquire() as connection, connection.transaction():
-            for channel, given in by_channel.items():
-                waiting += await messages.receive(connection, channel, given, now, context.ids)
+            for channel, theirs in by_channel.items():
+                waiting += await receipts.receive(connection, channel, theirs, now, context.ids)
         if waiting:
             await context.bell.ring_turns(range(64))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.runtime.context import Context
-from orchestrator.store import due, messages
+from orchestrator.store import due, messages, receipts
 
 
 async def sweep(context: Context) -> None:
@@ -14,7 +14,7 @@ async def sweep(context: Context) -> None:
     async with context.pool.acquire() as connection:
         project = await context.projects.follow(connection)
         async with connection.transaction():
-            await messages.match_parked(connection, now, context.ids)
+            await receipts.match_parked(connection, now, context.ids)
             lapsed = await messages.end_lapsed(
                 connection,
                 real_now,

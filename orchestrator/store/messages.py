@@ -1,9 +1,9 @@
-"""Messages on their way: claimed, submitted, answered, receipted."""
+"""Messages on their way: claimed, submitted, answered for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from orchestrator.core.contact import ContactClass, refused
-from orchestrator.core.delivery import Outcome, Outgoing, Receipt
+from orchestrator.core.delivery import Outcome, Outgoing
 from orchestrator.core.model import CHAT_CHANNELS, Consent, Content
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.events import NewEvent
@@ -76,41 +76,6 @@ WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = u.att
 # Attempts that are over.
 END_ATTEMPTS = "DELETE FROM attempts WHERE id = ANY($1::bigint[])"
 
-# Messages that carriers have the last word on; a state that is final already stays.
-RECEIVE = """
-UPDATE messages m SET state = u.state, code = coalesce(nullif(u.code, ''), m.code), ended_at = $4
-FROM (SELECT DISTINCT ON (carrier_id) * FROM
-        unnest($2::text[], $3::text[], $5::text[]) WITH ORDINALITY AS g (carrier_id, state, code, n)
-        ORDER BY carrier_id, n) u
-WHERE m.carrier_id = u.carrier_id AND m.channel = $1 AND m.state = 'accepted'
-RETURNING m.carrier_id, m.id, m.subscriber_id, m.template, m.contact_class, m.journey, m.run,
-    m.step, m.via, m.state
-"""
-
-# Of these carrier ids, those of messages that have had their last word. A message that was
-# accepted since the statement before this looked is not among them: its receipt is parked.
-ENDED_IDS = """
-SELECT carrier_id FROM messages
-WHERE channel = $1 AND carrier_id = ANY($2::text[]) AND state <> 'accepted'
-"""
-
-# Receipts for nothing we know wait for the response that names them.
-PARK = """
-INSERT INTO parked_receipts (channel, carrier_id, state, code, at)
-SELECT $1, carrier_id, state, code, $5
-FROM unnest($2::text[], $3::text[], $4::text[]) AS u (carrier_id, state, code)
-"""
-
-# Parked receipts whose messages are now known are taken out again.
-UNPARK = """
-DELETE FROM parked_receipts p WHERE EXISTS (
-    SELECT FROM messages m WHERE m.carrier_id = p.carrier_id AND m.channel = p.channel)
-RETURNING p.channel, p.carrier_id, p.state, p.code
-"""
-
-# Receipts that nothing has named for so long name nothing of ours.
-FORGET_PARKED = "DELETE FROM parked_receipts WHERE at < $1"
-
 # Messages that gateways claimed and never answered for: their leases are over.
 LAPSED = """
 SELECT a.id AS attempt_id, a.channel, m.id, m.subscriber_id, m.contact_class
@@ -152,9 +117,6 @@ _consents = Decoder(dict[str, Consent]).decode
 
 Classes = Mapping[str, ContactClass]
 """The contact policy's rules by class."""
-
-PARKED_FOR = timedelta(days=3)
-"""Carriers send a receipt at most so long after its message."""
 
 
 class Claimed(Struct, frozen=True, gc=False):
@@ -209,7 +171,7 @@ async def claim(
         going.append(Claimed(outgoing, attempt_id, contact_class))
     if late:
         await connection.execute(EXPIRE, *_pairs(late), now)
-        await _send_on(connection, late, "expired", now, ids, retry_channel=True)
+        await send_on(connection, late, "expired", now, ids, retry_channel=True)
     return Claim(tuple(claimed), tuple(going))
 
 
@@ -259,7 +221,7 @@ async def record(
             REQUEUE, whose, which, attempt, channel, retry_at, may_duplicate, reasons
         )
     await connection.execute(END_ATTEMPTS, list(claimed.attempts))
-    return await _send_on(connection, failed, "rejected", now, ids) if failed else []
+    return await send_on(connection, failed, "rejected", now, ids) if failed else []
 
 
 def _resends(classes: Classes, contact_class: str) -> bool:
@@ -291,59 +253,6 @@ async def _still_wanted(
     if dropped:
         await connection.execute(DROP, *columns(row[:3] for row in dropped), now)
     return kept
-
-
-async def receive(
-    connection: asyncpg.Connection,
-    channel: str,
-    receipts: Sequence[Receipt],
-    now: datetime,
-    ids: Ids,
-) -> list[int]:
-    """What the carrier says later is recorded; receipts for nothing we know are parked. Returns
-    the subscribers whose messages failed and wait for a turn. Safe to repeat: a state that is
-    final stays."""
-    carrier_ids = [r.carrier_id for r in receipts]
-    rows = await connection.fetch(
-        RECEIVE,
-        channel,
-        carrier_ids,
-        [r.state for r in receipts],
-        now,
-        [r.code for r in receipts],
-    )
-    matched = {row["carrier_id"] for row in rows}
-    if len(matched) < len(set(carrier_ids)):
-        rest = [r for r in receipts if r.carrier_id not in matched]
-        ended = {
-            row["carrier_id"]
-            for row in await connection.fetch(ENDED_IDS, channel, [r.carrier_id for r in rest])
-        }
-        parked = [(r.carrier_id, r.state, r.code) for r in rest if r.carrier_id not in ended]
-        if parked:
-            await connection.execute(PARK, channel, *columns(parked), now)
-    failed: dict[str, list[tuple[int, int]]] = {}
-    for row in rows:
-        if row["state"] != "delivered" and row["via"]:
-            failed.setdefault(row["state"], []).append((row["subscriber_id"], row["id"]))
-    waiting: list[int] = []
-    for state, pairs in failed.items():
-        waiting += await _send_on(connection, pairs, state, now, ids)
-    return waiting
-
-
-async def match_parked(connection: asyncpg.Connection, now: datetime, ids: Ids) -> list[int]:
-    """Parked receipts whose messages have become known are recorded; very old ones are gone."""
-    await connection.execute(FORGET_PARKED, now - PARKED_FOR)
-    by_channel: dict[str, list[Receipt]] = {}
-    for row in await connection.fetch(UNPARK):
-        by_channel.setdefault(row["channel"], []).append(
-            Receipt(row["channel"], row["carrier_id"], row["state"], row["code"])
-        )
-    waiting: list[int] = []
-    for channel, receipts in by_channel.items():
-        waiting += await receive(connection, channel, receipts, now, ids)
-    return waiting
 
 
 async def end_lapsed(
@@ -384,7 +293,7 @@ async def waiting_channels(connection: asyncpg.Connection, now: datetime) -> lis
     return [row["channel"] for row in await connection.fetch(WAITING_CHANNELS, now)]
 
 
-async def _send_on(
+async def send_on(
     connection: asyncpg.Connection,
     failed: Sequence[tuple[int, int]],
     state: str,

@@ -32,7 +32,8 @@ DELIVERED = "SELECT count(*) FROM messages WHERE state = 'delivered'"
 def evenly(count: int) -> list[int]:
     """So many numbers of people, equally many in each shard."""
     left = dict.fromkeys(range(64), count // 64)
-    found, n = [], 0
+    found: list[int] = []
+    n = 0
     while len(found) < count // 64 * 64:
         if left[shard_of(str(n))]:
             left[shard_of(str(n))] -= 1
