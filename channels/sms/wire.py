@@ -88,7 +88,8 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """The connection ends once what was written has left."""
         self.flush()
-        if self.transport is not None:
+        # Python 3.11.2 cannot abort a TLS transport that was closed twice.
+        if self.transport is not None and not self.transport.is_closing():
             self.transport.close()
 
     def abort(self) -> None:

@@ -118,9 +118,9 @@ async def running_worker(
         finally:
             stopping.set()
             await _finish(worker, serving)
-            with suppress(RedisError, OSError):
-                await redis.delete(worker.health_check_key)
-            await redis.aclose()
+            # A task of its own: until Python 3.11.3 a timeout in a task that was cancelled, and
+            # redis sets some of 0 s, is taken for one more cancellation.
+            await asyncio.create_task(_put_away(worker))
 
     task = asyncio.create_task(serve())
     try:
@@ -144,6 +144,13 @@ async def _finish(worker: Worker, serving: asyncio.Task[None]) -> None:
     for job in running:
         job.cancel()
     await asyncio.gather(serving, *running, return_exceptions=True)
+
+
+async def _put_away(worker: Worker) -> None:
+    """No key and no connection of the worker is left."""
+    with suppress(RedisError, OSError):
+        await worker.pool.delete(worker.health_check_key)
+    await worker.pool.aclose()
 
 
 @asynccontextmanager
