@@ -3,7 +3,7 @@ number of queries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,19 +12,13 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from orchestrator.core.events import Entered, Event, MessageFailed, ReplyReceived, SubscriberEvent
-from orchestrator.core.model import (
-    Consent,
-    Conversation,
-    Enrollment,
-    Sent,
-    Subscriber,
-    Waiting,
-)
+from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber, Waiting
 from orchestrator.core.points import Account
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
-from orchestrator.store import points
+from orchestrator.store import lists, points
 from orchestrator.store.ids import first_id, instant_of
+from orchestrator.store.subscribers import subscriber_of
 
 # Subscribers of some shards who have something due (a timer, an event, expiring points), locked
 # for this transaction; those whom another worker has in hand are passed over, and replies so
@@ -87,8 +81,6 @@ ORDER BY id
 """
 
 _attributes = Decoder(dict[str, Any]).decode
-_addresses = Decoder(dict[str, str]).decode
-_consents = Decoder(dict[str, Consent]).decode
 _conversation = Decoder(Conversation).decode
 _waiting = Decoder(Waiting).decode
 
@@ -141,7 +133,8 @@ async def load(
     project: Project,
     now: datetime,
 ) -> list[Case]:
-    """A case for each claimed subscriber, in five queries however many they are."""
+    """A case for each claimed subscriber, in five queries however many they are;
+    one more if a class of the contact policy names lists of numbers."""
     ids = [row["id"] for row in claimed]
     enrollments: dict[int, dict[str, Enrollment]] = {}
     for row in await connection.fetch(LOAD_ENROLLMENTS, ids):
@@ -171,38 +164,38 @@ async def load(
             PendingEvent(row["id"], _event(row), row["tries"])
         )
     accounts = await points.load_accounts(connection, ids)
+    people = [subscriber_of(row) for row in claimed]
+    loaded_at, on_lists = _NO_LISTS
+    if names := project.contact.lists:
+        numbers = {address for person in people for address in person.addresses.values()}
+        loaded_at, on_lists = await lists.load(connection, names, numbers)
     return [
         Case(
             Scene(
                 project=project,
-                subscriber=_subscriber(row),
+                subscriber=person,
                 enrollments=enrollments.get(row["id"], {}),
                 recent=recent.get(row["id"], ()),
                 account=accounts.get(row["id"], _NO_ACCOUNT),
                 conversation=_conversation(row["conversation"]) if row["conversation"] else None,
+                lists=loaded_at,
+                listed=_standing_on(on_lists, person) if on_lists else _ON_NONE,
             ),
             tuple(pending.get(row["id"], ())),
         )
-        for row in claimed
+        for row, person in zip(claimed, people, strict=True)
     ]
 
 
 _NO_ACCOUNT = Account()
+_NO_LISTS: tuple[Mapping[str, datetime], Mapping[str, frozenset[str]]] = ({}, {})
+_ON_NONE: frozenset[str] = frozenset()
 
 
-def _subscriber(row: asyncpg.Record) -> Subscriber:
-    return Subscriber(
-        id=row["id"],
-        key=row["key"],
-        shard=row["shard"],
-        locale=row["locale"],
-        timezone=row["timezone"],
-        attributes=_attributes(row["attributes"]),
-        tags=frozenset(row["tags"]),
-        addresses=_addresses(row["addresses"]),
-        consents=_consents(row["consents"]),
-        created_at=row["created_at"],
-    )
+def _standing_on(on_lists: Mapping[str, frozenset[str]], person: Subscriber) -> frozenset[str]:
+    """The lists that some address of this person is on."""
+    found = (on_lists.get(address, _ON_NONE) for address in person.addresses.values())
+    return _ON_NONE.union(*found)
 
 
 def _event(row: asyncpg.Record) -> Event:

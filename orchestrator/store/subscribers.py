@@ -9,8 +9,9 @@ from typing import Any
 
 import asyncpg
 from msgspec import Struct
+from msgspec.json import Decoder
 
-from orchestrator.core.model import SHARDS, Consent
+from orchestrator.core.model import SHARDS, Consent, Subscriber
 from orchestrator.store import json
 
 # Subscribers are there, by key: new ones made, known ones given what is new of theirs. What is
@@ -64,6 +65,27 @@ FROM subscribers s CROSS JOIN LATERAL jsonb_each(s.consents) c
 WHERE s.id = ANY($1::bigint[]) AND NOT EXISTS (
     SELECT FROM consent_records r WHERE r.subscriber_id = s.id AND r.purpose = c.key)
 """
+
+
+_attributes = Decoder(dict[str, Any]).decode
+_addresses = Decoder(dict[str, str]).decode
+_consents = Decoder(dict[str, Consent]).decode
+
+
+def subscriber_of(row: asyncpg.Record) -> Subscriber:
+    """The subscriber that this row of theirs describes."""
+    return Subscriber(
+        id=row["id"],
+        key=row["key"],
+        shard=row["shard"],
+        locale=row["locale"],
+        timezone=row["timezone"],
+        attributes=_attributes(row["attributes"]),
+        tags=frozenset(row["tags"]),
+        addresses=_addresses(row["addresses"]),
+        consents=_consents(row["consents"]),
+        created_at=row["created_at"],
+    )
 
 
 class NewSubscriber(Struct, frozen=True):

@@ -10,8 +10,9 @@ import asyncpg
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from orchestrator.core.model import Consent, Content, Subscriber
+from orchestrator.core.model import Content, Subscriber
 from orchestrator.store.ids import instant_of
+from orchestrator.store.subscribers import subscriber_of
 
 # Who is meant: by key, or by an address on any channel. A key wins.
 FIND = """
@@ -86,8 +87,6 @@ Kind = Literal[
 ]  # fmt: skip
 
 _properties = Decoder(dict[str, Any]).decode
-_addresses = Decoder(dict[str, str]).decode
-_consents = Decoder(dict[str, Consent]).decode
 _content = Decoder(Content).decode
 
 
@@ -153,20 +152,7 @@ async def find(connection: asyncpg.Connection, who: str) -> Subscriber | None:
     if digits.isdigit():
         spellings.append(f"+{digits}")
     row = await connection.fetchrow(FIND, who, spellings, channel if colon else None)
-    if row is None:
-        return None
-    return Subscriber(
-        id=row["id"],
-        key=row["key"],
-        shard=row["shard"],
-        locale=row["locale"],
-        timezone=row["timezone"],
-        attributes=_properties(row["attributes"]),
-        tags=frozenset(row["tags"]),
-        addresses=_addresses(row["addresses"]),
-        consents=_consents(row["consents"]),
-        created_at=row["created_at"],
-    )
+    return None if row is None else subscriber_of(row)
 
 
 async def load(connection: asyncpg.Connection, subscriber: Subscriber, most: int = 200) -> Timeline:
