@@ -78,9 +78,10 @@ class Life(Struct):
         return judge(plan, [player], {KEY: self.rows}, entrances)
 
 
-def sent(text: str, step: str, journey: str = JOURNEY, state: str = "delivered") -> Recorded:
+def sent(text: str, step: str, journey: str = JOURNEY, day: int = 0) -> Recorded:
     contact_class = "onboarding" if journey else "answer"
-    return Recorded(journey, step, text, contact_class, state, text, DAY_ONE)
+    queued_at = at(day or STEPS.get(step, 1), 10)
+    return Recorded(journey, step, text, contact_class, "delivered", text, queued_at)
 
 
 def good() -> Life:
@@ -175,7 +176,7 @@ def test_a_message_at_night_is_outside_the_hours() -> None:
 def test_more_a_day_than_any_class_allows_is_over_the_cap() -> None:
     life = good()
     texts = ["a", "b", "c"]
-    crowded = replace(life, rows=[*life.rows, *(sent(text, text) for text in texts)])
+    crowded = replace(life, rows=[*life.rows, *(sent(text, text, day=5) for text in texts)])
     assert wrong(more(crowded, *(Heard(at(5, 12), text) for text in texts))) == {"over_cap": 1}
 
 

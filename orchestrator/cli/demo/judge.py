@@ -23,7 +23,6 @@ from orchestrator.core.steps.send import Send
 from orchestrator.store.reckoning import Entrance, Recorded
 
 JOURNEY = "seven-days"
-NIGHT = timedelta(hours=6)
 
 MUST_BE_ZERO = (
     "lost",
@@ -153,8 +152,8 @@ def _look_at_times(plan: Plan, player: Player, rows: Sequence[Recorded], found: 
 
 
 def _count_days(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
-    """No local day has more messages than the most that any of their classes allows. What comes
-    after midnight belongs to the evening before."""
+    """Of no local day came more messages to the screen than any of their classes allows. A message
+    counts for the day on which it was decided: one that its hours ended for comes a day later."""
     by_text = {row.text: row for row in rows if not _answers(row)}
     tz = calendar.zone(player.person.subscriber.timezone)
     if tz is None:
@@ -163,7 +162,7 @@ def _count_days(plan: Plan, player: Player, rows: Sequence[Recorded], found: Fou
     for heard in player.heard:
         if (row := by_text.get(heard.text)) is not None:
             most = plan.project.contact.classes[row.contact_class].per_day
-            day = calendar.local_day(heard.at - min(plan.latency, NIGHT), tz)
+            day = calendar.local_day(row.queued_at, tz)
             days.setdefault(day, []).append(most or math.inf)
     found.over_cap += int(sum(max(0, len(most) - max(most)) for most in days.values()))
 
