@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from arq.connections import ArqRedis, RedisSettings
@@ -24,6 +25,13 @@ LANES = 8
 
 TURNS = "outreach:turns"
 """The arq queue of turns and sweeps."""
+
+MOST_SKEW = timedelta(days=1)
+"""arq takes a job once it is due by the clock of the worker's machine, and orders jobs by that
+time: it is Redis's, so long ago that a machine whose clock is wrong holds nothing up."""
+
+KEPT = timedelta(days=1)
+"""A job that nobody takes for so long is forgotten; sweeps ring again."""
 
 PATIENCE_S = 1.0
 """A ring that takes longer fails: nobody who rings may be held up by it."""
@@ -107,9 +115,18 @@ class Bell:
     async def _ring(self, job: str, about: str, queue: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
-                generation = await self._redis.get(f"outreach:generation:{job}:{about}") or b"0"
+                async with self._redis.pipeline(transaction=False) as asked:
+                    asked.get(f"outreach:generation:{job}:{about}")
+                    asked.time()
+                    generation, (seconds, micros) = await asked.execute()
+                rung_at = datetime.fromtimestamp(seconds + micros / 1e6, UTC)
                 await self._redis.enqueue_job(
-                    job, about, _job_id=f"{job}:{about}:{int(generation)}", _queue_name=queue
+                    job,
+                    about,
+                    _job_id=f"{job}:{about}:{int(generation or 0)}",
+                    _queue_name=queue,
+                    _defer_until=rung_at - MOST_SKEW,
+                    _expires=KEPT,
                 )
         except (RedisError, OSError) as error:
             log.warning("bell_silent job=%s about=%s error=%s", job, about, type(error).__name__)

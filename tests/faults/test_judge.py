@@ -1,0 +1,84 @@
+"""The judge can say no: it finds what was planted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from channels.carriers.smsc import Smsc
+from channels.sms import pdu
+from tests.faults.catalogue import held, resent
+from tests.faults.judge import Verdict, judge
+
+WITNESS = "CREATE TABLE witness_queued (message_id bigint, at timestamptz)"
+CLAIMED = "CREATE TABLE witness_claimed (attempt_id bigint, at timestamptz, life text)"
+SOMEBODY = """
+INSERT INTO subscribers (id, key, shard, locale, attributes, addresses, consents, created_at)
+OVERRIDING SYSTEM VALUE VALUES ($1, $1::bigint::text, 0, 'en', '{}', '{}', '{}', now())
+"""
+MESSAGE = """
+INSERT INTO messages (id, subscriber_id, template, journey, contact_class, attempt_id, state,
+    channel, address, content, via, run, step, queued_at)
+VALUES ($1, $2, '', 'blast', '', 1, $4, 'sms', '', '{}', '{}', 1, $3, now())
+"""
+START = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+async def judged(
+    database_url: str, said: dict[tuple[int, str], str], arrived: list[tuple[int, str]]
+) -> Verdict:
+    """The verdict on two people, of whose messages the installation says this, while that
+    arrived. Everything was queued ten seconds after what came before."""
+    connection = await asyncpg.connect(database_url)
+    smsc = Smsc()
+    verdict = Verdict(name="planted", seed=0, messages=4)
+    try:
+        await connection.execute(WITNESS)
+        await connection.execute(CLAIMED)
+        await connection.execute("INSERT INTO witness_claimed VALUES (1, $1, '')", START)
+        for person in (1, 2):
+            await connection.execute(SOMEBODY, person)
+        for number, ((person, step), state) in enumerate(said.items(), 1):
+            await connection.execute(MESSAGE, number, person, step, state)
+            at = START + timedelta(seconds=10 if step == "second" else 0)
+            await connection.execute("INSERT INTO witness_queued VALUES ($1, $2)", number, at)
+        for person, step in arrived:
+            words = f"N{person} {step}. Bye".encode()
+            number = f"8613{person:09}"
+            smsc.handset(number).receive(pdu.SubmitSm(destination_addr=number, short_message=words))
+        await judge(connection, verdict, smsc.handsets, 20, {"2": START - timedelta(seconds=1)})
+    finally:
+        await connection.close()
+    return verdict
+
+
+ALL = [(1, "first"), (1, "second"), (2, "first")]
+
+
+async def test_what_never_arrived_is_lost_unless_it_is_said_to_be_unknown(
+    database_url: str,
+) -> None:
+    said = {(1, "first"): "accepted", (1, "second"): "unknown", (2, "first"): "rejected"}
+    verdict = await judged(database_url, said, [])
+    assert (verdict.lost, verdict.unknown, verdict.refused) == (1, 1, 1)
+    assert "a message lost" in held(verdict)
+
+
+async def test_an_arrival_too_many_is_a_duplicate_and_one_too_soon_is_early(
+    database_url: str,
+) -> None:
+    said = dict.fromkeys(ALL, "delivered")
+    verdict = await judged(database_url, said, [*ALL, (1, "first")])
+    assert (verdict.duplicates, verdict.unflagged, verdict.early) == (1, 1, 1)
+    assert "a duplicate" in held(verdict)
+    assert "a duplicate that is not flagged" in resent(verdict)
+
+
+async def test_a_claim_after_the_opt_out_and_a_state_that_is_not_true_are_seen(
+    database_url: str,
+) -> None:
+    said = {**dict.fromkeys(ALL, "delivered"), (1, "second"): "rejected"}
+    verdict = await judged(database_url, said, ALL)
+    assert (verdict.after_opt_out, verdict.untrue) == (1, 1)
+    assert {"a message after the opt-out", "a state that is not true"} <= set(held(verdict))
