@@ -1,6 +1,7 @@
 # make demo          one command: installs into .venv, then runs everything on this machine
 # make test          the whole suite, against real servers it starts itself
 # make check         style, types, import rings, documents in step
+# make faults        everything that can go wrong does, for a quarter of an hour and more
 # make bench         throughput and latency on this machine
 # Pass arguments on with ARGS="…", name an interpreter with PYTHON=….
 
@@ -26,6 +27,9 @@ check: $(VENV)/.dev
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest tests/test_docs.py tests/cli/test_reference.py $(wildcard tests/test_readme.py)
+
+faults: $(VENV)/.dev
+	$(VENV)/bin/python -m tests.faults $(ARGS)
 
 bench: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.bench $(ARGS)
@@ -53,4 +57,4 @@ peers: $(if $(shell command -v npm),$(patsubst %,$(PEERS)/node_modules/.installe
 $(PEERS)/node_modules/.installed: $(PEERS)/package-lock.json
 	-npm ci --prefix $(PEERS) --no-audit --no-fund --loglevel=error && touch $@
 
-.PHONY: help demo test check bench peers
+.PHONY: help demo test check faults bench peers

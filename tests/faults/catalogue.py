@@ -247,14 +247,14 @@ def receipts_before_responses(world: World) -> Awaitable[None]:
 
 
 CATALOGUE = (
-    Fault(name="nothing", disturb=calm, promise=exactly, short=200),
+    Fault(name="nothing", disturb=calm, promise=exactly),
     Fault(
         name="kill-hold", disturb=kills(500, "worker", "gateway"), promise=held,
-        messages=10_000, short=2_000,
+        messages=10_000, short=800,
     ),
     Fault(
         name="kill-resend", disturb=kills(500, "worker", "gateway"), promise=resent,
-        uncertain="resend", messages=10_000, short=2_000,
+        uncertain="resend", messages=10_000, short=800,
     ),
     Fault(name="kill-worker", disturb=kills(500, "worker"), promise=exactly, messages=5_000),
     Fault(name="valkey", disturb=forget, promise=exactly, messages=10_000, short=600),
