@@ -19,6 +19,7 @@ COMMANDS = {
     "apply": ("apply:apply", "outreach apply --project shop"),
     "up": ("up:up", "outreach up --project shop"),
     "import": ("importing:import_csv", "outreach import subscribers.csv --country 86"),
+    "list": ("lists:list_numbers", "outreach list load dnd do-not-disturb.txt --country 86"),
     "event": ("event:event", "outreach event u1 order.placed amount=12.5 --source-id order-1001"),
     "show": ("show:show", "outreach show +8613800138000"),
     "explain": ("explain:explain", "outreach explain +8613800138000 --journey hello"),

@@ -27,16 +27,20 @@ CAMPAIGN_MEMORY = timedelta(days=366)
 LOOK_AGAIN = timedelta(hours=1)
 """After so long we look whether what we lacked has come: a new pack of holidays, a fresh list."""
 
+NO_LISTS: Mapping[str, datetime] = {}
+
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 Reason = Literal[
     "opted_out",
     "no_consent",
+    "on_list",
     "same_message",
     "per_campaign",
     "unknown_zone",
     "never_open",
     "holidays_expired",
+    "list_stale",
     "other_journey",
     "gap",
     "per_week",
@@ -45,6 +49,7 @@ Reason = Literal[
     "avoided",
     "outside_hours",
 ]
+"""The word of each rule. Behind `on_list:` and `list_stale:` stands which list."""
 
 
 class ContactClass(Struct, frozen=True):
@@ -57,7 +62,8 @@ class ContactClass(Struct, frozen=True):
     counts the messages of one run of the journey. `same_message` and `other_journey` are spans
     since the last one; of other journeys those of the same `purpose` count. `avoid` are times of
     day within the hours; with `holidays: avoid` public holidays are none of its days. What waited
-    for a day or an hour goes, spread over subscribers, within `spread` after it. `uncertain` says
+    for a day or an hour goes, spread over subscribers, within `spread` after it. Nobody gets it
+    who stands on a list of `not_on`, which must not be older than `fresh`. `uncertain` says
     what to do when a carrier never answered: `hold` (at most once) or `resend` (at least once).
     """
 
@@ -68,6 +74,8 @@ class ContactClass(Struct, frozen=True):
     avoid: tuple[Window, ...] = ()
     holidays: Literal["avoid"] | None = None
     spread: timedelta | None = None
+    not_on: tuple[str, ...] = ()
+    fresh: timedelta | None = None
     per_day: int | None = None
     per_week: int | None = None
     per_campaign: int | None = None
@@ -91,13 +99,16 @@ class Around(Struct, frozen=True, gc=False):
 
     The run of the journey began at `entered_at`; the journey itself avoids the times `avoid`.
     `strangers` are the classes of other purposes; `holidays` is the pack that holds where the
-    subscriber lives.
+    subscriber lives. `lists` says when each list of numbers was loaded, `listed` on which of them
+    the subscriber stands.
     """
 
     entered_at: datetime = _EVER
     avoid: tuple[Window, ...] = ()
     strangers: Collection[str] = ()
     holidays: HolidayPack | None = None
+    lists: Mapping[str, datetime] = {}
+    listed: frozenset[str] = frozenset()
 
 
 NOTHING_AROUND = Around()
@@ -111,13 +122,13 @@ class Later(Struct, frozen=True):
     """Not before `until`; it is asked again then."""
 
     until: datetime
-    reason: Reason
+    reason: str
 
 
 class Never(Struct, frozen=True):
     """Not at all; the journey goes on without it."""
 
-    reason: Reason
+    reason: str
 
 
 GO = Go()
@@ -142,6 +153,11 @@ class ContactPolicy(Struct, frozen=True, dict=True):
             if rules.per_campaign is not None:
                 spans.append(CAMPAIGN_MEMORY)
         return max(spans)
+
+    @cached_property
+    def lists(self) -> frozenset[str]:
+        """Every list of numbers that a class names."""
+        return frozenset(name for rules in self.classes.values() for name in rules.not_on)
 
     @cached_property
     def _answers(self) -> frozenset[str]:
@@ -175,12 +191,15 @@ class ContactPolicy(Struct, frozen=True, dict=True):
         subscriber: Subscriber,
         entered_at: datetime,
         avoid: tuple[Window, ...] = (),
+        lists: Mapping[str, datetime] = NO_LISTS,
+        listed: frozenset[str] = frozenset(),
     ) -> Around:
         """What a message of this class, of a journey's run, meets."""
         pack = None
         if self.classes[contact_class].holidays is not None:
             pack = self._packs.get(subscriber.timezone) or self._packs.get(None)
-        return Around(entered_at, avoid, self._strangers[contact_class], pack)
+        strangers = self._strangers[contact_class]
+        return Around(entered_at, avoid, strangers, pack, lists, listed)
 
     def verdict(
         self,
@@ -190,12 +209,9 @@ class ContactPolicy(Struct, frozen=True, dict=True):
         template: str,
         journey: str,
         now: datetime,
-        entered_at: datetime,
-        avoid: tuple[Window, ...] = (),
+        around: Around,
     ) -> Verdict:
-        """Whether this message of this class may go now; the run of its journey, which avoids the
-        times `avoid`, began at `entered_at`."""
-        around = self.around(contact_class, subscriber, entered_at, avoid)
+        """Whether this message of this class may go now."""
         rules, counted = self.classes[contact_class], self.counted(recent)
         return may_go(rules, subscriber, counted, template, journey, now, around)
 
@@ -235,8 +251,10 @@ def may_go(
     """
     if rules.consent == "answer":
         return GO
-    if reason := refusal(rules, subscriber):
-        return Never(reason)
+    if refused_by := refusal(rules, subscriber):
+        return Never(refused_by)
+    if rules.not_on and (name := _list_of(rules, around)):
+        return Never(f"on_list:{name}")
     if rules.same_message is not None:
         since = now - rules.same_message
         if any(sent.template == template and sent.at > since for sent in counted):
@@ -286,8 +304,12 @@ def may_go(
 
 def next_opening(
     rules: ContactClass, subscriber: Subscriber, now: datetime, around: Around
-) -> datetime | Reason:
-    """When, by the clock alone, a message that is due may go, or why it may not."""
+) -> datetime | str:
+    """When a message that is due may go, by the clock and the lists alone, or why it may not."""
+    if rules.not_on and (name := _list_of(rules, around)):
+        return f"on_list:{name}"
+    if rules.not_on and (name := _stale_list(rules, around, now)):
+        return f"list_stale:{name}"
     window = rules.window or (WHOLE_DAY if around.avoid else None)
     if window is None or rules.consent == "answer":
         return now
@@ -324,6 +346,20 @@ def closing(rules: ContactClass, avoid: tuple[Window, ...], at: datetime, tz: Zo
     return calendar.closing(at, rules.window or WHOLE_DAY, tz, rules.avoid + avoid)
 
 
+def _list_of(rules: ContactClass, around: Around) -> str:
+    """The list on account of which nothing goes to them, or ''."""
+    return next((name for name in rules.not_on if name in around.listed), "")
+
+
+def _stale_list(rules: ContactClass, around: Around, now: datetime) -> str:
+    """A list that nobody knows, or that is older than it may be, or ''."""
+    for name in rules.not_on:
+        loaded_at = around.lists.get(name)
+        if loaded_at is None or (rules.fresh is not None and loaded_at + rules.fresh < now):
+            return name
+    return ""
+
+
 def _expired(pack: HolidayPack | None, now: datetime, tz: ZoneInfo) -> bool:
     """Whether nobody knows today's holidays."""
     return pack is None or calendar.local_day(now, tz) > pack.valid_until
@@ -345,11 +381,13 @@ def _spans(
     journey: str,
     now: datetime,
     around: Around,
-) -> tuple[datetime, Reason]:
-    """Until when what was sent before keeps this one back, and by which rule; `now` if nothing
-    does."""
+) -> tuple[datetime, str]:
+    """Until when a list that is too old, or what was sent before, keeps this one back, and by
+    which rule; `now` if nothing does."""
     until: datetime = now
-    reason: Reason = "outside_hours"
+    reason = "outside_hours"
+    if rules.not_on and (name := _stale_list(rules, around, now)):
+        until, reason = now + LOOK_AGAIN, f"list_stale:{name}"
     if rules.other_journey is not None and counted:
         others = [
             s.at

@@ -36,6 +36,8 @@ RULES = {
     "unknown_zone": "their time zone is unknown, and the class has hours or caps: fail closed",
     "never_open": "the class's hours and weekdays are never open",
     "outside_hours": "outside the class's hours or weekdays",
+    "on_list": "their number is on a list that the class names",
+    "list_stale": "a list that the class names was never loaded, or is older than it may be",
     "holiday": "a public holiday where they live",
     "holidays_expired": "nobody knows today's holidays where they live: the pack is missing, or "
     "past its valid_until",
@@ -136,7 +138,7 @@ def explain(scene: Scene, record: Record, journey: str, now: datetime) -> Explan
 
 def rule_text(reason: str, rules: ContactClass | None) -> str:
     """What a reason means under these rules, for people."""
-    word, _, more = reason.partition(": ")
+    word, _, more = (part.strip() for part in reason.partition(":"))
     if word == "fallback":
         return f"its channel failed, and the next was not tried: {rule_text(more, rules)}"
     text = RULES.get(word)
@@ -177,10 +179,11 @@ def _now(scene: Scene, version: Journey, now: datetime) -> Reason | None:
     if not template:
         return None
     policy = scene.project.contact
-    verdict = policy.verdict(
-        version.contact_class, scene.subscriber, scene.recent, template, version.name, now,
-        enrollment.entered_at, version.avoid,
-    )  # fmt: skip
+    class_, person = version.contact_class, scene.subscriber
+    around = policy.around(
+        class_, person, enrollment.entered_at, version.avoid, scene.lists, scene.listed
+    )
+    verdict = policy.verdict(class_, person, scene.recent, template, version.name, now, around)
     rules = policy.classes[version.contact_class]
     if isinstance(verdict, contact.Go):
         if not _reaches(scene, placed, template):

@@ -22,7 +22,9 @@ class Scene(Struct, frozen=True, gc=False):
     which codes are hashed. `stock` says how many items of each reward are free, and is filled only
     when a reply may claim one; whoever decides several scenes under one lock passes it on from
     decision to decision. `claimed` counts the member's purchases by reward, `history` lists the
-    last ledger lines (points, reason, at), newest first; both only for a reply.
+    last ledger lines (points, reason, at), newest first; both only for a reply. `lists` says when
+    the lists of numbers that contact classes name were loaded, `listed` on which of them the
+    subscriber stands.
     """
 
     project: Project
@@ -36,6 +38,8 @@ class Scene(Struct, frozen=True, gc=False):
     history: tuple[tuple[int, str, datetime], ...] = ()
     chance: bytes = b""
     secret: bytes = b""
+    lists: Mapping[str, datetime] = {}
+    listed: frozenset[str] = frozenset()
 
 
 class Decision(Struct, frozen=True, gc=False):

@@ -192,8 +192,7 @@ class Stage:
             template,
             journey.name,
             self.now,
-            where.entered_at,
-            journey.avoid,
+            self.around(where),
         )
 
     def _behind(self, where: Here, until: datetime) -> datetime:
@@ -213,7 +212,12 @@ class Stage:
         """What the contact policy meets besides the person."""
         journey = where.definition
         return self.project.contact.around(
-            journey.contact_class, self.subscriber, where.entered_at, journey.avoid
+            journey.contact_class,
+            self.subscriber,
+            where.entered_at,
+            journey.avoid,
+            self._scene.lists,
+            self._scene.listed,
         )
 
     def compose(

@@ -42,6 +42,8 @@ class Case:
         self.entered_at = self.now - draw.randrange(10 * 96) * QUARTER
         self.rules = self._rules("marketing")
         self.pack = self._pack()
+        self.lists = {"dnd": self.now - draw.randrange(40) * DAY} if draw.random() < 0.9 else {}
+        self.listed = frozenset(["dnd"] if draw.random() < 0.2 else [])
         self.journey_avoids = self._maybe(0.1, (self._short(),)) or ()
         self.policy = ContactPolicy(
             {
@@ -102,6 +104,8 @@ class Case:
             avoid=tuple(self._short() for _ in range(draw.choice([0, 0, 0, 1, 2]))),
             holidays=self._maybe(0.3, "avoid"),
             spread=self._maybe(0.3, draw.randrange(1, 400) * timedelta(minutes=1)),
+            not_on=self._maybe(0.2, ("dnd",)) or (),
+            fresh=self._maybe(0.7, draw.randrange(20, 40) * DAY),
             per_day=self._maybe(0.4, draw.randrange(1, 4)),
             per_week=self._maybe(0.3, draw.randrange(1, 5)),
             per_campaign=self._maybe(0.2, draw.randrange(1, 4)),
@@ -131,10 +135,10 @@ class Case:
         return given
 
     def verdict(self, when: datetime) -> Go | Later | Never:
-        return self.policy.verdict(
-            "mine", self.person, self.history, "hello", "mine", when, self.entered_at,
-            self.journey_avoids,
-        )  # fmt: skip
+        around = self.policy.around(
+            "mine", self.person, self.entered_at, self.journey_avoids, self.lists, self.listed
+        )
+        return self.policy.verdict("mine", self.person, self.history, "hello", "mine", when, around)
 
     # The rules, a sentence each.
 
@@ -147,6 +151,8 @@ class Case:
             broken.add("opted_out")
         if rules.consent == "opt_in" and "marketing" not in consents:
             broken.add("no_consent")
+        if rules.not_on and "dnd" in self.listed:
+            broken.add("on_list:dnd")
         mine = [s for s in self._counts() if s.journey == "mine" and s.at >= self.entered_at]
         if rules.per_campaign is not None and len(mine) >= rules.per_campaign:
             broken.add("per_campaign")
@@ -158,6 +164,10 @@ class Case:
         if rules.consent == "answer":
             return set()
         broken = self.forbidden()
+        if rules.not_on:
+            age = when - self.lists["dnd"] if self.lists else None
+            if age is None or (rules.fresh is not None and age > rules.fresh):
+                broken.add("list_stale:dnd")
         for line in lines:
             since = when - line.at
             same = line.template == "hello"
@@ -238,7 +248,7 @@ def judge(case: Case) -> str:
         broken = case.against(when)
         assert verdict.until > when, "putting off goes forward"
         assert verdict.reason in broken, f"{verdict.reason} is not among {broken}"
-        if verdict.reason == "holidays_expired" and len(reasons) > 3:
+        if verdict.reason in ("holidays_expired", "list_stale:dnd") and len(reasons) > 3:
             return verdict.reason
         spread = case.rules.spread or timedelta()
         between = (verdict.until - spread - when) / QUARTER

@@ -554,3 +554,25 @@ def test_a_journey_avoids_its_own_times() -> None:
     around = Around(avoid=(Window.parse("11:00-14:00"),))
     for rules in (OPEN, PROMOTION):
         assert may_go(rules, WILLING, (), "hello", "mine", at(0), around) == Later(at(2), "avoided")
+
+
+GUARDED = ContactClass(purpose="marketing", not_on=("dnd", "ours"), fresh=30 * DAY)
+FRESH = {"dnd": MONDAY_NOON - 30 * DAY, "ours": MONDAY_NOON}
+
+
+@pytest.mark.parametrize(
+    ("lists", "listed", "verdict"),
+    [
+        (FRESH, (), GO),
+        (FRESH, ("ours",), Never("on_list:ours")),
+        (FRESH, ("another",), GO),
+        ({"dnd": MONDAY_NOON}, (), Later(at(1), "list_stale:ours")),
+        ({**FRESH, "dnd": at(-30 * 24 - 1)}, (), Later(at(1), "list_stale:dnd")),
+        ({}, ("dnd",), Never("on_list:dnd")),
+    ],
+)
+def test_nobody_on_a_list_is_written_to_nor_anybody_while_one_is_old(
+    lists: dict[str, datetime], listed: tuple[str, ...], verdict: Go | Later | Never
+) -> None:
+    around = Around(lists=lists, listed=frozenset(listed))
+    assert may_go(GUARDED, WILLING, (), "hello", "mine", at(0), around) == verdict

@@ -105,9 +105,9 @@ class MissingWording(Rule):
 class BadName(Rule):
     """{name!r} cannot be a name
 
-    Journeys, steps, ways, contact classes, segments and rewards are named in small letters, digits
-    and hyphens. Steps of a journey's first level need an `id`, which keeps people in their place
-    when the journey is edited.
+    Journeys, steps, ways, contact classes, lists, segments and rewards are named in small letters,
+    digits and hyphens. Steps of a journey's first level need an `id`, which keeps people in their
+    place when the journey is edited.
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
@@ -131,6 +131,8 @@ class BadName(Rule):
         if draft.contact:
             for name, rules in draft.contact.classes.items():
                 yield name, mark(rules)
+                for number, word in enumerate(rules.not_on):
+                    yield word, mark(rules, "not_on", number)
         for name in draft.segments.segments if draft.segments else ():
             yield name, mark(draft.segments, "segments", name)
 
