@@ -56,7 +56,8 @@ class ContactClass(Struct, frozen=True):
     """The rules for one kind of message. An absent rule does not bind.
 
     `consent`: `opt_in` needs a recorded yes for `purpose`; `opt_out` is allowed until refused;
-    `answer` is for answers to what the subscriber just wrote, and passes always.
+    `answer` is for answers to what the subscriber just wrote, and passes always. `stop`: with
+    `person` a STOP ends it, with `purpose` only the refusal of its own purpose.
     `per_day` and `per_week` count local calendar days, and weeks from Monday, and `gap` is the
     least time since the last message: all three over all classes but `answer`. `per_campaign`
     counts the messages of one run of the journey. `same_message` and `other_journey` are spans
@@ -69,6 +70,7 @@ class ContactClass(Struct, frozen=True):
 
     purpose: str
     consent: Literal["opt_in", "opt_out", "answer"] = "opt_in"
+    stop: Literal["person", "purpose"] = "person"
     hours: Window | None = None
     weekdays: frozenset[WeekdayNumber] = EVERY_DAY
     avoid: tuple[Window, ...] = ()
@@ -226,7 +228,7 @@ def refused(rules: ContactClass, consents: Mapping[str, Consent]) -> Reason | No
     if rules.consent == "answer":
         return None
     everything = consents.get(EVERYTHING)
-    if everything is not None and not everything.granted:
+    if everything is not None and not everything.granted and rules.stop == "person":
         return "opted_out"
     given = consents.get(rules.purpose)
     if given is not None:

@@ -99,6 +99,7 @@ class Case:
         return ContactClass(
             purpose=purpose,
             consent=draw.choice(["opt_in", "opt_in", "opt_in", "opt_out", "answer"]),
+            stop=draw.choice(["person", "person", "purpose"]),
             hours=self._maybe(0.7, self._window()),
             weekdays=week if draw.random() < 0.4 else frozenset(range(7)),
             avoid=tuple(self._short() for _ in range(draw.choice([0, 0, 0, 1, 2]))),
@@ -145,7 +146,8 @@ class Case:
     def forbidden(self) -> set[str]:
         """What stands against it for ever, or at least for this time."""
         rules, consents, broken = self.rules, self.person.consents, set()
-        if "everything" in consents and not consents["everything"].granted:
+        stopped = "everything" in consents and not consents["everything"].granted
+        if stopped and rules.stop != "purpose":
             broken.add("opted_out")
         if "marketing" in consents and not consents["marketing"].granted:
             broken.add("opted_out")

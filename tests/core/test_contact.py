@@ -386,6 +386,14 @@ def test_an_opt_out_from_everything_is_the_same_on_every_purpose() -> None:
         assert refusal(rules, somebody("UTC", **{EVERYTHING: NO})) == "opted_out"
 
 
+def test_a_class_may_go_on_after_a_stop_until_its_own_purpose_is_refused() -> None:
+    bills = ContactClass(purpose="bills", consent="opt_out", stop="purpose")
+    assert refusal(bills, somebody(everything=NO)) is None
+    assert refusal(bills, somebody(everything=YES, bills=NO)) == "opted_out"
+    asked = replace(bills, consent="opt_in")
+    assert refusal(asked, somebody(everything=NO)) == "no_consent"
+
+
 # The second opinion: every rule as a sentence about one moment, and time walked in quarters of
 # an hour until all hold. Windows open at six or later, when no clock in these zones is changed.
 
