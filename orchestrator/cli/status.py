@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.runtime.settings import Settings
-from orchestrator.store import counts
+from orchestrator.store import counts, halts
 
 SINCE = timedelta(hours=24)
 
@@ -27,15 +27,18 @@ def status(
             **msgspec.to_builtins(await counts.waiting(connection, now)),
             "messages_24h": await counts.messages(connection, now - SINCE),
             "failures_24h": await counts.failures(connection, now - SINCE),
+            "halted": {name: kind for name, (kind, _) in (await halts.look(connection)).items()},
         }
 
     found = run_once(project, verbose, count)
     if json:
         typer.echo(msgspec.json.encode(found).decode())
         return
-    states = found.pop("messages_24h")
+    states, halted = found.pop("messages_24h"), found.pop("halted")
     for name, number in found.items():
         typer.echo(f"{name.replace('_', ' '):<18}{number}")
+    for journey, kind in halted.items():
+        typer.echo(f"{kind:<18}{journey}")
     typer.echo("messages of the last 24 h")
     for state, number in states.items():
         typer.echo(f"  {state:<16}{number}")

@@ -71,8 +71,13 @@ def _time_passed(stage: Stage) -> None:
     ]
     for _, name in sorted(due):
         enrollment = stage.enrollments[name]
-        if enrollment.status == "control":
+        halt = stage.halted.get(name)
+        if halt == "cancelled":
+            _end(stage, enrollment, "left", halt)
+        elif enrollment.status == "control":
             _end(stage, enrollment, "finished", None)
+        elif halt == "paused":
+            stage.stand(enrollment)
         elif enrollment.waiting is None:
             _advance(stage, enrollment, _NOTHING)
         else:
@@ -147,7 +152,7 @@ def _reply_came(stage: Stage, reply: ReplyReceived) -> None:
 
 def _message_failed(stage: Stage, failed: MessageFailed) -> None:
     enrollment = stage.enrollments.get(failed.journey)
-    if enrollment is None or not failed.via:
+    if enrollment is None or not failed.via or stage.halted.get(failed.journey) == "cancelled":
         return
     rerouted = _rerouted(stage, replace(enrollment, run=failed.run), failed)
     if isinstance(rerouted, RerouteMessage):
@@ -193,6 +198,10 @@ def _advance(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]
         due = _due(stage, journey, enrollment, placed)
         if due > stage.now:
             return stage.stand(replace(enrollment, due_at=due, waiting=None))
+        if halt := stage.halted.get(enrollment.journey):
+            if halt == "cancelled":
+                return _end(stage, enrollment, "left", halt)
+            return stage.stand(replace(enrollment, due_at=stage.now, waiting=None))
         outcome = placed.step.start(Here(stage, enrollment, placed, properties))
         put_off = isinstance(outcome, Stay) and outcome.waiting is None
         if placed.step.at is not None and not put_off:

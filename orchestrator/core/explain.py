@@ -9,13 +9,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.core import contact
 from orchestrator.core.contact import ContactClass
+from orchestrator.core.effects import Suppress
 from orchestrator.core.expression import Condition, subscriber_scope
 from orchestrator.core.journey import Entry, Journey, Placed
 from orchestrator.core.model import Enrollment
 from orchestrator.core.scene import Scene
-from orchestrator.core.stage import word_of
+from orchestrator.core.stage import Here, Stage
 
 STATES = {
     "queued": "waits for a gateway of its channel",
@@ -132,7 +132,9 @@ def explain(scene: Scene, record: Record, journey: str, now: datetime) -> Explan
     if enrollment is None:
         standing = _not_in(scene, record, version)
     else:
-        standing = _standing(scene, enrollment, version, now)
+        standing = _standing(enrollment, version, now)
+    if halt := scene.halted.get(journey):
+        standing += f" ({halt} by an operator)"
     return Explanation(journey, standing, tuple(reasons))
 
 
@@ -178,24 +180,17 @@ def _now(scene: Scene, version: Journey, now: datetime) -> Reason | None:
     template = template_of(placed)
     if not template:
         return None
-    policy = scene.project.contact
-    class_, person = version.contact_class, scene.subscriber
-    around = policy.around(
-        class_, person, enrollment.entered_at, version.avoid, scene.lists, scene.listed
-    )
-    verdict = policy.verdict(class_, person, scene.recent, template, version.name, now, around)
-    rules = policy.classes[version.contact_class]
-    if isinstance(verdict, contact.Go):
-        if not _reaches(scene, placed, template):
-            why = rule_text("no_channel", rules)
-            return Reason(placed.id, template, "not_sent", f"now: {why}", "no_channel")
-        why = "now: the contact policy allows it"
-        return Reason(placed.id, template, "goes_now", why, until=enrollment.due_at)
-    why = f"now: {rule_text(verdict.reason, rules)}"
-    if isinstance(verdict, contact.Later):
-        until = max(verdict.until, enrollment.due_at or now)
-        return Reason(placed.id, template, "put_off", why, verdict.reason, until=until)
-    return Reason(placed.id, template, "not_sent", why, verdict.reason)
+    stage = Stage(scene, now)
+    placed.step.start(Here(stage, enrollment, placed, {}))
+    rules = scene.project.contact.classes.get(version.contact_class)
+    for effect in stage.effects:
+        if isinstance(effect, Suppress):
+            why = f"now: {rule_text(effect.reason, rules)}"
+            outcome = "put_off" if effect.until else "not_sent"
+            until = max(effect.until, enrollment.due_at or now) if effect.until else None
+            return Reason(placed.id, template, outcome, why, effect.reason, until=until)
+    why = "now: the contact policy allows it"
+    return Reason(placed.id, template, "goes_now", why, until=enrollment.due_at)
 
 
 def template_of(placed: Placed) -> str:
@@ -204,16 +199,7 @@ def template_of(placed: Placed) -> str:
     return template
 
 
-def _reaches(scene: Scene, placed: Placed, template: str) -> bool:
-    wordings = scene.project.messages.get(template)
-    if wordings is None:
-        return False
-    channels = wordings.channels(scene.subscriber.locale)
-    via: Sequence[str] = getattr(placed.step, "via", ()) or tuple(channels)
-    return any(scene.subscriber.reach(word) and word_of(word) in channels for word in via)
-
-
-def _standing(scene: Scene, enrollment: Enrollment, version: Journey | None, now: datetime) -> str:
+def _standing(enrollment: Enrollment, version: Journey | None, now: datetime) -> str:
     since = f"since {_time(enrollment.entered_at)}"
     if enrollment.status == "control":
         share = f" ({version.control:.0%})" if version else ""

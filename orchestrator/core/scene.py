@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
@@ -11,6 +12,9 @@ from orchestrator.core.effects import Effect
 from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber
 from orchestrator.core.points import Account
 from orchestrator.core.project import Project
+
+Halt = Literal["paused", "cancelled"]
+"""How operators hold a journey up: nobody in it moves; nobody is in it and nobody enters."""
 
 
 class Scene(Struct, frozen=True, gc=False):
@@ -24,7 +28,7 @@ class Scene(Struct, frozen=True, gc=False):
     decision to decision. `claimed` counts the member's purchases by reward, `history` lists the
     last ledger lines (points, reason, at), newest first; both only for a reply. `lists` says when
     the lists of numbers that contact classes name were loaded, `listed` on which of them the
-    subscriber stands.
+    subscriber stands. `halted` says which journeys operators hold up.
     """
 
     project: Project
@@ -40,6 +44,7 @@ class Scene(Struct, frozen=True, gc=False):
     secret: bytes = b""
     lists: Mapping[str, datetime] = {}
     listed: frozenset[str] = frozenset()
+    halted: Mapping[str, Halt] = {}
 
 
 class Decision(Struct, frozen=True, gc=False):

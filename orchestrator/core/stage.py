@@ -51,6 +51,7 @@ class Stage:
         self.stock = scene.stock
         self.claimed = scene.claimed
         self.now = now
+        self.halted = scene.halted
         self.effects: list[Effect] = []
         self.answering = ""
         """The beginning of the ids of steps that a reply, which is being answered, leads to."""
@@ -92,7 +93,10 @@ class Stage:
         self.effects.append(MoveTo(enrollment))
 
     def enter(self, journey: Journey) -> Enrollment | None:
-        """The subscriber is in `journey`, or None if its `again` does not let them in."""
+        """The subscriber is in `journey`, or None if its `again` does not let them in, or it is
+        cancelled."""
+        if self.halted.get(journey.name) == "cancelled":
+            return None
         before = self.enrollments.get(journey.name)
         if before is not None:
             after = journey.again.after

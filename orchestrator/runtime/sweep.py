@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.runtime.context import Context
-from orchestrator.store import due, messages, receipts
+from orchestrator.store import due, halts, messages, receipts
 
 
 async def sweep(context: Context) -> None:
@@ -23,6 +23,7 @@ async def sweep(context: Context) -> None:
                 context.ids,
             )
         context.meters.lapsed(lapsed)
+        await halts.release(connection)
         async with connection.transaction():
             await due.enter_segments(connection, project, now, context.ids)
         shards = await due.due_shards(connection, now)

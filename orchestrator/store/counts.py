@@ -13,13 +13,15 @@ from orchestrator.store.ids import first_id
 WAITING = """
 SELECT
     (SELECT count(*) FROM generate_series(0, 63) AS shards (shard)
-        JOIN enrollments e ON e.shard = shards.shard AND e.due_at <= $1) AS due,
+        JOIN enrollments e ON e.shard = shards.shard AND e.due_at <= $1 AND NOT e.held)
+        AS due,
     (SELECT count(*) FROM events WHERE taken_at IS NULL) AS events,
     (SELECT count(*) FROM attempts a JOIN messages m ON m.attempt_id = a.id
         WHERE m.state = 'queued' AND a.claimed_by IS NULL) AS queued,
     (SELECT count(*) FROM attempts a JOIN messages m ON m.attempt_id = a.id
         WHERE m.state = 'queued' AND a.claimed_by IS NOT NULL) AS submitting,
-    (SELECT count(*) FROM parked_receipts) AS parked_receipts
+    (SELECT count(*) FROM parked_receipts) AS parked_receipts,
+    (SELECT count(*) FROM enrollments WHERE held) AS held
 """
 
 # Messages made since an id, by state. Reads the whole table: not for every second.
@@ -42,13 +44,14 @@ SELECT
 
 class Waiting(Struct, frozen=True):
     """What is there to be done: due enrollments, events no turn has looked at, messages queued and
-    submitting, receipts that no message is known for."""
+    submitting, receipts that no message is known for, enrollments that a pause holds."""
 
     due: int
     events: int
     queued: int
     submitting: int
     parked_receipts: int
+    held: int
 
 
 class Facts(Struct, frozen=True):

@@ -41,7 +41,8 @@ UPDATE enrollments e SET
     status = ($4::text[])[u.n], step = ($5::text[])[u.n], due_at = ($6::timestamptz[])[u.n],
     waiting = ($7::text[])[u.n]::jsonb, ran_at = ($8::timestamptz[])[u.n],
     ran_step = ($9::text[])[u.n], goal_at = ($10::timestamptz[])[u.n],
-    ended_at = ($11::timestamptz[])[u.n], reason = ($12::text[])[u.n]
+    ended_at = ($11::timestamptz[])[u.n], reason = ($12::text[])[u.n],
+    held = ($13::boolean[])[u.n]
 FROM unnest($1::bigint[], $2::integer[]) AS u (subscriber_id, n)
 WHERE e.subscriber_id = u.subscriber_id AND e.journey = ($3::text[])[u.n]
 """
@@ -56,17 +57,19 @@ JOIN unnest($1::bigint[], $2::text[]) AS u (subscriber_id, journey) USING (subsc
 # Subscribers enter journeys; a later run takes the place of the earlier one.
 ENTER = """
 INSERT INTO enrollments (subscriber_id, shard, journey, version, run, status, step, due_at,
-    entered_at, waiting, ran_at, ran_step, goal_at, ended_at, reason)
+    entered_at, waiting, ran_at, ran_step, goal_at, ended_at, reason, held)
 SELECT u.subscriber_id, u.shard, ($4::text[])[u.n], ($5::text[])[u.n], ($6::integer[])[u.n],
     ($7::text[])[u.n], ($8::text[])[u.n], ($9::timestamptz[])[u.n], ($10::timestamptz[])[u.n],
     ($11::text[])[u.n]::jsonb, ($12::timestamptz[])[u.n], ($13::text[])[u.n],
-    ($14::timestamptz[])[u.n], ($15::timestamptz[])[u.n], ($16::text[])[u.n]
+    ($14::timestamptz[])[u.n], ($15::timestamptz[])[u.n], ($16::text[])[u.n],
+    ($17::boolean[])[u.n]
 FROM unnest($1::bigint[], $2::smallint[], $3::integer[]) AS u (subscriber_id, shard, n)
 ON CONFLICT (subscriber_id, journey) DO UPDATE SET
     version = excluded.version, run = excluded.run, status = excluded.status,
     step = excluded.step, due_at = excluded.due_at, entered_at = excluded.entered_at,
     waiting = excluded.waiting, ran_at = excluded.ran_at, ran_step = excluded.ran_step,
-    goal_at = excluded.goal_at, ended_at = excluded.ended_at, reason = excluded.reason
+    goal_at = excluded.goal_at, ended_at = excluded.ended_at, reason = excluded.reason,
+    held = excluded.held
 """
 
 # Attempts to be claimed by whoever holds their channel.
@@ -231,11 +234,13 @@ async def _save_enrollments(
     for (subscriber_id, journey), (e, decision) in moved.items():
         waiting = json.encode(e.waiting) if e.waiting else None
         before = decision.before.enrollments.get(journey)
+        paused = decision.before.halted.get(journey) == "paused"
+        held = paused and e.open and e.status == "active"
         if before is not None and before.run == e.run:
             staying.append((
                 (subscriber_id,),
                 (journey, e.status, e.step, e.due_at, waiting, e.ran_at, e.ran_step, e.goal_at,
-                 e.ended_at, e.reason),
+                 e.ended_at, e.reason, held),
             ))  # fmt: skip
             continue
         if before is not None:
@@ -243,7 +248,7 @@ async def _save_enrollments(
         entering.append((
             (subscriber_id, decision.after.subscriber.shard),
             (journey, e.version, e.run, e.status, e.step, e.due_at, e.entered_at, waiting,
-             e.ran_at, e.ran_step, e.goal_at, e.ended_at, e.reason),
+             e.ran_at, e.ran_step, e.goal_at, e.ended_at, e.reason, held),
         ))  # fmt: skip
     if staying:
         await connection.execute(MOVE, *shared(staying))

@@ -13,7 +13,8 @@ from orchestrator.store.ids import Ids
 # Shards in which a timer, an event or an expiry waits for a turn.
 DUE_SHARDS = """
 SELECT shard FROM generate_series(0, 63) AS shard WHERE
-    EXISTS (SELECT FROM enrollments e WHERE e.shard = shard.shard AND e.due_at <= $1)
+    EXISTS (SELECT FROM enrollments e WHERE e.shard = shard.shard AND e.due_at <= $1
+            AND NOT e.held)
     OR EXISTS (SELECT FROM events e WHERE e.shard = shard.shard AND e.taken_at IS NULL
                AND (e.not_before IS NULL OR e.not_before <= $1))
     OR EXISTS (SELECT FROM accounts a WHERE a.shard = shard.shard AND a.due_at <= $1)

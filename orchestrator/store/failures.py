@@ -29,7 +29,7 @@ FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u (subscriber_id, what, err
 # Their due enrollments are looked at again later.
 PUT_OFF = """
 UPDATE enrollments SET due_at = $3
-WHERE subscriber_id = ANY($1::bigint[]) AND due_at <= $2
+WHERE subscriber_id = ANY($1::bigint[]) AND due_at <= $2 AND NOT held
 """
 
 # Their due points are looked at again later.

@@ -20,7 +20,7 @@ MOST = 100_000
 DUE_SINCE = """
 SELECT min(first.due_at) FROM generate_series(0, 63) AS shards (shard) CROSS JOIN LATERAL (
     SELECT e.due_at FROM enrollments e
-    WHERE e.shard = shards.shard AND e.due_at IS NOT NULL
+    WHERE e.shard = shards.shard AND e.due_at IS NOT NULL AND NOT e.held
     ORDER BY e.due_at LIMIT 1) first
 """
 

@@ -16,7 +16,7 @@ from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber, 
 from orchestrator.core.points import Account
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
-from orchestrator.store import lists, points
+from orchestrator.store import halts, lists, points
 from orchestrator.store.ids import first_id, instant_of
 from orchestrator.store.subscribers import subscriber_of
 
@@ -34,7 +34,7 @@ WITH due AS (
     UNION
     SELECT subscriber_id FROM unnest($1::smallint[]) AS shards (shard) CROSS JOIN LATERAL (
         SELECT e.subscriber_id FROM enrollments e
-        WHERE e.shard = shards.shard AND e.due_at <= $2
+        WHERE e.shard = shards.shard AND e.due_at <= $2 AND NOT e.held
         ORDER BY e.due_at LIMIT $3) timers
     UNION
     SELECT subscriber_id FROM unnest($1::smallint[]) AS shards (shard) CROSS JOIN LATERAL (
@@ -133,7 +133,7 @@ async def load(
     project: Project,
     now: datetime,
 ) -> list[Case]:
-    """A case for each claimed subscriber, in five queries however many they are;
+    """A case for each claimed subscriber, in six queries however many they are;
     one more if a class of the contact policy names lists of numbers."""
     ids = [row["id"] for row in claimed]
     enrollments: dict[int, dict[str, Enrollment]] = {}
@@ -169,6 +169,7 @@ async def load(
     if names := project.contact.lists:
         numbers = {address for person in people for address in person.addresses.values()}
         loaded_at, on_lists = await lists.load(connection, names, numbers)
+    halted = await halts.read(connection)
     return [
         Case(
             Scene(
@@ -180,6 +181,7 @@ async def load(
                 conversation=_conversation(row["conversation"]) if row["conversation"] else None,
                 lists=loaded_at,
                 listed=_standing_on(on_lists, person) if on_lists else _ON_NONE,
+                halted=halted,
             ),
             tuple(pending.get(row["id"], ())),
         )

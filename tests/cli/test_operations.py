@@ -45,3 +45,22 @@ async def test_the_doctor_says_what_is_wrong_and_what_to_do(peopled: Mapping[str
     assert "13800138001" not in ill.stdout
     found = json.loads(outreach("doctor", "--json", env=peopled).stdout)
     assert [it["check"] for it in found if it["found"]] == ["addresses are owned"]
+
+
+async def test_a_journey_is_paused_resumed_and_cancelled(peopled: Mapping[str, str]) -> None:
+    paused = outreach("pause", "hello", env=peopled)
+    assert (paused.returncode, paused.stderr) == (0, "")
+    assert paused.stdout.startswith("hello: paused; 0 stand in it")
+    assert "was paused already" in outreach("pause", "hello", env=peopled).stdout
+    explained = outreach("explain", "ann", env=peopled).stdout
+    assert "(paused by an operator)" in explained
+    status = json.loads(outreach("status", "--json", env=peopled).stdout)
+    assert status["halted"] == {"hello": "paused"}
+    assert "no longer paused" in outreach("resume", "hello", env=peopled).stdout
+    assert outreach("resume", "hello", env=peopled).stdout == "hello: was not held up\n"
+    asked = outreach("cancel", "hello", env=peopled)
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "add --yes" in asked.stderr
+    assert "cancelled; 0 people left" in outreach("cancel", "hello", "--yes", env=peopled).stdout
+    unknown = outreach("pause", "helo", env=peopled)
+    assert unknown.stderr == "error: there is no journey helo\n  hint: there are: hello\n"
