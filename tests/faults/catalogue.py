@@ -295,15 +295,15 @@ CATALOGUE = (
         short=600,
     ),
     Fault(
-        name="clock-ahead", disturb=calm, promise=exactly, wait_s=15, clocks_off_s=300,
+        name="clock-ahead", disturb=calm, promise=exactly, wait_s=8, clocks_off_s=300,
         staff=("worker", "worker-off", "gateway"), short=200,
     ),
     Fault(
-        name="clock-behind", disturb=calm, promise=exactly, wait_s=15, clocks_off_s=-300,
+        name="clock-behind", disturb=calm, promise=exactly, wait_s=8, clocks_off_s=-300,
         staff=("worker", "worker-off", "gateway"),
     ),
     Fault(
-        name="clock-jumps", disturb=jump, promise=exactly, wait_s=15,
+        name="clock-jumps", disturb=jump, promise=exactly, wait_s=8,
         staff=("worker", "worker-off", "gateway-off"),
     ),
 )  # fmt: skip
