@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("tests.bench.pipeline", "tests.bench.replies")
+BENCHES = ("tests.bench.authoring", "tests.bench.pipeline", "tests.bench.replies")
 
 
 def main() -> int:

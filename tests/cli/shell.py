@@ -41,7 +41,7 @@ def outreach(
     )
 
 
-def eventually(look: Callable[[], Found | None], within_s: float = 20.0) -> Found:
+def eventually(look: Callable[[], Found | None], within_s: float = 30.0) -> Found:
     """What `look` finds, as soon as it finds something."""
     give_up_at = time.monotonic() + within_s
     while True:

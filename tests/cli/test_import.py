@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import random
 import stat
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -309,17 +307,3 @@ async def test_a_stranger_is_not_given_to_somebody_who_is_already_known(database
         assert added.refused == {"u1": "somebody who wrote in before"}
     finally:
         await connection.close()
-
-
-def test_five_thousand_rows_a_second_are_read_into_subscribers() -> None:
-    """The pure half; the store's half is in the bench."""
-    header = "key,phone,locale,timezone,name,tags,usage.mb_7d,usage.mb_30d,plan,consent.marketing"
-    it = reader(header)
-    dice = random.Random(1)
-    began_at = time.process_time()
-    for i in range(5000):
-        it.read(
-            [f"s{i}", f"+861380{i:07d}", "zh-CN", "Asia/Shanghai", f"李{i}", "a;b",
-             f"{dice.random():.2f}", str(i), "p1", "yes"]
-        )  # fmt: skip
-    assert time.process_time() - began_at < 1

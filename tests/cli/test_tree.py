@@ -27,7 +27,7 @@ def python(name: str, code: str) -> Branch:
 
 
 async def until(look: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not look():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.02)
 

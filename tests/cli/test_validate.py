@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from orchestrator.cli.validate import validate
-from orchestrator.project import shipped, source
+from orchestrator.project import source
 
 STARTER = Path(source.__file__).parent / "starter"
 
@@ -86,11 +85,3 @@ def test_a_folder_without_a_project_is_a_wrong_use(tmp_path: Path) -> None:
     code, output = run(str(tmp_path))
     assert code == 2
     assert "outreach init" in output
-
-
-def test_the_shipped_programme_is_checked_in_half_a_second() -> None:
-    run(str(STARTER))
-    began = time.process_time()
-    code, _ = run(str(shipped.programme_folder()))
-    assert code == 0
-    assert time.process_time() - began < 0.5

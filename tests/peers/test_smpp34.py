@@ -99,14 +99,14 @@ async def test_their_client_sends_through_our_carrier_and_hears_from_it() -> Non
         "8613800138000", b"hello", source_addr="10086", registered_delivery=1, dest_addr_ton=1
     )
     assert taken.is_success
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         receipt = await session.next()
     assert isinstance(receipt, smpp34.DeliverSmEvent)
     assert receipt.esm_class == 4
     assert taken.message_id is not None
     assert taken.message_id.encode() in receipt.short_message
     said = smsc.handset(NUMBER).say("1", "10086")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         heard = await session.next()
     assert isinstance(heard, smpp34.DeliverSmEvent)
     assert heard.short_message == b"1"

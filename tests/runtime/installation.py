@@ -173,7 +173,7 @@ def sms(smsc: Smsc, options: str = "") -> SmsChannel:
     return SmsChannel(SmppSettings.from_url(url))
 
 
-async def until(holds: Callable[[], object], patience_s: float = 15.0) -> None:
+async def until(holds: Callable[[], object], patience_s: float = 30.0) -> None:
     """It holds. Fails if that takes too long."""
     async with asyncio.timeout(patience_s):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
@@ -181,7 +181,7 @@ async def until(holds: Callable[[], object], patience_s: float = 15.0) -> None:
 
 
 async def until_found(
-    context: Context, expected: object, query: str, *values: object, patience_s: float = 15.0
+    context: Context, expected: object, query: str, *values: object, patience_s: float = 30.0
 ) -> None:
     """The query's one value is `expected`. Fails, saying what it was, if that takes too long."""
     found = None

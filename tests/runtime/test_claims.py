@@ -161,6 +161,6 @@ async def test_who_locks_for_a_claim_does_not_hold_up_other_answers(
         keys = await members(context, 1)
         async with context.pool.acquire() as claiming, claiming.transaction():
             await stock.lock_stock(claiming, ["coffee"])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await say(context, keys, [*keys], "points")
         assert await answers(context, "bot/balance") == 1

@@ -127,7 +127,9 @@ async def test_killed_servers_come_back_with_what_was_committed(data: Path) -> N
 async def test_a_query_that_outlives_its_killed_server_is_waited_for(data: Path) -> None:
     with run_servers(Place(data)) as urls:
         query = asyncio.create_task(ask(urls, "SELECT count(*) FROM generate_series(1, 5000000)"))
-        await asyncio.sleep(0.2)
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%generate_series(1%'"
+        while await ask(urls, busy) < 2:  # noqa: ASYNC110 - the query and this one
+            await asyncio.sleep(0.01)
         os.kill(int((data / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     with run_servers(Place(data)) as urls:
         assert "still in use" in (data / "postgres.log").read_text()

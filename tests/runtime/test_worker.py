@@ -54,7 +54,7 @@ class Server:
     def start(self) -> None:
         command = [str(binary()), "--port", "0", "--unixsocket", str(self.socket), "--save", ""]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             if self.socket.exists():
                 return
@@ -217,7 +217,7 @@ async def test_a_redis_that_hangs_holds_nobody_up(database_url: str, server: Ser
     async with installed(database_url, server.url) as office:
         await people(office, range(1))
         server.freeze()
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(15):
             await happened(office, ["0"])
         await until_found(office, 1, "SELECT count(*) FROM events")
         server.stop()
@@ -266,8 +266,9 @@ async def test_a_worker_gives_back_every_connection_and_warns_of_nothing(
                 await happened(office, ["nobody"])
                 await asyncio.sleep(0.2)
         gc.collect()
-    await asyncio.sleep(0.05)
-    assert await clients() <= before + 1  # the bell's own
+    async with asyncio.timeout(30):
+        while await clients() > before + 1:  # noqa: ASYNC110 - the bell's own may stay
+            await asyncio.sleep(0.05)
 
 
 async def test_a_worker_that_is_cut_off_again_and_again_leaks_nothing(

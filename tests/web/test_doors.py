@@ -79,7 +79,7 @@ class House:
         await self.delivery.run()
 
     async def until_messages_are(self, state: str) -> None:
-        async with asyncio.timeout(10), self.context.pool.acquire() as connection:
+        async with asyncio.timeout(30), self.context.pool.acquire() as connection:
             states = None
             while states != [state]:
                 await asyncio.sleep(0.01)
@@ -117,7 +117,7 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.01)
 
@@ -188,7 +188,7 @@ async def test_a_visitor_of_the_chat_has_a_phone_on_the_wall(house: House) -> No
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(wall.make_url("/wall/socket")) as page,
-        asyncio.timeout(10),
+        asyncio.timeout(30),
     ):
         await page.send_json({"type": "say", "number": "ann", "text": "help"})
         await page.send_json({"type": "open", "number": "ann"})

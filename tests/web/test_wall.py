@@ -78,7 +78,7 @@ class Page:
 
     async def until(self, true: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """The first frame of which `true` holds, once it is kept."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 frame = await self.socket.receive_json()
                 self.frames += 1

@@ -30,7 +30,7 @@ class Esme:
         self.sequence = 0
 
     async def read(self) -> tuple[int, int, int, bytes]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             header = await self.reader.readexactly(16)
             length, command_id, command_status, sequence = codec.HEADER.unpack(header)
             return command_id, command_status, sequence, await self.reader.readexactly(length - 16)
@@ -334,7 +334,7 @@ def test_a_customer_who_talks_nonsense_is_survived(octets: bytes) -> None:
         async with esme(smsc) as odd, esme(smsc) as other:
             odd.writer.write(octets)
             odd.writer.write_eof()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await odd.reader.read()
             assert (await other.ask(submit()))[0] == status.OK
         await smsc.stop()

@@ -76,7 +76,7 @@ class Rig:
         return Outgoing(message_id, message_id, address or self.reachable[0], Content(text=text))
 
 
-async def until(true: Callable[[], object], within_s: float = 5.0) -> None:
+async def until(true: Callable[[], object], within_s: float = 30.0) -> None:
     """Returns once it is true; fails the test if that takes too long."""
     async with asyncio.timeout(within_s):
         while not true():  # noqa: ASYNC110 — what is waited for has no event of its own

@@ -99,7 +99,7 @@ class Page:
 
     async def hears(self, type: str) -> dict[str, Any]:
         """The next frame, which is of `type`."""
-        frame = await self.socket.receive_json(timeout=3)
+        frame = await self.socket.receive_json(timeout=30)
         assert frame["type"] == type, frame
         return dict(frame)
 

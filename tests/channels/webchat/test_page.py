@@ -91,7 +91,7 @@ async def test_a_page_of_another_site_cannot_use_a_visitors_cookie(chat: Chat) -
             assert refused.value.status == 403
         own = str(chat.server.make_url("/")).rstrip("/")
         async with session.ws_connect(chat.server.make_url("/chat/socket"), origin=own) as socket:
-            assert (await socket.receive_json(timeout=3))["type"] == "lines"
+            assert (await socket.receive_json(timeout=30))["type"] == "lines"
 
 
 async def test_the_parts_of_the_page_are_served_and_nothing_else(
