@@ -24,6 +24,7 @@ class Draft(Struct):
     findings: list[Finding] = field(default_factory=list)
     journeys: dict[str, JourneyForm] = {}
     contact: ContactPolicy | None = None
+    senders: tuple[str, ...] = ()
     holidays: HolidaysForm | None = None
     points: PointsProgram | None = None
     rewards: tuple[Reward, ...] | None = None

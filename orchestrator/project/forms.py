@@ -71,9 +71,11 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
 
 
 class ContactForm(Struct, frozen=True):
-    """The contact classes, by name."""
+    """The contact classes, by name. `senders` are the names one of which every marketing text must
+    say."""
 
     classes: dict[str, ContactClass]
+    senders: tuple[str, ...] = ()
 
 
 class HolidaysForm(Struct, frozen=True):

@@ -101,6 +101,7 @@ def _read_program(draft: Draft) -> None:
         draft.holidays = part("holidays", HolidaysForm)
         packs = draft.holidays.holidays if draft.holidays else {}
         draft.contact = ContactPolicy(contact.classes, packs)
+        draft.senders = contact.senders
     draft.settings = part("project", ProjectForm, required=True)
     draft.points = part("points", PointsProgram)
     if rewards := part("rewards", RewardsForm):

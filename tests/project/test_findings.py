@@ -16,7 +16,8 @@ STARTER = Path(source.__file__).parent / "starter"
 CONTACT = "journeys/program/contact.yaml"
 GOOD = source.read_folder(STARTER)
 GOOD[CONTACT] = GOOD[CONTACT].replace("purpose: service", "purpose: marketing")
-"""The starter, under the stricter rules of marketing."""
+GOOD[CONTACT] += "\nsenders: [STOP, Hello]\n"
+"""The starter, under the stricter rules of marketing; its senders have odd names."""
 
 
 def expected(text: str) -> list[tuple[str, int]]:

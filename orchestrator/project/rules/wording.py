@@ -70,20 +70,38 @@ class NoRefusal(Rule):
     severity = "warning"
 
     def check(self, draft: Draft) -> Iterator[Finding]:
-        for message in sorted(set(self._marketing(draft))):
-            for path in draft.template_files.get(message, {}).values():
-                said = _SMS.search(draft.files[path])
-                if said and not _REFUSAL.search(said[1]):
-                    hint = "add, for example, `Reply STOP to opt out`"
-                    yield self.at(_mark(draft, path, said.start()), hint)
+        for path, said in _marketing(draft):
+            if not _REFUSAL.search(said[1]):
+                hint = "add, for example, `Reply STOP to opt out`"
+                yield self.at(_mark(draft, path, said.start()), hint)
 
-    def _marketing(self, draft: Draft) -> Iterator[str]:
-        classes = draft.contact.classes if draft.contact else {}
-        for form in draft.journeys.values():
-            rules = classes.get(form.class_)
-            if rules and rules.purpose == MARKETING:
-                for struct in draft.within(form):
-                    yield getattr(struct, "send", None) or getattr(struct, "ask", None) or ""
+
+class NoSender(Rule):
+    """this marketing text does not say who sends it
+
+    It must say one of the `senders` of journeys/program/contact.yaml, if there are any.
+    """
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        for path, said in _marketing(draft) if draft.senders else ():
+            if not any(sender in said[1] for sender in draft.senders):
+                hint = f"write who you are: {' or '.join(draft.senders)}"
+                yield self.at(_mark(draft, path, said.start()), hint)
+
+
+def _marketing(draft: Draft) -> Iterator[tuple[str, re.Match[str]]]:
+    """Each file of a message that is sent for marketing, and its text for SMS."""
+    classes = draft.contact.classes if draft.contact else {}
+    names: set[str] = set()
+    for form in draft.journeys.values():
+        rules = classes.get(form.class_)
+        if rules and rules.purpose == MARKETING:
+            for struct in draft.within(form):
+                names.add(getattr(struct, "send", None) or getattr(struct, "ask", None) or "")
+    for name in sorted(names):
+        for path in draft.template_files.get(name, {}).values():
+            if said := _SMS.search(draft.files[path]):
+                yield path, said
 
 
 def _mark(draft: Draft, path: str, index: int) -> Mark:
