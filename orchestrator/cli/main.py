@@ -25,6 +25,8 @@ COMMANDS = {
     "explain": ("explain:explain", "outreach explain +8613800138000 --journey hello"),
     "status": ("status:status", "outreach status --json"),
     "doctor": ("doctor:doctor", "outreach doctor --json"),
+    "failures": ("failures:failures", "outreach failures --hours 72"),
+    "replay": ("failures:replay", "outreach replay --dry-run"),
     "pause": ("halting:pause", "outreach pause hello"),
     "resume": ("halting:resume", "outreach resume hello"),
     "cancel": ("halting:cancel", "outreach cancel hello --yes"),

@@ -71,7 +71,7 @@ async def _take(context: Context, claim: Claim, now: datetime) -> Taken:
                 claimed = [row["id"] for row in rows]
                 if not rows:
                     return Taken(0)
-                whole, decided = await _turn(context, connection, rows, now)
+                whole, decided = await turn(context, connection, rows, now)
         context.meters.turn_taken(len(rows), time.monotonic() - began_at, decided)
         context.meters.turns_failed(whole.failed)
         return whole
@@ -96,12 +96,14 @@ async def _take(context: Context, claim: Claim, now: datetime) -> Taken:
     )
 
 
-async def _turn(
+async def turn(
     context: Context,
     connection: asyncpg.Connection,
     rows: Sequence[asyncpg.Record],
     now: datetime,
 ) -> tuple[Taken, list[Decided]]:
+    """These claimed subscribers have had their turn, once the caller's transaction commits; and
+    what was decided for each of whom it did not fail."""
     project = context.projects.project
     cases = await scenes.load(connection, rows, project, now)
     wanted = {e.version for case in cases for e in case.scene.enrollments.values()}

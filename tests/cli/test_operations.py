@@ -64,3 +64,17 @@ async def test_a_journey_is_paused_resumed_and_cancelled(peopled: Mapping[str, s
     assert "cancelled; 0 people left" in outreach("cancel", "hello", "--yes", env=peopled).stdout
     unknown = outreach("pause", "helo", env=peopled)
     assert unknown.stderr == "error: there is no journey helo\n  hint: there are: hello\n"
+
+
+async def test_failures_are_listed_and_replayed(peopled: Mapping[str, str]) -> None:
+    none = outreach("failures", env=peopled)
+    assert (none.returncode, none.stdout) == (0, "failed turns of the last 24 h: 0\n")
+    event = outreach("event", "ann", "subscriber.activated", env=peopled)
+    assert event.returncode == 0, event.stderr
+    await execute(peopled, "UPDATE events SET tries = 5, taken_at = now(), not_before = now()")
+    assert "ann: event subscriber.activated of" in outreach("failures", env=peopled).stdout
+    tried = outreach("replay", "ann", "--dry-run", env=peopled)
+    assert (tried.returncode, tried.stderr) == (0, "")
+    assert "ann: subscriber.activated\n  would stand in hello" in tried.stdout
+    assert outreach("replay", "--json", env=peopled).stdout == '{"replayed":1}\n'
+    assert json.loads(outreach("failures", "--json", env=peopled).stdout)["letters"] == []
