@@ -1,11 +1,14 @@
 """A real PostgreSQL and a real Valkey for every test that asks: started once per test worker,
-a fresh migrated database per test (30 ms), an empty Redis per test."""
+a fresh migrated database per test (30 ms), an empty Redis per test. Nothing outside is met."""
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 import pytest
@@ -20,6 +23,35 @@ _numbers = count(1)
 
 def _named(url: str, database: str) -> str:
     return url.replace("/outreach?", f"/{database}?")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_outside() -> Iterator[None]:
+    """A connection from this process to anything but this machine fails its test."""
+
+    class Refused(BaseException):
+        """Not an Exception: nothing may take it for a carrier that is away."""
+
+    def within(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+                raise Refused(f"a test tried to reach {host}")
+
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def checked_connect(self: socket.socket, address: Any) -> None:
+        within(self, address)
+        connect(self, address)
+
+    def checked_connect_ex(self: socket.socket, address: Any) -> int:
+        within(self, address)
+        return connect_ex(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", checked_connect)
+        patch.setattr(socket.socket, "connect_ex", checked_connect_ex)
+        yield
 
 
 @pytest.fixture(scope="session")
