@@ -250,11 +250,11 @@ CATALOGUE = (
     Fault(name="nothing", disturb=calm, promise=exactly),
     Fault(
         name="kill-hold", disturb=kills(500, "worker", "gateway"), promise=held,
-        messages=10_000, short=800,
+        messages=10_000, short=600,
     ),
     Fault(
         name="kill-resend", disturb=kills(500, "worker", "gateway"), promise=resent,
-        uncertain="resend", messages=10_000, short=800,
+        uncertain="resend", messages=10_000, short=600,
     ),
     Fault(name="kill-worker", disturb=kills(500, "worker"), promise=exactly, messages=5_000),
     Fault(name="valkey", disturb=forget, promise=exactly, messages=10_000, short=600),
@@ -269,10 +269,10 @@ CATALOGUE = (
     Fault(name="throttle", disturb=throttle, promise=exactly, smpp="&rate=200", pace=10_000),
     Fault(name="queue-full", disturb=carrier({"full": 0.2}), promise=exactly),
     losing(0.01, "responses-lost-1", "hold"),
-    losing(0.10, "responses-lost-10", "hold", short=200),
+    losing(0.10, "responses-lost-10", "hold"),
     losing(1.00, "responses-lost-100", "hold"),
     losing(0.10, "responses-lost-10-resend", "resend"),
-    Fault(name="cut", disturb=cut, promise=held, short=600),
+    Fault(name="cut", disturb=cut, promise=held),
     Fault(name="cut-resend", disturb=cut, promise=resent, uncertain="resend"),
     Fault(name="half-open", disturb=silence, promise=held, smpp="&enquire_link=1"),
     Fault(
@@ -292,11 +292,11 @@ CATALOGUE = (
     Fault(name="binds-refused", disturb=refuse_binds, promise=held),
     Fault(
         name="stop", disturb=stop_in_a_blast, promise=held, smpp="&rate=200", pace=10_000,
-        short=600,
+        short=300,
     ),
     Fault(
         name="clock-ahead", disturb=calm, promise=exactly, wait_s=8, clocks_off_s=300,
-        staff=("worker", "worker-off", "gateway"), short=200,
+        staff=("worker", "worker-off", "gateway"), short=100,
     ),
     Fault(
         name="clock-behind", disturb=calm, promise=exactly, wait_s=8, clocks_off_s=-300,
