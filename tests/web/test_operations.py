@@ -30,6 +30,7 @@ from tests.runtime.installation import (
     people,
     sms,
     turns,
+    until,
     until_found,
 )
 
@@ -96,7 +97,9 @@ async def test_what_happens_to_a_message_is_counted(database_url: str, redis_url
         assert figures["outreach_turn_subscribers_sum"] == 3
         assert figures["outreach_turn_seconds_count"] >= 1
         assert figures["outreach_due_lag_seconds"] == 0
-        async with holding(context, [sms(smsc)]):
+        channel = sms(smsc)
+        async with holding(context, [channel]):
+            await until(lambda: channel.health() == "up")
             await context.bell.ring_delivery(["sms"])
             query = "SELECT count(*) FROM messages WHERE state = 'delivered'"
             await until_found(context, 3, query)
