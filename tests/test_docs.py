@@ -22,8 +22,11 @@ AUTHORS = (ROOT / "docs/authors.md").read_text()
 STARTER = shipped.starter()
 
 PROGRAMME = {
-    "classes": "contact", "earn": "points", "holidays": "holidays",
-    "rewards": "rewards", "segments": "segments",
+    "classes": "contact",
+    "earn": "points",
+    "holidays": "holidays",
+    "rewards": "rewards",
+    "segments": "segments",
 }
 """Which programme file an example is of, by its first key."""
 
