@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_makers = count(secrets.randbits(10))
 
 
 def first_id(at: datetime) -> int:
@@ -25,7 +27,8 @@ class Ids:
     millisecond to make one twice; the primary key would then refuse it."""
 
     def __init__(self) -> None:
-        self._process = secrets.randbits(10) << 12
+        # Several in one process always differ.
+        self._process = (next(_makers) & 0x3FF) << 12
         self._count = 0
 
     def draw(self, at: datetime) -> int:
