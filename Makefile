@@ -26,7 +26,7 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/python -m pytest tests/test_docs.py tests/cli/test_reference.py $(wildcard tests/test_readme.py)
+	$(VENV)/bin/python -m pytest tests/test_docs.py tests/test_readme.py tests/cli/test_reference.py
 
 faults: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.faults $(ARGS)
