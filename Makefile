@@ -54,6 +54,9 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 # Third-party servers written for Node; without npm or its registry only their tests fail, and say so.
 peers: $(if $(shell command -v npm),$(patsubst %,$(PEERS)/node_modules/.installed,$(wildcard $(PEERS)/package-lock.json)))
 
+# Node brings certificates of its own; a company's proxy is known to the system's.
+export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
+
 $(PEERS)/node_modules/.installed: $(PEERS)/package-lock.json
 	-npm ci --prefix $(PEERS) --no-audit --no-fund --loglevel=error && touch $@
 
