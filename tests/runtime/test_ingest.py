@@ -106,12 +106,13 @@ async def test_the_same_reply_twice_is_answered_once(office: Context) -> None:
 
 
 async def test_who_writes_is_somebody(office: Context) -> None:
-    ingest = Ingest(office)
+    ingest, other = Ingest(office), Ingest(office)
     await asyncio.gather(
         *(ingest.inbox.replies([reply(7, "what?", str(n))]) for n in range(3)),
-        Ingest(office).inbox.replies([reply(7, "who?", "x")]),
+        other.inbox.replies([reply(7, "who?", "x")]),
     )
     await ingest.answered()
+    await other.answered()
     await turns(office)
     assert await rows(office, "SELECT key FROM subscribers") == [(f"sms:{number(7)}",)]
     templates = {row[0] for row in await rows(office, "SELECT template FROM messages")}
