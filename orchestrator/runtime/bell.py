@@ -2,7 +2,9 @@
 
 Jobs carry no state. `turn` names a lane (some shards), `deliver` a channel. A job's id is fixed
 but for a generation: each run of a job begins a new generation, so that a ring during the run
-queues exactly one more, and a worker that was killed in its run blocks nothing.
+queues exactly one more, and a worker that was killed in its run blocks nothing. A worker may also
+be killed after it picked a job and before the run began: a ring that finds its job picked and not
+begun names the second too, so that at most one job a second is queued beside it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from arq.connections import ArqRedis, RedisSettings
+from arq.constants import in_progress_key_prefix
 from redis.exceptions import RedisError
 
 from orchestrator.core.model import SHARDS
@@ -115,15 +118,17 @@ class Bell:
     async def _ring(self, job: str, about: str, queue: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
+                generation = int(await self._redis.get(f"outreach:generation:{job}:{about}") or 0)
+                job_id = f"{job}:{about}:{generation}"
                 async with self._redis.pipeline(transaction=False) as asked:
-                    asked.get(f"outreach:generation:{job}:{about}")
+                    asked.exists(in_progress_key_prefix + job_id)
                     asked.time()
-                    generation, (seconds, micros) = await asked.execute()
+                    picked, (seconds, micros) = await asked.execute()
                 rung_at = datetime.fromtimestamp(seconds + micros / 1e6, UTC)
                 await self._redis.enqueue_job(
                     job,
                     about,
-                    _job_id=f"{job}:{about}:{int(generation or 0)}",
+                    _job_id=f"{job_id}:{seconds}" if picked else job_id,
                     _queue_name=queue,
                     _defer_until=rung_at - MOST_SKEW,
                     _expires=KEPT,

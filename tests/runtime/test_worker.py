@@ -131,6 +131,29 @@ async def test_rings_before_a_run_are_one_run(office: Context) -> None:
     assert sorted(runs) == [str(lane) for lane in range(bell.LANES)]
 
 
+async def test_a_worker_killed_between_picking_a_job_and_beginning_it_delays_nobody(
+    office: Context, redis: Redis
+) -> None:
+    """arq's mark of a job that was picked outlives the worker that set it, by a minute."""
+    await people(office, range(3))
+    async with carrier() as smsc, holding(office, [sms(smsc)]):
+        for job_id in [*(f"turn:{lane}:0" for lane in range(bell.LANES)), "deliver:sms:0"]:
+            await redis.set(f"arq:in-progress:{job_id}", b"1", px=70_000)
+        await happened(office, ["0", "1", "2"])
+        async with working(office):
+            await until_found(office, 3, DELIVERED)
+
+
+async def test_rings_beside_a_dead_job_are_at_most_one_a_second(
+    office: Context, redis: Redis
+) -> None:
+    await redis.set("arq:in-progress:turn:0:0", b"1", px=70_000)
+    began = time.monotonic()
+    for _ in range(50):
+        await office.bell.ring_turns([0])
+    assert await redis.zcard(bell.TURNS) <= time.monotonic() - began + 2
+
+
 async def test_jobs_are_json(office: Context, redis: Redis) -> None:
     await office.bell.ring_turns(EVERY_SHARD)
     await office.bell.ring_delivery(["sms"])
