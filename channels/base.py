@@ -3,14 +3,28 @@ it knows nothing of journeys, PostgreSQL or the bot."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol
 
+from aiohttp import web
 from msgspec import Struct
 
-from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply
+from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Spoken
 
-__all__ = ["Capabilities", "Channel", "Health", "Inbox", "Outcome", "Outgoing", "Receipt", "Reply"]
+__all__ = [
+    "Called",
+    "Capabilities",
+    "Channel",
+    "Health",
+    "Inbox",
+    "Kind",
+    "Means",
+    "Outcome",
+    "Outgoing",
+    "Receipt",
+    "Reply",
+]
 
 Health = Literal["up", "connecting", "down"]
 
@@ -51,3 +65,38 @@ class Channel(Protocol):
     async def send(self, batch: Sequence[Outgoing]) -> list[Outcome]: ...
 
     def health(self) -> Health: ...
+
+
+class Called(Channel, Protocol):
+    """A channel whose carrier calls us over HTTP: `routes` are mounted by the web process."""
+
+    def routes(self) -> list[web.RouteDef]: ...
+
+
+class Means(Struct, frozen=True):
+    """What an installation lends the channels it builds.
+
+    `secret` keys their hashes; `now` is domain time. `history` gives the last so many lines that
+    were spoken on a channel with an address, oldest first. `built` holds the channels that were
+    built before, for those that go over another.
+    """
+
+    secret: bytes
+    now: Callable[[], datetime]
+    history: Callable[[str, str, int], Awaitable[Sequence[Spoken]]]
+    built: Mapping[str, Channel] = {}
+
+
+class Kind(Struct, frozen=True):
+    """How the channels of one folder are configured, built and held.
+
+    `settings` is what `channels.yaml` may say of one: its fields are the keys, its docstring
+    their description. `build` makes the channel of a name, or raises OutreachError. In `gateway`
+    processes one holds the channel at a time; in `web` processes, where carriers can call it over
+    HTTP, all do at once. `over` names the channel that it goes over, which is built before.
+    """
+
+    settings: type[Struct]
+    build: Callable[[str, Any, Means], Channel]
+    place: Literal["gateway", "web"]
+    over: Callable[[Any], str] | None = None

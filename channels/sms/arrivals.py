@@ -12,6 +12,8 @@ from channels.sms.session import Session
 
 _LOST_ANSWER_S = 60.0
 _FORGET_S = 600.0
+_MOST_ALIKE = 100
+"""Arrivals of one content that are remembered; a repetition is nearly always of a late one."""
 
 
 class Arrival(Struct):
@@ -57,6 +59,8 @@ class Arrivals:
                 return arrival
         arrival = Arrival(f"at-{key.hex()}-{int(now * 1000)}-{next(self._count)}", came_by, now)
         known.append(arrival)
+        if len(known) > _MOST_ALIKE:
+            del known[0]
         self._forget(now)
         return arrival
 

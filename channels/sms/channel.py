@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from channels.base import Capabilities, Health, Inbox
+from channels.base import Capabilities, Health, Inbox, Kind, Means
 from channels.sms import addresses, codec, pdu, receipt, status, text
 from channels.sms.arrivals import Arrival, Arrivals
 from channels.sms.batch import UNKNOWN, UNSENT, Answer
@@ -20,7 +20,7 @@ from channels.sms.outbind import OutbindPort
 from channels.sms.pace import Pace
 from channels.sms.reassembly import Assembled, Fragment, Key, Reassembly, unwrap
 from channels.sms.session import Session
-from channels.sms.settings import SmppSettings
+from channels.sms.settings import SmppSettings, SmsSettings
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Retry
 
 _MAX_TEXT = text.MAX_PARTS * 67
@@ -311,3 +311,10 @@ def _failed(message_id: int, command_status: int, parts: int) -> Outcome:
 def _absolute(moment: datetime) -> bytes:
     """SMPP 3.4 §7.1.1: YYMMDDhhmmss, tenths, quarter hours from UTC."""
     return moment.astimezone(UTC).strftime("%y%m%d%H%M%S000+").encode()
+
+
+def _build(name: str, settings: SmsSettings, means: Means) -> SmsChannel:
+    return SmsChannel(SmppSettings.from_url(settings.url))
+
+
+KIND = Kind(SmsSettings, _build, "gateway")

@@ -18,6 +18,8 @@ HEADER = Layout(">IIII")
 MAX_PDU_OCTETS = 0x11000
 """Longest PDU we take: a 64 KB message_payload and room for everything else."""
 MAX_SHORT_MESSAGE_OCTETS = 254
+MAX_ADDRESS_OCTETS = 64
+"""Longest address we take. A message's has 20 at most (§5.2.8), data_sm's 64 (§4.7.1)."""
 
 _TLV = Layout(">HH")
 
@@ -109,6 +111,10 @@ def decode_message(kind: type[MessagePdu], body: bytes) -> MessagePdu:
         end_service = body.index(0)
         end_source = body.index(0, end_service + 3)
         end_dest = body.index(0, end_source + 3)
+        if end_source - end_service > MAX_ADDRESS_OCTETS + 3:
+            raise PduError("the source address is too long", status.INVALID_SOURCE_ADDRESS)
+        if end_dest - end_source > MAX_ADDRESS_OCTETS + 3:
+            raise PduError("the destination address is too long", status.INVALID_DESTINATION)
         end_schedule = body.index(0, end_dest + 4)
         at = body.index(0, end_schedule + 1) + 1
         registered, replace, coding, default_id, length = body[at : at + 5]

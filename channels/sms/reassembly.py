@@ -14,6 +14,8 @@ from msgspec import Struct
 from channels.sms import pdu, text
 
 _CONCAT_8, _CONCAT_16 = 0x00, 0x08
+_MAX_PART_OCTETS = 254
+"""One part is 140 octets on the air, 160 unpacked; what is longer is no part, and waits nowhere."""
 
 Mark = TypeVar("Mark")
 Key = tuple[str, str, int, int, int]
@@ -33,10 +35,11 @@ def unwrap(
 ) -> tuple[Fragment | None, bytes]:
     """Which part of a long message this is, if any, and its text in octets."""
     payload = message.payload
+    short = len(payload) <= _MAX_PART_OCTETS
     if message.esm_class & pdu.HAS_HEADER and payload:
         end = payload[0] + 1
-        return _in_header(payload[1:end]), payload[end:]
-    if message.tlvs:
+        return _in_header(payload[1:end]) if short else None, payload[end:]
+    if message.tlvs and short:
         return _in_tlvs(message), payload
     return None, payload
 

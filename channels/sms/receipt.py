@@ -19,6 +19,10 @@ from channels.sms import pdu, text
 
 FinalState = Literal["delivered", "undelivered", "expired", "rejected"]
 
+MAX_ID_CHARACTERS = 255
+"""Of a message id. SMPP 3.4 §5.2.23 allows 64; what is longer is cut alike wherever it stands."""
+
+_MAX_WORD_CHARACTERS = 20
 _TYPE_BITS = 0x3C
 _INTERMEDIATE = 0x20
 
@@ -80,18 +84,18 @@ def read(message: pdu.DeliverSm) -> CarrierReceipt | None:
     found = _USUAL.match(words) or _DIALECTS.search(words)
     message_id, word, error = (found.group(1), found.group(2), found.group(3)) if found else _NONE
     state = _BY_WORD.get(word[:5].upper()) if word else None
-    code = word.upper() if word else ""
+    code = word[:_MAX_WORD_CHARACTERS].upper() if word else ""
     exact = False
     for tag, value in message.tlvs:
         if tag == pdu.RECEIPTED_MESSAGE_ID:
-            message_id, exact = value.rstrip(b"\0").decode("latin-1"), True
+            message_id, exact = value.partition(b"\0")[0].decode("latin-1"), True
         elif tag == pdu.MESSAGE_STATE and value:
             state, code = _BY_NUMBER.get(value[0], (None, ""))
     if state is None or not message_id:
         return None
     if error and error.strip("0"):
-        code = f"{code}/{error}"
-    return CarrierReceipt(message_id, exact, state, code)
+        code = f"{code}/{error[:_MAX_WORD_CHARACTERS]}"
+    return CarrierReceipt(message_id[:MAX_ID_CHARACTERS], exact, state, code)
 
 
 _NONE: tuple[str, str | None, str | None] = ("", None, None)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from channels.sms import codec, pdu, status
 from channels.sms.batch import NO_ANSWER, NOT_WRITTEN, UNKNOWN, UNSENT, Answer, Batch
 from channels.sms.pace import Pace
+from channels.sms.receipt import MAX_ID_CHARACTERS
 from channels.sms.wire import Wire
 from orchestrator.core.errors import OutreachError
 
@@ -24,6 +25,10 @@ log = logging.getLogger("outreach.sms")
 _SHARE = 8
 """While several batches wait, each gets so many turns at a time: a lone answer passes a blast."""
 _SUBMIT_RESP = pdu.SubmitSmResp.command_id
+_BIND_RESPONSES = frozenset(
+    kind.command_id
+    for kind in (pdu.BindReceiverResp, pdu.BindTransmitterResp, pdu.BindTransceiverResp)
+)
 
 Deliver = Callable[["Session", int, pdu.DeliverSm], None]
 
@@ -85,6 +90,8 @@ class Session(Wire):
         self._heard_at = loop.time()
         self._enquiring = False
         self._outbound: asyncio.Future[pdu.Outbind] = loop.create_future()
+        self._admitted = False
+        """The other end has accepted our bind: from that PDU on it may bring messages."""
 
     @property
     def in_flight(self) -> int:
@@ -183,6 +190,7 @@ class Session(Wire):
                 message_id = body[:-1] if body[-1:] == b"\0" else body
                 if b"\0" in message_id:
                     message_id = message_id[: message_id.index(0)]
+                message_id = message_id[:MAX_ID_CHARACTERS]
                 batch.settle(index, (0, message_id.decode("latin-1")))
             else:
                 self._refused(batch, index, command_status)
@@ -229,6 +237,9 @@ class Session(Wire):
         batch.again.append(index)
 
     def _deliver_received(self, sequence: int, body: bytes) -> None:
+        if not self._admitted:  # on a port that carriers call, anybody may be calling
+            self.answer_deliver(sequence, status.INCORRECT_BIND_STATUS)
+            return
         try:
             message = codec.decode_message(pdu.DeliverSm, body)
         except pdu.PduError as error:
@@ -246,6 +257,8 @@ class Session(Wire):
             if not asked.done():
                 nacked = command_id == pdu.GenericNack.command_id
                 failed = command_status or (status.SYSTEM_ERROR if nacked else status.OK)
+                if failed == status.OK and command_id in _BIND_RESPONSES:
+                    self._admitted = True
                 asked.set_result((command_id, failed, body))
         elif command_id == pdu.EnquireLink.command_id:
             self.write(codec.response(command_id, sequence))

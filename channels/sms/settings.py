@@ -104,6 +104,16 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return f"SmppSettings({self.system_id}@{self.host}:{self.port})"
 
 
+class SmsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url`: the carrier account, `smpp://system_id:password@host:2775?window=100&source=10086`
+    (`smpps://` for TLS); its options are those of `SmppSettings`."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        SmppSettings.from_url(self.url)
+
+
 _SHAPE = "Write smpp://system_id:password@host:port?window=100&source=10086 (smpps:// for TLS)."
 _FROM_URL_ITSELF = ("host", "port", "system_id", "password", "tls")
 _UNITS = ("", "_s", "_per_s")

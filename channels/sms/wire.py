@@ -16,6 +16,9 @@ from channels.sms import codec, pdu, status
 
 log = logging.getLogger("outreach.sms")
 
+MOST_UNREAD_OCTETS = 8 * 1024 * 1024
+"""Whoever has left so much of what we wrote unread reads no more: the connection ends."""
+
 _NOTHING = b""
 
 
@@ -83,6 +86,9 @@ class Wire(asyncio.Protocol):
         out = self._out
         if out and self.transport is not None and not self.transport.is_closing():
             self.transport.write(b"".join(out))
+            if self.congested and self.transport.get_write_buffer_size() > MOST_UNREAD_OCTETS:
+                log.warning("smpp_unread octets=%d", self.transport.get_write_buffer_size())
+                self.abort()
         out.clear()
 
     def close(self) -> None:

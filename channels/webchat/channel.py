@@ -8,12 +8,24 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
+from msgspec import Meta, Struct
 
-from channels.base import Capabilities, Health, Inbox, Outcome, Outgoing, Receipt, Reply
+from channels.base import (
+    Capabilities,
+    Health,
+    Inbox,
+    Kind,
+    Means,
+    Outcome,
+    Outgoing,
+    Receipt,
+    Reply,
+)
 from channels.webchat.browser import Browser
 from channels.webchat.frames import (
     MAX_TEXT,
@@ -335,3 +347,29 @@ def _local(line: Line, own: str) -> Line:
     if line.by == "us":
         return line
     return msgspec.structs.replace(line, id=line.id.removeprefix(own))
+
+
+class WebChatSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`path` is where the page stands. `https: true` if it is only reached by HTTPS. `origins`:
+    sites (`https://chat.example`) whose pages may connect besides our own."""
+
+    path: Annotated[str, Meta(pattern=r"^/[\w/-]+$")] = "/chat"
+    https: bool = False
+    origins: tuple[str, ...] = ()
+
+
+def _build(name: str, settings: WebChatSettings, means: Means) -> WebChat:
+    async def history(address: str, limit: int) -> list[Line]:
+        return [Line.spoken(it) for it in await means.history(name, address, limit)]
+
+    return WebChat(
+        means.secret,
+        history,
+        now=means.now,
+        path=settings.path,
+        https=settings.https,
+        origins=settings.origins,
+    )
+
+
+KIND = Kind(WebChatSettings, _build, "web")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from orchestrator.core.delivery import Outgoing
+from orchestrator.core.delivery import Outgoing, Spoken
 from orchestrator.core.model import Button
 
 MAX_TEXT = 2_000
@@ -37,6 +37,14 @@ class Line(Struct, frozen=True, omit_defaults=True):
         said = message.content
         text = said.text if not said.subject else f"{said.subject}\n{said.text}".rstrip()
         return cls(str(message.message_id), "us", text, at, said.href, said.buttons)
+
+    @classmethod
+    def spoken(cls, it: Spoken) -> Line:
+        """The bubble of what was said before."""
+        said = it.content
+        by: Literal["us", "you"] = "us" if it.by == "us" else "you"
+        text = f"{said.subject}\n{said.text}".strip()
+        return cls(it.id, by, text, it.at, said.href, said.buttons, it.delivered)
 
 
 class Say(Struct, frozen=True, tag="say"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
@@ -12,8 +13,6 @@ from typing import Annotated
 import typer
 
 from channels.base import Channel
-from channels.sms.channel import SmsChannel
-from channels.sms.settings import SmppSettings
 from orchestrator.cli.listening import watched
 from orchestrator.cli.options import (
     ProjectOption,
@@ -23,7 +22,8 @@ from orchestrator.cli.options import (
     stop_asked,
 )
 from orchestrator.core.errors import OutreachError
-from orchestrator.runtime import notify
+from orchestrator.runtime import channels, notify
+from orchestrator.runtime.channels import Configured
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings
@@ -32,26 +32,13 @@ from orchestrator.store import lease
 log = logging.getLogger("outreach.gateway")
 
 
-def _sms(settings: Settings) -> SmsChannel | None:
-    if settings.smpp_url is None:
-        return None
-    return SmsChannel(SmppSettings.from_url(settings.smpp_url))
-
-
-CHANNELS: dict[str, tuple[str, Callable[[Settings], Channel | None]]] = {
-    "sms": ("OUTREACH_SMPP_URL", _sms)
-}
-"""Per channel: the setting that configures it, and the channel, or None if that is not set."""
-
-
 def gateway(
     channel: Annotated[
         list[str] | None,
         typer.Option(
             "--channel",
             metavar="NAME",
-            help=f"Hold this channel ({', '.join(CHANNELS)}); may be repeated "
-            "[default: all that are configured].",
+            help="Hold this channel; may be repeated [default: all that are configured].",
             show_default=False,
         ),
     ] = None,
@@ -64,30 +51,31 @@ def gateway(
     """
 
     async def hold(settings: Settings, context: Context) -> None:
-        await _hold(chosen(settings, channel or []), settings, context)
+        found = chosen(channels.configured(settings, os.environ), channel or [])
+        await _hold(channels.build(found, "gateway", channels.means(context)), settings, context)
 
     run_process(project, verbose, hold, "gateway")
 
 
-def chosen(settings: Settings, names: list[str]) -> list[Channel]:
-    """The channels of these names, or all that are configured. Raises OutreachError."""
-    unknown = [name for name in names if name not in CHANNELS]
-    if unknown:
+def chosen(found: Mapping[str, Configured], names: Sequence[str]) -> list[Configured]:
+    """The channels of these names, and those that they go over, or all that a gateway holds.
+    Raises OutreachError."""
+    held = {name: it for name, it in found.items() if it.kind.place == "gateway"}
+    if not held:
         raise OutreachError(
-            f"there is no channel {unknown[0]!r} to hold", f"there are: {', '.join(CHANNELS)}"
+            "no channel is configured that a gateway holds",
+            f"set OUTREACH_SMPP_URL, or write {channels.FILE}",
         )
-    built = {
-        name: build(settings) for name, (_, build) in CHANNELS.items() if not names or name in names
-    }
-    missing = [name for name in names if built[name] is None]
-    found = [channel for channel in built.values() if channel is not None]
-    if missing or not found:
-        name = (missing or list(CHANNELS))[0]
-        raise OutreachError(f"the channel {name} is not configured", f"set {CHANNELS[name][0]}")
-    return found
+    for name in names:
+        if name not in held:
+            raise OutreachError(
+                f"there is no channel {name!r} to hold", f"there are: {', '.join(held)}"
+            )
+    wanted = {*names, *(held[name].over for name in names)} if names else held.keys()
+    return [it for name, it in held.items() if name in wanted]
 
 
-async def _hold(channels: list[Channel], settings: Settings, context: Context) -> None:
+async def _hold(held: list[Channel], settings: Settings, context: Context) -> None:
     stop = stop_asked()
     lost = asyncio.Event()
 
@@ -97,14 +85,14 @@ async def _hold(channels: list[Channel], settings: Settings, context: Context) -
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(watched(settings, context))
-        for channel in channels:
+        for channel in held:
             lease_of = lease.held(
                 context.pool, f"gateway:{channel.name}", partial(_stand_by, channel.name), lose
             )
             if not await _unless(stop, stack.enter_async_context(lease_of)):
                 return
-        await stack.enter_async_context(holding(context, channels))
-        log.info("gateway_ready channels=%s", ",".join(channel.name for channel in channels))
+        await stack.enter_async_context(holding(context, held))
+        log.info("gateway_ready channels=%s", ",".join(channel.name for channel in held))
         await serve_until(stop)
     log.info("gateway_ended name=%s", context.name)
     if lost.is_set():

@@ -15,7 +15,6 @@ import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
-from channels.sms.settings import SmppSettings
 from orchestrator.cli.apply import apply_files, checked_files, told
 from orchestrator.cli.carrier import LOOPBACK, smpp_url
 from orchestrator.cli.listening import free_port, shown
@@ -27,6 +26,7 @@ from orchestrator.cli.options import (
     serve_until,
     stop_asked,
 )
+from orchestrator.runtime.channels import configured
 from orchestrator.runtime.embedded import Urls, run_servers
 from orchestrator.runtime.logs import set_up_logs
 from orchestrator.runtime.settings import Settings, load_api_keys, load_secret
@@ -91,11 +91,16 @@ async def _run(
 def settled(settings: Settings) -> Settings:
     """The same settings with real ports, checked now, so that a mistake is told once and here."""
     web_port = free_port(settings.web_host, settings.web_port, "OUTREACH_WEB_PORT")
-    if settings.smpp_url is not None:
-        SmppSettings.from_url(settings.smpp_url)
+    if has_carrier(settings):
         return replace(settings, web_port=web_port)
     wall_port = free_port(LOOPBACK, settings.wall_port, "OUTREACH_WALL_PORT")
     return replace(settings, web_port=web_port, wall_port=wall_port)
+
+
+def has_carrier(settings: Settings) -> bool:
+    """Whether an SMS carrier is configured; if not, one is simulated. Raises OutreachError for
+    channels that are configured wrongly."""
+    return "sms" in configured(settings, os.environ)
 
 
 def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Plan:
@@ -111,6 +116,8 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
         "OUTREACH_API_KEYS": ",".join(load_api_keys(settings)),
         "OUTREACH_WEB_PORT": str(settings.web_port),
         "OUTREACH_WALL_PORT": str(settings.wall_port),
+        "OUTREACH_CHANNELS": str(settings.channels or ""),
+        "OUTREACH_SMPP_URL": settings.smpp_url or "",
         "OUTREACH_CLOCK": str(settings.clock),
         "OUTREACH_SWEEP_S": str(settings.sweep_s),
         "OUTREACH_BATCH": str(settings.batch),
@@ -120,9 +127,7 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
     if settings.database_url is None and not settings.api_keys:
         places["API key"] = f"in {settings.data / 'api-key'}"
     first: list[Branch] = []
-    if settings.smpp_url is not None:
-        env["OUTREACH_SMPP_URL"] = settings.smpp_url
-    else:
+    if not has_carrier(settings):
         port = free_port(LOOPBACK, 0, "")
         env["OUTREACH_SMPP_URL"] = smpp_url(port)
         places["phones"] = f"{shown(LOOPBACK, settings.wall_port)}/ (a simulated carrier)"

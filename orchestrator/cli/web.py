@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+from typing import cast
 
-from channels.webchat import WebChat
+from channels.base import Called
 from orchestrator.cli.listening import listening, shown
 from orchestrator.cli.options import (
     ProjectOption,
@@ -13,12 +16,13 @@ from orchestrator.cli.options import (
     serve_until,
     stop_asked,
 )
+from orchestrator.runtime import channels
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings, load_api_keys
 from orchestrator.web import operations
 from orchestrator.web.app import create_app
-from orchestrator.web.doors import chat_history, open_doors
+from orchestrator.web.doors import open_doors
 
 log = logging.getLogger("outreach.web")
 
@@ -33,12 +37,18 @@ async def _serve(settings: Settings, context: Context) -> None:
     keys = load_api_keys(settings)
     if not keys:
         log.warning("api_closed because=OUTREACH_API_KEYS_is_not_set")
-    chat = WebChat(context.secret, chat_history(context), now=context.clock.now)
-    async with holding(context, [chat]) as ingest:
-        routes = [*chat.routes(), *operations.routes(context)]
+    found = channels.configured(settings, os.environ).values()
+    held = channels.build(found, "web", channels.means(context))
+    async with holding(context, held) as ingest:
+        called = [route for channel in held for route in cast(Called, channel).routes()]
+        routes = [*called, *operations.routes(context)]
         app = create_app(open_doors(context, ingest), api_keys=keys, routes=routes)
         host, port = settings.web_host, settings.web_port
-        async with listening(app, host, port, "OUTREACH_WEB_PORT", chat.stop) as taken:
+
+        async def hang_up() -> None:
+            await asyncio.gather(*(channel.stop() for channel in held))
+
+        async with listening(app, host, port, "OUTREACH_WEB_PORT", hang_up) as taken:
             log.info("web_ready url=%s", shown(host, taken))
             await serve_until(stop)
     log.info("web_ended name=%s", context.name)

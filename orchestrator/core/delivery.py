@@ -58,3 +58,13 @@ class Receipt(Struct, frozen=True, gc=False):
     carrier_id: str
     state: Literal["delivered", "undelivered", "expired", "rejected"]
     code: str = ""
+
+
+class Spoken(Struct, frozen=True, gc=False):
+    """One side's words in a conversation. `id` is the message's, or the reply's source id."""
+
+    id: str
+    by: Literal["us", "them"]
+    content: Content
+    at: datetime
+    delivered: bool = False

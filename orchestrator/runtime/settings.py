@@ -102,9 +102,17 @@ SETTINGS = (
         "OUTREACH_SMPP_URL",
         "smpp_url",
         "a simulated carrier",
-        "The SMS carrier's bind: `smpp://system_id:password@host:2775`.",
+        "The SMS carrier's bind, if no file of channels says more: "
+        "`smpp://system_id:password@host:2775`.",
         _url("smpp", "smpps"),
         secret=True,
+    ),
+    Setting(
+        "OUTREACH_CHANNELS",
+        "channels",
+        "`channels.yaml` in the project, if it is there",
+        "The file that says which channels there are and how they reach their carriers.",
+        Path,
     ),
     Setting(
         "OUTREACH_WEB_HOST",
@@ -189,6 +197,7 @@ class Settings(Struct, frozen=True):
     database_url: str | None = None
     redis_url: str | None = None
     smpp_url: str | None = None
+    channels: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: int = 8080
     ops_host: str = "127.0.0.1"
@@ -209,6 +218,8 @@ class Settings(Struct, frozen=True):
         _refuse_unknown(env)
         given = {it.field: _read(it, env[it.variable]) for it in SETTINGS if env.get(it.variable)}
         given["project"] = (project_dir / given.get("project", "")).absolute()
+        if "channels" in given:
+            given["channels"] = (project_dir / given["channels"]).absolute()
         given["data"] = (project_dir / given.get("data", given["project"] / ".outreach")).absolute()
         return cls(**given)
 

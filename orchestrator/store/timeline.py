@@ -10,6 +10,7 @@ import asyncpg
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from orchestrator.core.delivery import Spoken
 from orchestrator.core.model import Content, Subscriber
 from orchestrator.store.ids import instant_of
 from orchestrator.store.subscribers import subscriber_of
@@ -131,16 +132,6 @@ class Timeline(Struct, frozen=True):
     enrollments: tuple[Standing, ...]
     points: Points
     moments: tuple[Moment, ...]
-
-
-class Spoken(Struct, frozen=True):
-    """One side's words in a conversation. `id` is the message's, or the reply's source id."""
-
-    id: str
-    by: Literal["us", "them"]
-    content: Content
-    at: datetime
-    delivered: bool = False
 
 
 async def find(connection: asyncpg.Connection, who: str) -> Subscriber | None:

@@ -1,14 +1,13 @@
-"""The doors of the API and the history of the web chat, on a process's own means."""
+"""The doors of the API, on a process's own means."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from channels.webchat import Line
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
-from orchestrator.store import importing, subscribers, timeline
+from orchestrator.store import importing, timeline
 from orchestrator.store.subscribers import NewSubscriber
 from orchestrator.store.timeline import Timeline
 from orchestrator.web.app import Doors
@@ -45,29 +44,3 @@ def _not_theirs(news: Sequence[NewSubscriber], refused: Mapping[str, str]) -> Pr
         if it.key in refused
     ]
     return ProblemError(409, "An address is taken", "Nothing of it was stored.", flaws=flaws)
-
-
-def chat_history(context: Context) -> Callable[[str, int], Awaitable[list[Line]]]:
-    """What the web chat shows when a page opens: the last lines spoken with its address."""
-
-    async def history(address: str, limit: int) -> list[Line]:
-        async with context.pool.acquire() as connection:
-            sender = ("webchat", address)
-            owner = (await subscribers.owners(connection, [sender])).get(sender)
-            if owner is None:
-                return []
-            spoken = await timeline.conversation(connection, owner.subscriber_id, "webchat", limit)
-        return [
-            Line(
-                it.id,
-                "us" if it.by == "us" else "you",
-                f"{it.content.subject}\n{it.content.text}".strip(),
-                it.at,
-                it.content.href,
-                it.content.buttons,
-                it.delivered,
-            )
-            for it in spoken
-        ]
-
-    return history

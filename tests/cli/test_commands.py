@@ -93,7 +93,7 @@ MISTAKES = {
     ("event", "u1", "x", "a=1", "a.b=2"): "a.b: a is a value already",
     ("show", "nobody"): "there is no subscriber nobody",
     ("event", "nobody", "x"): "there is no subscriber nobody",
-    ("gateway",): "the channel sms is not configured\n  hint: set OUTREACH_SMPP_URL",
+    ("gateway",): "no channel is configured that a gateway holds",
     ("gateway", "--channel", "fax"): "there is no channel 'fax' to hold",
     ("import", "nothing.csv"): "cannot read nothing.csv: No such file",
 }

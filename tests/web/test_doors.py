@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -16,8 +16,10 @@ import orchestrator.project
 from channels.carriers.smsc import Smsc
 from channels.carriers.visitors import Visitor, Visitors
 from channels.webchat import WebChat
+from channels.webchat.channel import KIND, WebChatSettings
 from orchestrator.core.model import SHARDS
 from orchestrator.project.source import read_folder
+from orchestrator.runtime import channels
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.deliver import Delivery
@@ -26,7 +28,7 @@ from orchestrator.runtime.projects import apply
 from orchestrator.runtime.turn import take_due
 from orchestrator.store.counts import Facts
 from orchestrator.web.app import create_app
-from orchestrator.web.doors import chat_history, open_doors
+from orchestrator.web.doors import open_doors
 from orchestrator.web.wall import create_wall
 
 SECRET = b"a secret of sixteen octets or more"
@@ -96,7 +98,7 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
         async with context.pool.acquire() as connection, connection.transaction():
             await apply(connection, files(), context.clock.now())
             await context.projects.follow(connection)
-        chat = WebChat(SECRET, chat_history(context), now=context.clock.now)
+        chat = cast(WebChat, KIND.build("webchat", WebChatSettings(), channels.means(context)))
         delivery = Delivery(context, chat)
 
         async def deliver(channels: frozenset[str]) -> None:
@@ -157,17 +159,18 @@ async def test_a_page_opened_later_shows_the_conversation_and_receipts_come_once
     ann = house.visitors.handset("ann")
     await until(lambda: "Hello Ann" in texts(ann))
     await house.until_messages_are("delivered")
-    history = await chat_history(house.context)("ann", 50)
-    assert [(it.by, it.acknowledged) for it in history] == [("us", True)]
+    history = await channels.means(house.context).history("webchat", "ann", 50)
+    assert [(it.by, it.delivered) for it in history] == [("us", True)]
 
 
 async def test_whoever_writes_first_is_somebody_from_then_on(house: House) -> None:
     guest = house.visitors.handset("web-0123456789")
     guest.say("help")
     await until(lambda: guest.arrived)
-    history = await chat_history(house.context)("web-0123456789", 50)
-    assert (history[0].by, history[0].text) == ("you", "help")
-    assert await chat_history(house.context)("web-nobody", 50) == []
+    spoken = channels.means(house.context).history
+    history = await spoken("webchat", "web-0123456789", 50)
+    assert (history[0].by, history[0].content.text) == ("them", "help")
+    assert await spoken("webchat", "web-nobody", 50) == []
 
 
 async def test_readiness_names_what_is_away(house: House) -> None:
