@@ -61,16 +61,15 @@ def chosen(found: Mapping[str, Configured], names: Sequence[str]) -> list[Config
     """The channels of these names, and those that they go over, or all that a gateway holds.
     Raises OutreachError."""
     held = {name: it for name, it in found.items() if it.kind.place == "gateway"}
+    for name in names:
+        if name not in held:
+            hint = f"there are: {', '.join(held)}" if held else f"write it in {channels.FILE}"
+            raise OutreachError(f"there is no channel {name!r} to hold", hint)
     if not held:
         raise OutreachError(
             "no channel is configured that a gateway holds",
             f"set OUTREACH_SMPP_URL, or write {channels.FILE}",
         )
-    for name in names:
-        if name not in held:
-            raise OutreachError(
-                f"there is no channel {name!r} to hold", f"there are: {', '.join(held)}"
-            )
     wanted = {*names, *(held[name].over for name in names)} if names else held.keys()
     return [it for name, it in held.items() if name in wanted]
 
@@ -91,7 +90,7 @@ async def _hold(held: list[Channel], settings: Settings, context: Context) -> No
             )
             if not await _unless(stop, stack.enter_async_context(lease_of)):
                 return
-        await stack.enter_async_context(holding(context, held))
+        await stack.enter_async_context(holding(context, held, alone=True))
         log.info("gateway_ready channels=%s", ",".join(channel.name for channel in held))
         await serve_until(stop)
     log.info("gateway_ended name=%s", context.name)
