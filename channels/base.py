@@ -30,13 +30,15 @@ Health = Literal["up", "connecting", "down"]
 
 
 class Capabilities(Struct, frozen=True):
-    """What a channel can do. `max_text` counts characters of one message, all parts together."""
+    """What a channel can do. `max_text` counts characters of one message, all parts together.
+    `window`: so many messages may be under way at once, so that it is not idle with more."""
 
     max_text: int
     two_way: bool
     receipts: bool
     buttons: bool = False
     media: bool = False
+    window: int = 100
 
 
 class Inbox(Struct, frozen=True):

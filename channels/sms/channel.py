@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from channels.base import Capabilities, Health, Inbox, Kind, Means
 from channels.sms import addresses, codec, pdu, receipt, status, text
@@ -56,6 +57,7 @@ class SmsChannel:
 
     def __init__(self, settings: SmppSettings, *, now: Callable[[], float] = time.time) -> None:
         self.settings = settings
+        self.capabilities = replace(type(self).capabilities, window=settings.window)
         self._now = now
         self._reference = int(now()) & 0xFF
         self._ids = receipt.ReceiptIds(settings.receipt_ids)

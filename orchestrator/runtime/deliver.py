@@ -19,13 +19,20 @@ from channels.base import Channel
 from orchestrator.core.delivery import Outcome
 from orchestrator.runtime.context import Context
 from orchestrator.store import failures, messages
-from orchestrator.store.messages import Claim
+from orchestrator.store.messages import ATTEMPT_SIZE, Claim
 
 LEASE = timedelta(seconds=120)
-"""Real time a gateway has for what it claimed; afterwards its messages count as unknown."""
+"""Real time a gateway has for what it claimed; afterwards its messages count as unknown. Where a
+channel is one gateway's at a time, its next holder does not wait for that."""
 
 RETRY_S = 2.0
 """Real seconds before what was not sent is tried again."""
+
+QUICK_S = 0.15
+SLOW_S = 0.4
+"""A claim that its channel takes in less is followed by one of twice the size, one that it takes
+longer for by one of half: what is claimed stays near what the channel takes in such a time, and
+that is what the death of a gateway leaves uncertain."""
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +50,10 @@ class Delivery:
         self._channel = channel
         self._free = asyncio.Semaphore(lanes)
         self._free_for_answers = asyncio.Semaphore(lanes)
-        self._attempts = max(1, context.batch // 250)
+        # Two claims being sent fill the window while the third is recorded.
+        self._fewest = max(1, -(-channel.capabilities.window // (2 * ATTEMPT_SIZE)))
+        self._most = max(self._fewest, context.batch // ATTEMPT_SIZE)
+        self._attempts = self._fewest
 
     async def run(self, go_on: Callable[[], bool] = lambda: True) -> int:
         """Everything that waited has been submitted, unless `go_on` ended that between two claims;
@@ -87,11 +97,21 @@ class Delivery:
             return None
         began_at = time.monotonic()
         outcomes = await self._channel.send([m.outgoing for m in claim.messages])
-        context.meters.submitted(self._channel.name, outcomes, time.monotonic() - began_at)
+        took_s = time.monotonic() - began_at
+        context.meters.submitted(self._channel.name, outcomes, took_s)
+        if not urgent:
+            self._follow(took_s, len(claim.attempts))
         waiting = await self._record(claim, outcomes)
         if waiting:
             await context.bell.ring_turns(range(64))
         return len(claim.messages)
+
+    def _follow(self, took_s: float, attempts: int) -> None:
+        """The next claims are as large as the time that this one took asks for."""
+        if took_s > SLOW_S:
+            self._attempts = max(self._fewest, self._attempts // 2)
+        elif took_s < QUICK_S and attempts >= self._attempts:
+            self._attempts = min(self._most, self._attempts * 2)
 
     # What was sent must not be forgotten because PostgreSQL is away for a moment; once the lease
     # is over, it counts as unknown. Safe to repeat, see `messages.record`.

@@ -31,9 +31,7 @@ from orchestrator.core.scene import Scene
 from orchestrator.store import events, json, points
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.ids import Ids
-
-ATTEMPT_SIZE = 250
-"""Messages of one attempt at most: what a crash while submitting can leave unknown."""
+from orchestrator.store.messages import ATTEMPT_SIZE
 
 # Enrollments that were there move to where they now stand.
 MOVE = """

@@ -49,17 +49,29 @@ WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = ($5::
   AND m.state IN ('queued', 'unknown')
 """
 
-# Messages that were not sent wait in a new attempt.
+# Messages that were not sent wait in new attempts of $8 each, those that somebody waits for in
+# attempts that somebody waits for.
 REQUEUE = """
-WITH fresh AS (
-    INSERT INTO attempts (channel, priority, not_before) VALUES ($4, 1, $5) RETURNING id
+WITH again AS (
+    SELECT u.*, coalesce(a.priority, 1::smallint) AS priority,
+        (row_number() OVER (PARTITION BY coalesce(a.priority, 1::smallint)) - 1) / $8::integer
+            AS part
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::boolean[], $7::text[])
+        AS u (subscriber_id, id, attempt_id, may_duplicate, reason)
+    LEFT JOIN attempts a ON a.id = u.attempt_id
+), fresh AS (
+    INSERT INTO attempts (channel, priority, not_before)
+    SELECT $4, priority, $5 FROM (SELECT DISTINCT priority, part FROM again) wanted
+    RETURNING id, priority
+), parts AS (
+    SELECT id, priority, row_number() OVER (PARTITION BY priority ORDER BY id) - 1 AS part
+    FROM fresh
 )
-UPDATE messages m SET state = 'queued', attempt_id = fresh.id,
-    may_duplicate = m.may_duplicate OR u.may_duplicate, reason = nullif(u.reason, '')
-FROM fresh, unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::boolean[], $7::text[])
-    AS u (subscriber_id, id, attempt_id, may_duplicate, reason)
-WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = u.attempt_id
-  AND m.state IN ('queued', 'unknown')
+UPDATE messages m SET state = 'queued', attempt_id = parts.id,
+    may_duplicate = m.may_duplicate OR again.may_duplicate, reason = nullif(again.reason, '')
+FROM again JOIN parts USING (priority, part)
+WHERE m.subscriber_id = again.subscriber_id AND m.id = again.id
+  AND m.attempt_id = again.attempt_id AND m.state IN ('queued', 'unknown')
 """
 
 # What these people allow, now that whoever is about to change it is done.
@@ -80,7 +92,15 @@ END_ATTEMPTS = "DELETE FROM attempts WHERE id = ANY($1::bigint[])"
 LAPSED = """
 SELECT a.id AS attempt_id, a.channel, m.id, m.subscriber_id, m.contact_class
 FROM (SELECT id, channel FROM attempts WHERE claimed_by IS NOT NULL AND lease_until < $1
-      ORDER BY lease_until LIMIT 20 FOR UPDATE SKIP LOCKED) a
+      ORDER BY lease_until LIMIT 100 FOR UPDATE SKIP LOCKED) a
+LEFT JOIN messages m ON m.attempt_id = a.id AND m.state = 'queued'
+"""
+
+# Messages that others than the one who now holds their channel have claimed.
+FORSAKEN = """
+SELECT a.id AS attempt_id, a.channel, m.id, m.subscriber_id, m.contact_class
+FROM (SELECT id, channel FROM attempts WHERE claimed_by <> $2 AND channel = $1
+      ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED) a
 LEFT JOIN messages m ON m.attempt_id = a.id AND m.state = 'queued'
 """
 
@@ -114,6 +134,9 @@ SELECT DISTINCT channel FROM attempts WHERE claimed_by IS NULL AND not_before <=
 
 _content = Decoder(Content).decode
 _consents = Decoder(dict[str, Consent]).decode
+
+ATTEMPT_SIZE = 50
+"""Messages of one attempt at most: the smallest number that a gateway claims at once."""
 
 Classes = Mapping[str, ContactClass]
 """The contact policy's rules by class."""
@@ -218,7 +241,7 @@ async def record(
     if again:
         whose, which, attempt, may_duplicate, reasons = columns(again)
         await connection.execute(
-            REQUEUE, whose, which, attempt, channel, retry_at, may_duplicate, reasons
+            REQUEUE, whose, which, attempt, channel, retry_at, may_duplicate, reasons, ATTEMPT_SIZE
         )
     await connection.execute(END_ATTEMPTS, list(claimed.attempts))
     return await send_on(connection, failed, "rejected", now, ids) if failed else []
@@ -264,26 +287,52 @@ async def end_lapsed(
 ) -> int:
     """Messages of gateways that fell silent while submitting are `unknown`, or are sent again if
     their contact class says so; returns how many."""
+    rows = await connection.fetch(LAPSED, real_now)
+    return await _settle(connection, rows, classes, now, ids)
+
+
+async def end_forsaken(
+    connection: asyncpg.Connection,
+    channel: str,
+    holder: str,
+    classes: Classes,
+    now: datetime,
+    ids: Ids,
+) -> int | None:
+    """The same for some of what former holders of the channel claimed, now that it is `holder`'s
+    alone; returns how many, None if there is nothing more. A former holder that lives may still
+    record what it sent: see `record`."""
+    rows = await connection.fetch(FORSAKEN, channel, holder)
+    return await _settle(connection, rows, classes, now, ids) if rows else None
+
+
+async def _settle(
+    connection: asyncpg.Connection,
+    rows: Sequence[asyncpg.Record],
+    classes: Classes,
+    now: datetime,
+    ids: Ids,
+) -> int:
     by_channel: dict[str, list[asyncpg.Record]] = {}
-    for row in await connection.fetch(LAPSED, real_now):
+    for row in rows:
         by_channel.setdefault(row["channel"], []).append(row)
     count = 0
-    for channel, rows in by_channel.items():
+    for channel, theirs in by_channel.items():
         messages = tuple(
             Claimed(
                 Outgoing(row["id"], row["subscriber_id"], "", Content()),
                 row["attempt_id"],
                 row["contact_class"],
             )
-            for row in rows
+            for row in theirs
             if row["id"] is not None
         )
-        lapsed = Claim(tuple({row["attempt_id"] for row in rows}), messages)
+        ended = Claim(tuple({row["attempt_id"] for row in theirs}), messages)
         outcomes = [
             Outcome(m.outgoing.message_id, "unknown", reason="the gateway stopped meanwhile")
             for m in messages
         ]
-        await record(connection, channel, lapsed, outcomes, classes, now, now, ids)
+        await record(connection, channel, ended, outcomes, classes, now, now, ids)
         count += len(messages)
     return count
 
