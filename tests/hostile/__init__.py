@@ -1,1 +1,2 @@
-"""What comes from outside and means no good: octets, files, requests. Nothing here may hang, swell or\nleave by an error that is not ours."""
+"""What comes from outside and means no good: octets, files, requests. Nothing here may hang, swell
+or leave by an error that is not ours."""

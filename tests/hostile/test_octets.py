@@ -1,0 +1,43 @@
+"""Thousands of PDUs that nobody should send, the same ones every time, and all that the fuzzers
+kept: each ends as a value or as an error of ours, soon, and leaves next to nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import time
+import tracemalloc
+
+import pytest
+
+from tests.hostile.seeds import mutated, seeds
+from tests.hostile.targets import TARGETS
+
+COUNTS = {"framing": 5_000, "bodies": 5_000, "delivered": 5_000, "customers": 3_000}
+LIMIT_S = 0.5
+"""For one input, on a loaded machine; nearly all take a tenth of a millisecond."""
+MOST_OCTETS = 8_000_000
+"""Left behind by all inputs of one target together: what is remembered of replies and parts."""
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_octets_are_too_odd(name: str) -> None:
+    target = TARGETS[name]
+    for octets in [*seeds(name), *mutated(name, COUNTS.get(name, 2_000), seed=1)]:
+        start = time.thread_time()
+        target(octets)
+        assert time.thread_time() - start < LIMIT_S, octets.hex()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_is_left_behind_is_bounded(name: str) -> None:
+    inputs = [*seeds(name), *mutated(name, 1_000, seed=2)]
+    tracemalloc.start()
+    try:
+        for octets in inputs:
+            TARGETS[name](octets)
+        gc.collect()
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < MOST_OCTETS
+    assert peak < 3 * MOST_OCTETS
