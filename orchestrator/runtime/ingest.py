@@ -16,7 +16,7 @@ from orchestrator.core.delivery import Receipt, Reply
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gather import Gathering
 from orchestrator.runtime.turn import take_named
-from orchestrator.store import events, receipts, subscribers
+from orchestrator.store import events, optouts, receipts, subscribers
 from orchestrator.store.events import NewEvent
 from orchestrator.store.json import clean
 from orchestrator.store.subscribers import NewSubscriber
@@ -109,6 +109,7 @@ class Ingest:
                 ]
                 locale = context.projects.project.locale
                 await subscribers.upsert(connection, news, now, locale)
+                await optouts.hold_to(connection, strangers, context.secret, now)
                 owners |= await subscribers.owners(connection, strangers)
             stored = await events.add(
                 connection,

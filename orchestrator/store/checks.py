@@ -34,7 +34,8 @@ WHERE a.subscriber_id IS DISTINCT FROM s.id
 ORDER BY 1 LIMIT $1
 """
 
-# Rows about somebody in another shard than theirs, or about nobody.
+# Rows about somebody in another shard than theirs, or about nobody. What is kept of those who were
+# erased is about nobody on purpose.
 SHARDS = """
 SELECT what || ' of subscriber ' || coalesce(s.key, rows.subscriber_id::text) || ': shard '
     || rows.shard || coalesce(', theirs is ' || s.shard, ', and there is no such subscriber')
@@ -45,7 +46,9 @@ FROM (
     UNION ALL SELECT 'points', subscriber_id, shard FROM accounts
     UNION ALL SELECT 'row', id, shard FROM subscribers WHERE shard NOT BETWEEN 0 AND 63) rows
 LEFT JOIN subscribers s ON s.id = rows.subscriber_id
-WHERE s.shard IS DISTINCT FROM rows.shard OR rows.shard NOT BETWEEN 0 AND 63
+WHERE (s.shard IS DISTINCT FROM rows.shard OR rows.shard NOT BETWEEN 0 AND 63)
+  AND (what = 'waiting events'
+       OR NOT EXISTS (SELECT FROM erasures e WHERE e.subscriber_id = rows.subscriber_id))
 ORDER BY 1 LIMIT $1
 """
 
@@ -129,6 +132,33 @@ WHERE NOT last.granted AND NOT s.consents ? last.purpose
 ORDER BY 1 LIMIT $1
 """
 
+# What is left about people who were erased, and should not be.
+NOT_ERASED = """
+SELECT 'subscriber ' || e.subscriber_id || ', erased at ' || e.at || ': ' || left_over.what
+FROM erasures e JOIN (
+    SELECT id AS subscriber_id, 'is there' AS what FROM subscribers
+    UNION ALL SELECT DISTINCT subscriber_id, 'has events' FROM events
+    UNION ALL SELECT DISTINCT subscriber_id, 'has consents' FROM consent_records
+    UNION ALL SELECT DISTINCT subscriber_id, 'has suppressions' FROM suppressions
+    UNION ALL SELECT DISTINCT subscriber_id, 'has failures' FROM failures
+    UNION ALL SELECT DISTINCT subscriber_id, 'has messages with words or an address' FROM messages
+        WHERE content <> '{}' OR address <> '') left_over USING (subscriber_id)
+ORDER BY 1 LIMIT $1
+"""
+
+# Entries of the audit log that were changed, or do not follow the one before.
+ACTS = """
+SELECT 'entry ' || number || ': ' || CASE
+    WHEN encode(sha256(convert_to(entry, 'UTF8')), 'hex') <> hash THEN 'it was changed'
+    ELSE 'it does not follow the one before it' END
+FROM (SELECT number, entry, hash, lag(hash, 1, repeat('0', 64)) OVER by_number AS before,
+             row_number() OVER by_number AS place
+      FROM acts WINDOW by_number AS (ORDER BY number)) chain
+WHERE encode(sha256(convert_to(entry, 'UTF8')), 'hex') <> hash
+   OR entry::json ->> 'previous' <> before OR number <> place
+ORDER BY number LIMIT $1
+"""
+
 
 class Check(Struct, frozen=True):
     """One invariant: the query finds what breaks it, as lines for people. `remedy` says what to
@@ -200,6 +230,17 @@ CHECKS = (
         "refusals are kept",
         FORGOTTEN_REFUSALS,
         "write the refusal into their `consents` at once: they would be written to",
+    ),
+    Check(
+        "who was erased is gone",
+        NOT_ERASED,
+        "delete these rows, or empty them; find out what wrote them after the erasure",
+    ),
+    Check(
+        "the audit log is whole",
+        ACTS,
+        "somebody wrote to `acts` by hand: compare it with your last `outreach audit export`; "
+        "`outreach audit verify` looks at the seals too",
     ),
     Check("the ledger adds up to nothing", audit.TOTAL, _LEDGER),
     Check("members' figures are their entries'", audit.FIGURES, _LEDGER),

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from orchestrator.core.contact import refusal
+from orchestrator.core.contact import EVERYTHING, refusal
 from orchestrator.core.effects import (
     Effect,
     EmitEvent,
@@ -28,7 +28,7 @@ from orchestrator.core.effects import (
 )
 from orchestrator.core.model import Enrollment, Message, Subscriber
 from orchestrator.core.scene import Scene
-from orchestrator.store import events, json, points
+from orchestrator.store import events, json, optouts, points
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.ids import Ids
 from orchestrator.store.messages import ATTEMPT_SIZE
@@ -93,12 +93,12 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::integer[])
 REROUTE = """
 UPDATE messages m SET state = 'queued', attempt_id = u.attempt_id, channel = u.channel,
     address = u.address, content = u.content, via = string_to_array(u.via, ','),
-    valid_until = u.valid_until, carrier_id = NULL, ended_at = NULL,
+    valid_until = u.valid_until, goes_at = u.goes_at, carrier_id = NULL, ended_at = NULL,
     reason = 'fell back from ' || m.channel || ': '
         || coalesce(m.reason, concat_ws(' ', m.state, m.code))
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-    $7::text[], $8::timestamptz[])
-    AS u (subscriber_id, id, attempt_id, channel, address, content, via, valid_until)
+    $7::text[], $8::timestamptz[], $9::timestamptz[])
+    AS u (subscriber_id, id, attempt_id, channel, address, content, via, valid_until, goes_at)
 WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id
   AND m.state IN ('rejected', 'undelivered', 'expired')
 """
@@ -292,7 +292,7 @@ async def _save_messages(
         else:
             rerouted.append(
                 (item.subscriber_id, item.reroutes, attempt, m.channel, m.address, content, via,
-                 m.valid_until)
+                 m.valid_until, item.not_before)
             )  # fmt: skip
     if new:
         await connection.execute(QUEUE, *shared(new), now)
@@ -324,6 +324,9 @@ async def _save_subscribers(
                 for who, c in consents
             ),
         )
+        if back := [it for it in changed if it.after.secret and _said_start(it)]:
+            theirs = [it for d in back for it in d.after.subscriber.addresses.items()]
+            await optouts.lift(connection, theirs, back[0].after.secret)
         unwanted = [
             (decision.after.subscriber.id, name)
             for decision in changed
@@ -332,3 +335,12 @@ async def _save_subscribers(
         ]
         if unwanted:
             await connection.execute(DROP_QUEUED, *columns(unwanted), now)
+
+
+def _said_start(decision: Decided) -> bool:
+    """Whether they opted in again, themselves."""
+    return any(
+        isinstance(it, SetConsent)
+        and (it.purpose, it.consent.granted, it.consent.how) == (EVERYTHING, True, "reply")
+        for it in decision.effects
+    )

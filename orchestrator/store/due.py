@@ -33,6 +33,9 @@ UPDATE schedules SET next_at = $4 WHERE journey = $1 AND entry = $2 AND next_at 
 RETURNING next_at
 """
 
+# Nobody is erased meanwhile: an event would be left for somebody who is gone.
+LOCK_ERASING = "SELECT pg_advisory_xact_lock_shared($1)"
+
 # Everyone in a segment gets the event that lets them enter a journey. The placeholder is the
 # segment's condition, made by core.expression from whitelisted nodes with its values as parameters.
 ENTER_SEGMENT = """
@@ -43,6 +46,9 @@ FROM (SELECT s.*, coalesce(a.balance_points, 0) AS balance_points,
       FROM subscribers s LEFT JOIN accounts a ON a.subscriber_id = s.id) s
 WHERE {condition}
 """
+
+ENTERING = 0x656E746572
+"""Advisory lock that segments being brought in share, and that an erasure has for itself."""
 
 
 async def due_shards(connection: asyncpg.Connection, now: datetime) -> list[int]:
@@ -67,6 +73,7 @@ async def enter_segments(
             if at > now or not await connection.fetchval(RUN, journey.name, name, at, following):
                 continue
             condition = project.segments[entry.segment].sql(first_parameter=5)
+            await connection.execute(LOCK_ERASING, ENTERING)
             status = await connection.execute(
                 ENTER_SEGMENT.format(condition=condition.text),
                 ids.draw(now), journey.name, now, f"{name}:{at.isoformat()}", *condition.parameters,

@@ -16,11 +16,15 @@ from orchestrator.store.ids import Ids
 
 # Events whose source id is new are written; the rest are known already. Returns whose they are.
 # Their order is the same for all who write at once, so that none waits for another in a circle.
+# Their subscribers are locked against being erased, and whoever was erased gets none.
 ADD = """
-WITH given AS (
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[],
+WITH alive AS MATERIALIZED (
+    SELECT id FROM subscribers WHERE id = ANY($2::bigint[]) FOR KEY SHARE
+), given AS (
+    SELECT u.* FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[],
         $6::text[], $7::timestamptz[], $8::text[], $9::text[])
         AS u (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
+    WHERE u.subscriber_id IN (SELECT alive.id FROM alive)
 ), fresh AS (
     INSERT INTO sources (source, source_id, at)
     SELECT source, source_id, $10 FROM given ORDER BY source, source_id ON CONFLICT DO NOTHING

@@ -19,11 +19,12 @@ TRANSIENT = (
 )
 """Errors that are the database's trouble and nobody's fault: the same may go well later."""
 
-# Each failure leaves a row.
+# Each failure leaves a row, unless its subscriber was erased meanwhile.
 RECORD = """
 INSERT INTO failures (subscriber_id, at, what, error)
-SELECT subscriber_id, $4, what, error
+SELECT u.subscriber_id, $4, u.what, u.error
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u (subscriber_id, what, error)
+JOIN subscribers s ON s.id = u.subscriber_id
 """
 
 # Their due enrollments are looked at again later.

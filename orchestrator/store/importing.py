@@ -8,7 +8,7 @@ from datetime import datetime
 import asyncpg
 from msgspec import Struct
 
-from orchestrator.store import subscribers
+from orchestrator.store import optouts, subscribers
 from orchestrator.store.subscribers import NewSubscriber
 
 # Somebody who wrote to us before we knew them is now known by the operator's own key. Their shard
@@ -34,12 +34,14 @@ async def add(
     news: Sequence[NewSubscriber],
     now: datetime,
     default_locale: str,
+    secret: bytes = b"",
 ) -> Added:
     """These subscribers are there, as described, but for those with an address of somebody else.
     Keys are unique within `news`; of two with one address the first gets it.
 
     Whoever wrote in before they were imported (`sms:+86…`) becomes the one whose number it is, so
-    that an opt-out of theirs holds. Call it in a transaction. Safe to repeat.
+    that an opt-out of theirs holds. With the installation's `secret`, so does that of somebody who
+    was erased. Call it in a transaction. Safe to repeat.
     """
     wanted = [(channel, it) for s in news for channel, it in s.addresses.items()]
     owners = await subscribers.owners(connection, wanted) if wanted else {}
@@ -71,4 +73,7 @@ async def add(
     # In one order for all, so that two imports wait for each other instead of dying together.
     good.sort(key=lambda s: s.key)
     made, known_count = await subscribers.upsert(connection, good, now, default_locale)
+    if secret:
+        theirs = [it for s in good for it in s.addresses.items()]
+        await optouts.hold_to(connection, theirs, secret, now)
     return Added(made, known_count, refused)

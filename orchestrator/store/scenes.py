@@ -71,6 +71,12 @@ FROM messages WHERE subscriber_id = ANY($1::bigint[]) AND id >= $2 AND journey <
 GROUP BY subscriber_id
 """
 
+# Of these, those that fell back to another channel: they count for when they go.
+LOAD_MOVED = """
+SELECT subscriber_id, id, template, journey, contact_class, goes_at FROM messages
+WHERE subscriber_id = ANY($1::bigint[]) AND goes_at IS NOT NULL AND goes_at >= $2
+"""
+
 # What happened to them that no turn has looked at.
 LOAD_EVENTS = """
 SELECT id, subscriber_id, kind, name, properties, at, source, source_id, tries
@@ -133,7 +139,7 @@ async def load(
     project: Project,
     now: datetime,
 ) -> list[Case]:
-    """A case for each claimed subscriber, in six queries however many they are;
+    """A case for each claimed subscriber, in seven queries however many they are;
     one more if a class of the contact policy names lists of numbers."""
     ids = [row["id"] for row in claimed]
     enrollments: dict[int, dict[str, Enrollment]] = {}
@@ -146,18 +152,7 @@ async def load(
             journey, version, run, status, step, due_at, entered_at,
             _waiting(waiting) if waiting else None, ran_at, ran_step, goal_at, ended_at, reason,
         )  # fmt: skip
-    since = first_id(now - project.contact.memory)
-    recent = {
-        subscriber_id: tuple(
-            Sent(instant_of(i), template, journey, contact_class)
-            for i, template, journey, contact_class in zip(
-                message_ids, templates, journeys, classes, strict=True
-            )
-        )
-        for subscriber_id, message_ids, templates, journeys, classes in await connection.fetch(
-            LOAD_RECENT, ids, since
-        )
-    }
+    recent = await _recent(connection, ids, now - project.contact.memory)
     pending: dict[int, list[PendingEvent]] = {}
     for row in await connection.fetch(LOAD_EVENTS, ids, now):
         pending.setdefault(row["subscriber_id"], []).append(
@@ -187,6 +182,29 @@ async def load(
         )
         for row, person in zip(claimed, people, strict=True)
     ]
+
+
+async def _recent(
+    connection: asyncpg.Connection, ids: Sequence[int], since: datetime
+) -> dict[int, tuple[Sent, ...]]:
+    """The contact history of each of these subscribers."""
+    recent = {
+        subscriber_id: tuple(
+            Sent(instant_of(i), template, journey, contact_class, i)
+            for i, template, journey, contact_class in zip(
+                message_ids, templates, journeys, classes, strict=True
+            )
+        )
+        for subscriber_id, message_ids, templates, journeys, classes in await connection.fetch(
+            LOAD_RECENT, ids, first_id(since)
+        )
+    }
+    for who, i, template, journey, contact_class, goes_at in await connection.fetch(
+        LOAD_MOVED, ids, since
+    ):
+        others = (sent for sent in recent.get(who, ()) if sent.id != i)
+        recent[who] = (*others, Sent(goes_at, template, journey, contact_class, i))
+    return recent
 
 
 _NO_ACCOUNT = Account()

@@ -41,6 +41,10 @@ WOUNDS: dict[str, Sequence[str]] = {
     ],
     "consents are on record": ["DELETE FROM consent_records WHERE purpose = 'marketing'"],
     "refusals are kept": ["UPDATE subscribers SET consents = consents - 'calls'"],
+    "who was erased is gone": ["INSERT INTO erasures SELECT id, now() FROM subscribers"],
+    "the audit log is whole": [
+        "INSERT INTO acts VALUES (1, '{\"previous\":\"\"}', 'another', 'seal')"
+    ],
     "the ledger adds up to nothing": [
         "ALTER TABLE accounts DROP CONSTRAINT accounts_check",
         "UPDATE accounts SET balance_points = balance_points + 1",
