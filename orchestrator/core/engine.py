@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core import calendar, contact
+from orchestrator.core import calendar, contact, verdict
 from orchestrator.core.effects import RerouteMessage, Suppress
 from orchestrator.core.events import (
     Entered,
@@ -21,7 +21,7 @@ from orchestrator.core.events import (
     TimerDue,
 )
 from orchestrator.core.journey import Journey, Placed
-from orchestrator.core.model import Enrollment
+from orchestrator.core.model import Enrollment, Sent
 from orchestrator.core.scene import Decision, Scene
 from orchestrator.core.stage import Here, Stage
 from orchestrator.core.steps.base import End, Go, Outcome, Stay
@@ -163,20 +163,34 @@ def _message_failed(stage: Stage, failed: MessageFailed) -> None:
 
 
 def _rerouted(stage: Stage, enrollment: Enrollment, failed: MessageFailed) -> RerouteMessage | str:
-    """The message on its next channel, or the reason why it ends here."""
-    rules = stage.project.contact.classes[failed.contact_class]
+    """The message on its next channel, or the reason why it ends here. The contact policy is asked
+    anew, of the day on which it now goes, not counting the message itself. What a reply led to is
+    still an answer: nothing that was sent before holds it up."""
+    policy = stage.project.contact
+    rules = policy.classes[failed.contact_class]
     if refusal := contact.refusal(rules, stage.subscriber):
         return refusal
     placed = stage.journey(enrollment).steps.get(failed.step)
     if placed is None:
         return "no_step"
     here = Here(stage, enrollment, placed, _NOTHING)
-    at = contact.next_opening(rules, stage.subscriber, stage.now, stage.around(here))
+    others = [sent for sent in stage.recent if sent.id != failed.message_id]
+    at = verdict.next_opening(
+        rules,
+        stage.subscriber,
+        () if ".reply-" in failed.step else policy.counted(others),
+        failed.template,
+        failed.journey,
+        stage.now,
+        stage.around(here),
+    )
     if isinstance(at, str):
         return at
     message = stage.compose(here, failed.template, failed.via, at)
     if isinstance(message, str):
         return message
+    moved = Sent(at, failed.template, failed.journey, failed.contact_class, failed.message_id)
+    stage.recent = [*others, moved]
     return RerouteMessage(failed.message_id, message, at)
 
 

@@ -24,6 +24,7 @@ WeekdayNumber: TypeAlias = Annotated[int, WEEKDAYS]
 MIDNIGHT = time()
 """Where a window closes, the end of its day."""
 
+_PACE_UNITS = {"s": 1, "min": 60, "h": 3600}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST_S = 100 * 366 * 86400
 _DURATION = re.compile(r"(\d{1,6})\s*([smhdw])")
@@ -178,6 +179,39 @@ class Schedule(Struct, frozen=True):
             f"{text!r} is not a schedule",
             "write `day at 09:30`, `week on monday at 09:30` or `month on 1 at 09:30` (1 to 28)",
         )
+
+
+class Pace(Struct, frozen=True):
+    """`200/s`, `30/min` or `1000/h`: so many messages at most in any such time."""
+
+    count: int
+    unit_s: int
+
+    @classmethod
+    def parse(cls, text: str) -> Pace:
+        match = re.fullmatch(r"(\d{1,6})\s*/\s*(s|min|h)", text.strip())
+        if not match or int(match[1]) < 1:
+            raise GrammarError(
+                f"{text!r} is not a pace",
+                "write how many messages, from 1, in which time: 200/s, 30/min or 1000/h",
+            )
+        return cls(int(match[1]), _PACE_UNITS[match[2]])
+
+    def __str__(self) -> str:
+        (unit,) = (word for word, span_s in _PACE_UNITS.items() if span_s == self.unit_s)
+        return f"{self.count}/{unit}"
+
+    @property
+    def at_once(self) -> int:
+        """How many go together: about a fifth of a second's."""
+        fifth = max(1, self.count // (5 * self.unit_s))
+        return max(range(fifth, fifth // 2, -1), key=lambda some: self.count // some * some)
+
+    @property
+    def every(self) -> timedelta:
+        """The least time from one such lot to the next. In any unit of time there are then no more
+        than `count` messages."""
+        return timedelta(seconds=self.unit_s / (self.count // self.at_once))
 
 
 class TagChange(Struct, frozen=True):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from msgspec import Struct, field
 
 from orchestrator.core.expression import Condition
-from orchestrator.core.grammar import Again, Schedule, Window
+from orchestrator.core.grammar import Again, Pace, Schedule, Window
 from orchestrator.core.steps.base import Block, Step
 
 
@@ -48,7 +48,8 @@ class Placed(Struct, frozen=True):
 
 class Journey(Struct, frozen=True):
     """One version of one journey. `control` is the share, 0 to 1, that is held out; `avoid` are
-    times of day at which nothing of it goes."""
+    times of day at which nothing of it goes; `pace` is how fast its messages are handed to
+    carriers: that of the newest version holds for all."""
 
     name: str
     version: str
@@ -62,6 +63,7 @@ class Journey(Struct, frozen=True):
     goal: Goal | None = None
     leave: tuple[LeaveRule, ...] = ()
     avoid: tuple[Window, ...] = ()
+    pace: Pace | None = None
 
 
 def lay_out(block: Block) -> tuple[str | None, dict[str, Placed]]:

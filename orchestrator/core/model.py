@@ -144,12 +144,14 @@ class Message(Struct, frozen=True, gc=False):
 
 
 class Sent(Struct, frozen=True, gc=False):
-    """One line of a subscriber's contact history, as the contact policy needs it."""
+    """One line of a subscriber's contact history, as the contact policy needs it: the message `id`
+    (0 in the turn that queues it), and when it went or, having failed, is to go."""
 
     at: datetime
     template: str
     journey: str
     contact_class: str
+    id: int = 0
 
 
 class Conversation(Struct, frozen=True, gc=False, omit_defaults=True):

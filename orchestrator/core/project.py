@@ -9,8 +9,10 @@ from msgspec import Struct, field
 
 from orchestrator.core.contact import ContactPolicy
 from orchestrator.core.expression import Condition
+from orchestrator.core.grammar import Pace
 from orchestrator.core.journey import Journey
 from orchestrator.core.render import MessageTemplate
+from orchestrator.core.retention import Retention
 
 
 class EarningRule(Struct, frozen=True):
@@ -72,3 +74,9 @@ class Project(Struct, frozen=True):
     locale: str
     timezone: str
     name: str = ""
+    retention: Retention = Retention()
+
+    @property
+    def paces(self) -> Mapping[str, Pace]:
+        """How fast messages are handed to carriers, of each journey that says so."""
+        return {name: it.pace for name, it in self.journeys.items() if it.pace is not None}

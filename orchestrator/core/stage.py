@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core import calendar, contact, points
+from orchestrator.core import calendar, contact, points, verdict
 from orchestrator.core.chance import draw
 from orchestrator.core.effects import (
     Effect,
@@ -166,9 +166,9 @@ class Stage:
         """The message is queued (`where.sent`), or not and the reason recorded, or put off: then
         the instant at which to try again."""
         journey = where.definition
-        verdict = self._verdict(where, template)
+        said = self._verdict(where, template)
         where.sent = False
-        if isinstance(verdict, contact.Go):
+        if isinstance(said, verdict.Go):
             message = self.compose(where, template, tuple(via), self.now)
             if isinstance(message, Message):
                 self.effects.append(SendMessage(message))
@@ -177,26 +177,20 @@ class Stage:
                 return None
             self._suppress(where, template, message, None)
             return None
-        until = self._behind(where, verdict.until) if isinstance(verdict, contact.Later) else None
-        self._suppress(where, template, verdict.reason, until)
+        until = self._behind(where, said.until) if isinstance(said, verdict.Later) else None
+        self._suppress(where, template, said.reason, until)
         return until
 
-    def _verdict(self, where: Here, template: str) -> contact.Verdict:
+    def _verdict(self, where: Here, template: str) -> verdict.Verdict:
         """What the contact policy says of this message now. What a reply leads to at once is an
-        answer: consent alone is asked, not the hour or what was sent before."""
+        answer: consent and lists alone are asked, not the hour or what was sent before."""
         policy, journey = self.project.contact, where.definition
-        rules = policy.classes[journey.contact_class]
+        rules, around = policy.classes[journey.contact_class], self.around(where)
         if self.answering and where.step_id.startswith(self.answering):
-            reason = contact.refusal(rules, self.subscriber)
-            return contact.Never(reason) if reason else contact.GO
-        return policy.verdict(
-            journey.contact_class,
-            self.subscriber,
-            self.recent,
-            template,
-            journey.name,
-            self.now,
-            self.around(where),
+            return verdict.may_answer(rules, self.subscriber, around)
+        counted = policy.counted(self.recent)
+        return verdict.may_go(
+            rules, self.subscriber, counted, template, journey.name, self.now, around
         )
 
     def _behind(self, where: Here, until: datetime) -> datetime:
@@ -264,7 +258,7 @@ class Stage:
         avoid = where.definition.avoid
         if (rules.window is None and not avoid) or rules.consent == "answer" or answers or not tz:
             return stale
-        return min(stale, contact.closing(rules, avoid, at, tz))
+        return min(stale, verdict.closing(rules, avoid, at, tz))
 
     def _suppress(self, where: Here, template: str, reason: str, until: datetime | None) -> None:
         self.effects.append(Suppress(where.journey, where.step_id, template, reason, until))

@@ -7,11 +7,17 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from orchestrator.core.contact import ContactPolicy
 from orchestrator.core.project import PointsProgram, Reward
 from orchestrator.core.render import MessageTemplate
+from orchestrator.core.retention import Retention
 from orchestrator.project.findings import Finding, Mark
-from orchestrator.project.forms import HolidaysForm, JourneyForm, ProjectForm, SegmentsForm
+from orchestrator.project.forms import (
+    ContactForm,
+    HolidaysForm,
+    JourneyForm,
+    ProjectForm,
+    SegmentsForm,
+)
 from orchestrator.project.reader import Places, keys
 
 
@@ -23,12 +29,12 @@ class Draft(Struct):
     places: Places = field(default_factory=Places)
     findings: list[Finding] = field(default_factory=list)
     journeys: dict[str, JourneyForm] = {}
-    contact: ContactPolicy | None = None
-    senders: tuple[str, ...] = ()
+    contact: ContactForm | None = None
     holidays: HolidaysForm | None = None
     points: PointsProgram | None = None
     rewards: tuple[Reward, ...] | None = None
     segments: SegmentsForm | None = None
+    retention: Retention | None = None
     settings: ProjectForm | None = None
     messages: dict[str, MessageTemplate] = {}
     template_files: dict[str, dict[str, str]] = {}

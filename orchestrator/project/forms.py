@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NewType
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator.core.calendar import HolidayPack
-from orchestrator.core.contact import ContactClass
+from orchestrator.core.contact import ContactClass, ContactPolicy
 from orchestrator.core.expression import Condition
-from orchestrator.core.grammar import Again, Window, parse_percent
+from orchestrator.core.grammar import Again, Pace, Window, parse_percent
 from orchestrator.core.journey import Entry, Goal, Journey, LeaveRule, lay_out
 from orchestrator.core.project import Reward
 from orchestrator.core.steps.base import Block, JourneyName
@@ -37,7 +39,8 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
     `class` names its contact class; `enter` says who comes in and `again` whether they may come
     back; `control` is the share that is held out and only measured; `goal` is what it is for;
     `leave` says who goes early, and is looked at before every step; `avoid` are times of day at
-    which nothing of it goes.
+    which nothing of it goes; `pace` is how fast its messages are handed to carriers, for everybody
+    in it, whichever version they are in.
     """
 
     journey: JourneyName
@@ -49,6 +52,7 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
     goal: Goal | None = None
     leave: tuple[LeaveRule, ...] = ()
     avoid: tuple[Window, ...] = ()
+    pace: Pace | None = None
     steps: Block
 
     def compiled(self, version: str) -> Journey:
@@ -67,15 +71,29 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
             goal=self.goal,
             leave=self.leave,
             avoid=self.avoid,
+            pace=self.pace,
         )
 
 
 class ContactForm(Struct, frozen=True):
     """The contact classes, by name. `senders` are the names one of which every marketing text must
-    say."""
+    say. `not_on` names lists, such as a blacklist, nobody on which is written to in any class whose
+    consent is not `answer`."""
 
     classes: dict[str, ContactClass]
     senders: tuple[str, ...] = ()
+    not_on: tuple[str, ...] = ()
+
+    def compiled(self, holidays: Mapping[str, HolidayPack]) -> ContactPolicy:
+        """The policy, in whose classes the lists that hold for all stand as well."""
+        return ContactPolicy(
+            {name: self._guarded(rules) for name, rules in self.classes.items()}, holidays
+        )
+
+    def _guarded(self, rules: ContactClass) -> ContactClass:
+        if rules.consent == "answer" or not self.not_on:
+            return rules
+        return replace(rules, not_on=tuple(dict.fromkeys((*self.not_on, *rules.not_on))))
 
 
 class HolidaysForm(Struct, frozen=True):

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from orchestrator.core.contact import ContactPolicy
 from orchestrator.core.journey import Journey
 from orchestrator.core.project import PointsProgram, Project
 from orchestrator.core.render import TemplateError, compile_message
+from orchestrator.core.retention import Retention
 from orchestrator.project import lint, source, yaml
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean, in_order
@@ -30,7 +30,7 @@ from orchestrator.project.reader import Places, Reader
 Form = TypeVar("Form", bound=Struct)
 
 PROGRAM = "journeys/program/"
-PROGRAM_FILES = ("contact", "holidays", "points", "rewards", "segments", "project")
+PROGRAM_FILES = ("contact", "holidays", "points", "retention", "rewards", "segments", "project")
 
 _TEMPLATE = re.compile(rf"templates/(?P<name>[^.]+)(?:\.(?P<locale>{LOCALE.pattern}))?\.j2")
 
@@ -97,16 +97,14 @@ def _read_program(draft: Draft) -> None:
             return None
         return form()
 
-    if contact := part("contact", ContactForm, required=True):
-        draft.holidays = part("holidays", HolidaysForm)
-        packs = draft.holidays.holidays if draft.holidays else {}
-        draft.contact = ContactPolicy(contact.classes, packs)
-        draft.senders = contact.senders
+    draft.contact = part("contact", ContactForm, required=True)
+    draft.holidays = part("holidays", HolidaysForm)
     draft.settings = part("project", ProjectForm, required=True)
     draft.points = part("points", PointsProgram)
     if rewards := part("rewards", RewardsForm):
         draft.rewards = rewards.rewards
     draft.segments = part("segments", SegmentsForm)
+    draft.retention = part("retention", Retention)
     for path in draft.files:
         name = PurePosixPath(path)
         if path.startswith(PROGRAM) and name.stem not in PROGRAM_FILES:
@@ -170,6 +168,7 @@ def _compiled(draft: Draft) -> Project:
     assert draft.settings is not None
     assert draft.points is not None
     assert draft.segments is not None
+    assert draft.retention is not None
     journeys = [
         form.compiled(source.version_hash(draft.files[path]))
         for path, form in draft.journeys.items()
@@ -178,11 +177,12 @@ def _compiled(draft: Draft) -> Project:
         journeys={journey.name: journey for journey in journeys},
         versions={journey.version: journey for journey in journeys},
         messages=draft.messages,
-        contact=draft.contact,
+        contact=draft.contact.compiled(draft.holidays.holidays if draft.holidays else {}),
         segments=draft.segments.segments,
         points=draft.points,
         rewards={reward.id: reward for reward in draft.rewards or ()},
         locale=draft.settings.locale,
         timezone=draft.settings.timezone,
         name=draft.settings.name,
+        retention=draft.retention,
     )

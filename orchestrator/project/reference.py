@@ -23,6 +23,7 @@ from orchestrator.core.expression import Condition
 from orchestrator.core.journey import Entry, Goal, LeaveRule
 from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.core.project import EarningRule, PointsProgram, Reward, Tier
+from orchestrator.core.retention import Keep, Retention
 from orchestrator.core.steps import STEP_TYPES
 from orchestrator.core.steps.base import (
     EventName,
@@ -49,7 +50,7 @@ PATH = Path("docs/reference/journeys.md")
 
 VALUES = (
     *(grammar.At, Pause, grammar.Again, grammar.Schedule),
-    *(grammar.Window, grammar.Days, Share, grammar.TagChange),
+    *(grammar.Window, grammar.Days, grammar.Pace, Share, grammar.TagChange),
 )
 """Values with a grammar of their own."""
 
@@ -60,6 +61,7 @@ _NAMES: Mapping[Any, str] = {
     bool: "true or false",
     Any: "any value",
     timedelta: "[duration](#duration)",
+    Keep: "[duration](#duration) or `forever`",
     date: "date, as `2026-02-15`",
     Condition: "[condition](#conditions)",
     Step: "[step](#steps)",
@@ -147,6 +149,7 @@ def _messages() -> Iterator[str]:
 def _program() -> Iterator[str]:
     forms: tuple[type[Struct], ...] = (
         *(ProjectForm, ContactForm, HolidaysForm, PointsProgram, RewardsForm, SegmentsForm),
+        Retention,
     )
     for form in forms:
         file = form.__name__.removesuffix("Form").removesuffix("Program").lower()
@@ -219,6 +222,7 @@ def _default(field: FieldInfo) -> str:
         int: lambda value: f"`{value}`",
         str: lambda value: f"`{value}`" if value else "",
         timedelta: _span,
+        Keep: lambda value: f"`{value}`",
         frozenset: lambda value: "all",
         grammar.Again: lambda value: "`never`",
         Share: lambda value: "`0%`",

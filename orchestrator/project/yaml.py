@@ -22,7 +22,10 @@ MAX_NODES = 50_000
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})\.\d{1,17}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+"""Among them what turns text around: a reviewer must see what is read (CVE-2021-42574)."""
 _TAB = re.compile(r" *\t")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "": None}
 

@@ -34,6 +34,11 @@ SLOW_S = 0.4
 longer for by one of half: what is claimed stays near what the channel takes in such a time, and
 that is what the death of a gateway leaves uncertain."""
 
+NAP = timedelta(seconds=0.5)
+"""Whoever waits for a journey's pace looks up so often, to see whether to stop."""
+
+_NOTHING = Claim((), ())
+
 log = logging.getLogger(__name__)
 
 
@@ -50,68 +55,116 @@ class Delivery:
         self._channel = channel
         self._free = asyncio.Semaphore(lanes)
         self._free_for_answers = asyncio.Semaphore(lanes)
+        self._pacing: set[bool] = set()
         # Two claims being sent fill the window while the third is recorded.
-        self._fewest = max(1, -(-channel.capabilities.window // (2 * ATTEMPT_SIZE)))
-        self._most = max(self._fewest, context.batch // ATTEMPT_SIZE)
-        self._attempts = self._fewest
+        self._fewest = max(1, channel.capabilities.window // 2)
+        self._most = max(self._fewest, context.batch)
+        self._wanted = self._fewest
+        self._per_attempt = float(ATTEMPT_SIZE)
 
     async def run(self, go_on: Callable[[], bool] = lambda: True) -> int:
-        """Everything that waited has been submitted, unless `go_on` ended that between two claims;
-        returns how many messages that were. Returns at once while the channel is down: a sweep
-        will ring again."""
-        count = 0
-        async with self._free:
-            while go_on() and self._channel.health() == "up":
-                sent = await self._deliver_some()
-                if sent is None:
-                    break
-                count += sent
-        return count
+        """Everything that waited has been submitted, as soon as paces of journeys let it, unless
+        `go_on` ended that between two claims; returns how many messages that were. Returns at once
+        while the channel is down: a sweep will ring again."""
+        return await self._run(self._free, go_on, urgent=False)
 
     async def run_answers(self) -> int:
         """Every answer that somebody waits for has been submitted; returns how many."""
-        count = 0
-        async with self._free_for_answers:
-            while self._channel.health() == "up":
-                sent = await self._deliver_some(urgent=True)
-                if sent is None:
+        return await self._run(self._free_for_answers, lambda: True, urgent=True)
+
+    async def _run(self, free: asyncio.Semaphore, go_on: Callable[[], bool], urgent: bool) -> int:
+        count, wait = 0, None
+        async with free:
+            while go_on() and self._channel.health() == "up":
+                claim = await self._claim(urgent)
+                wait = claim.wait
+                if claim.attempts:
+                    count += await self._deliver(claim, urgent)
+                if not claim.attempts or (wait is not None and urgent not in self._pacing):
                     break
-                count += sent
+        if wait is not None and urgent not in self._pacing:
+            count += await self._keep_pace(wait, free, go_on, urgent)
         return count
 
-    async def _deliver_some(self, urgent: bool = False) -> int | None:
+    async def _keep_pace(
+        self, wait: timedelta, free: asyncio.Semaphore, go_on: Callable[[], bool], urgent: bool
+    ) -> int:
+        """What waits for its journey's pace has been submitted, each lot when its time came,
+        whether or not the one before is answered; no lane is held in between. One at a time does
+        this; whoever else runs meanwhile does not wait."""
+        left: timedelta | None = wait
+        lots: list[asyncio.Task[int]] = []
+
+        async def deliver(claim: Claim) -> int:
+            try:
+                return await self._deliver(claim, urgent)
+            finally:
+                free.release()
+
+        self._pacing.add(urgent)
+        try:
+            async with asyncio.TaskGroup() as group:
+                while left is not None and go_on() and self._channel.health() == "up":
+                    nap = min(max(left, timedelta()), NAP)
+                    await asyncio.sleep(nap.total_seconds())
+                    if left > nap:
+                        left -= nap
+                        continue
+                    await free.acquire()
+                    claim = _NOTHING
+                    try:
+                        claim = await self._claim(urgent)
+                    finally:
+                        if not claim.attempts:
+                            free.release()
+                    if claim.attempts:
+                        lots.append(group.create_task(deliver(claim)))
+                    left = claim.wait
+        finally:
+            self._pacing.discard(urgent)
+        return sum(lot.result() for lot in lots)
+
+    async def _claim(self, urgent: bool) -> Claim:
         context = self._context
         real_now = await context.real_now()
         async with context.pool.acquire() as connection, connection.transaction():
-            claim = await messages.claim(
+            return await messages.claim(
                 connection,
                 self._channel.name,
                 context.name,
                 context.clock.domain_at(real_now.timestamp()),
                 real_now + LEASE,
-                self._attempts,
+                self._attempts(),
                 context.ids,
+                context.projects.project,
                 urgent,
             )
-        if not claim.attempts:
-            return None
+
+    async def _deliver(self, claim: Claim, urgent: bool) -> int:
+        context = self._context
         began_at = time.monotonic()
         outcomes = await self._channel.send([m.outgoing for m in claim.messages])
         took_s = time.monotonic() - began_at
         context.meters.submitted(self._channel.name, outcomes, took_s)
         if not urgent:
-            self._follow(took_s, len(claim.attempts))
+            self._follow(claim, took_s)
         waiting = await self._record(claim, outcomes)
         if waiting:
             await context.bell.ring_turns(range(64))
         return len(claim.messages)
 
-    def _follow(self, took_s: float, attempts: int) -> None:
+    def _attempts(self) -> int:
+        """How many attempts make the wanted claim, if they are like those of the last one."""
+        most = -(-self._most // ATTEMPT_SIZE)
+        return min(most, max(1, round(self._wanted / self._per_attempt)))
+
+    def _follow(self, claim: Claim, took_s: float) -> None:
         """The next claims are as large as the time that this one took asks for."""
+        self._per_attempt = max(1.0, len(claim.messages) / len(claim.attempts))
         if took_s > SLOW_S:
-            self._attempts = max(self._fewest, self._attempts // 2)
-        elif took_s < QUICK_S and attempts >= self._attempts:
-            self._attempts = min(self._most, self._attempts * 2)
+            self._wanted = max(self._fewest, self._wanted // 2)
+        elif took_s < QUICK_S and 2 * len(claim.messages) >= self._wanted:
+            self._wanted = min(self._most, self._wanted * 2)
 
     # What was sent must not be forgotten because PostgreSQL is away for a moment; once the lease
     # is over, it counts as unknown. Safe to repeat, see `messages.record`.

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from datetime import datetime
+
+from orchestrator.core.acts import Deed
+from orchestrator.core.project import Project
 from orchestrator.runtime.context import Context
-from orchestrator.store import due, halts, messages, receipts
+from orchestrator.store import acts, due, halts, messages, pace, receipts, retention
+
+RETENTION_S = 1.0
+"""Real seconds of a sweep in which what has been kept long enough goes."""
+
+log = logging.getLogger(__name__)
 
 
 async def sweep(context: Context) -> None:
@@ -24,9 +35,34 @@ async def sweep(context: Context) -> None:
             )
         context.meters.lapsed(lapsed)
         await halts.release(connection)
+        await pace.free(connection, project.paces)
         async with connection.transaction():
             await due.enter_segments(connection, project, now, context.ids)
         shards = await due.due_shards(connection, now)
         channels = await messages.waiting_channels(connection, now)
     await context.bell.ring_turns(shards)
     await context.bell.ring_delivery(channels)
+    await retain(context, project, now)
+
+
+async def retain(context: Context, project: Project, now: datetime) -> None:
+    """What has been kept long enough has begun to go, for about `RETENTION_S`; the next sweep goes
+    on. Safe to run by several at once."""
+    began_at = time.monotonic()
+    async with context.pool.acquire() as connection:
+        await retention.ensure(connection, now)
+        while time.monotonic() - began_at < RETENTION_S:
+            async with connection.transaction():
+                taken = await retention.take(connection, project.retention, project.contact, now)
+                if taken is None:
+                    return
+                if taken.total:
+                    span = retention.span_of(project.retention, project.contact, taken.kind)
+                    assert span is not None
+                    after = {"rows": taken.total, "kept_days": round(span.total_seconds() / 86400)}
+                    about = f"retention:{taken.kind}"
+                    deed = Deed(f"process:{context.name}", "retention.ended", about, after=after)
+                    await acts.record(connection, deed, now, context.secret)
+            context.meters.retained(taken.kind, taken.rows)
+            if taken.total:
+                log.info("retention_ended kind=%s rows=%d", taken.kind, taken.total)

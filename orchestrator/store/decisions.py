@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -70,10 +71,12 @@ ON CONFLICT (subscriber_id, journey) DO UPDATE SET
     held = excluded.held
 """
 
-# Attempts to be claimed by whoever holds their channel.
+# Attempts to be claimed by whoever holds their channel; those of a journey with a pace are apart.
 ADD_ATTEMPTS = """
-INSERT INTO attempts (channel, priority, not_before)
-SELECT * FROM unnest($1::text[], $2::smallint[], $3::timestamptz[])
+INSERT INTO attempts (channel, priority, not_before, paced, size)
+SELECT u.channel, u.priority, u.not_before, nullif(u.paced, ''), u.size
+FROM unnest($1::text[], $2::smallint[], $3::timestamptz[], $4::text[], $5::integer[])
+    AS u (channel, priority, not_before, paced, size)
 RETURNING id
 """
 
@@ -164,6 +167,7 @@ class _Queued(Struct, frozen=True, gc=False):
     message: Message
     priority: int
     not_before: datetime
+    paced: str
     reroutes: int | None = None
 
 
@@ -179,6 +183,7 @@ async def save(
     changed: list[Decided] = []
     emitted: list[tuple[Subscriber, EmitEvent]] = []
     posted: list[tuple[int, int, Effect]] = []
+    paces = decided[0].after.project.paces if decided else {}
     for decision in decided:
         subscriber = decision.after.subscriber
         changes = False
@@ -187,14 +192,15 @@ async def save(
                 enrollment = effect.enrollment
                 moved[subscriber.id, enrollment.journey] = (enrollment, decision)
             elif isinstance(effect, SendMessage):
-                priority = 0 if decision.urgent else 1
-                queued.append(_Queued(subscriber.id, effect.message, priority, now))
+                priority, message = 0 if decision.urgent else 1, effect.message
+                paced = message.journey if message.journey in paces else ""
+                queued.append(_Queued(subscriber.id, message, priority, now, paced))
             elif isinstance(effect, Suppress):
                 suppressed.append((subscriber.id, effect))
             elif isinstance(effect, RerouteMessage):
-                queued.append(
-                    _Queued(subscriber.id, effect.message, 1, effect.not_before, effect.message_id)
-                )
+                message, at = effect.message, effect.not_before
+                paced = message.journey if message.journey in paces else ""
+                queued.append(_Queued(subscriber.id, message, 1, at, paced, effect.message_id))
             elif isinstance(effect, EmitEvent):
                 emitted.append((subscriber, effect))
             elif isinstance(effect, _CHANGES_POINTS):
@@ -265,6 +271,7 @@ async def _save_messages(
         item.message.channel,
         item.priority,
         item.not_before,
+        item.paced,
     )
     queued = sorted(queued, key=by_attempt)
     attempts: list[tuple[Any, ...]] = []
@@ -277,7 +284,9 @@ async def _save_messages(
             size = 0
         size += 1
         places.append(len(attempts) - 1)
-    attempt_ids = [row[0] for row in await connection.fetch(ADD_ATTEMPTS, *columns(attempts))]
+    sizes = Counter(places)
+    sized = [(*attempt, sizes[place]) for place, attempt in enumerate(attempts)]
+    attempt_ids = [row[0] for row in await connection.fetch(ADD_ATTEMPTS, *columns(sized))]
     new: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
     rerouted: list[tuple[Any, ...]] = []
     for item, place in zip(queued, places, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,6 +13,8 @@ from msgspec.json import Decoder
 from orchestrator.core.contact import ContactClass, refused
 from orchestrator.core.delivery import Outcome, Outgoing
 from orchestrator.core.model import CHAT_CHANNELS, Consent, Content
+from orchestrator.core.project import Project
+from orchestrator.store import pace
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.events import NewEvent
 from orchestrator.store.events import add as add_events
@@ -24,7 +26,8 @@ from orchestrator.store.ids import Ids
 CLAIM_ATTEMPTS = """
 WITH chosen AS MATERIALIZED (
     SELECT id FROM attempts
-    WHERE channel = $1 AND claimed_by IS NULL AND not_before <= $4 AND priority <= $6
+    WHERE channel = $1 AND claimed_by IS NULL AND paced IS NULL AND not_before <= $4
+      AND priority <= $6
     ORDER BY priority, id LIMIT $5 FOR UPDATE SKIP LOCKED)
 UPDATE attempts a SET claimed_by = $2, lease_until = $3 FROM chosen WHERE a.id = chosen.id
 RETURNING a.id
@@ -33,8 +36,28 @@ RETURNING a.id
 # The messages of attempts just claimed. This looks again, after the claim, so that it sees
 # every opt-out committed until then.
 LOAD_CLAIMED = """
-SELECT m.id, m.subscriber_id, m.attempt_id, m.address, m.content, m.contact_class, m.valid_until
+SELECT m.id, m.subscriber_id, m.attempt_id, m.address, m.content, m.contact_class, m.valid_until,
+    m.journey
 FROM messages m WHERE m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
+"""
+
+# Of messages just claimed, those to people who have come on a list that their class names since
+# they were queued are dropped.
+DROP_LISTED = """
+UPDATE messages m SET state = 'suppressed', reason = 'on_list:' || found.list, ended_at = $4
+FROM (
+    SELECT m.subscriber_id, m.id, min(u.list) AS list
+    FROM messages m JOIN unnest($2::text[], $3::text[]) AS u (contact_class, list)
+        USING (contact_class)
+    JOIN lists l ON l.name = u.list
+    CROSS JOIN LATERAL (
+        SELECT a.address FROM addresses a WHERE a.subscriber_id = m.subscriber_id
+        UNION SELECT m.address) reached
+    JOIN listed n ON n.list = l.name AND n.version = l.version AND n.address = reached.address
+    WHERE m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
+    GROUP BY m.subscriber_id, m.id
+) found
+WHERE m.subscriber_id = found.subscriber_id AND m.id = found.id AND m.state = 'queued'
 """
 
 # What a channel said of messages is recorded, if they are still this attempt's.
@@ -129,11 +152,14 @@ WHERE subscriber_id = $1 AND id = $2
 
 # Channels with something to deliver now.
 WAITING_CHANNELS = """
-SELECT DISTINCT channel FROM attempts WHERE claimed_by IS NULL AND not_before <= $1
+SELECT channel FROM attempts WHERE claimed_by IS NULL AND paced IS NULL AND not_before <= $1
+UNION
+SELECT channel FROM attempts WHERE claimed_by IS NULL AND paced IS NOT NULL AND not_before <= $1
 """
 
 _content = Decoder(Content).decode
 _consents = Decoder(dict[str, Consent]).decode
+_NO_LOTS = pace.Lots()
 
 ATTEMPT_SIZE = 50
 """Messages of one attempt at most: the smallest number that a gateway claims at once."""
@@ -151,10 +177,12 @@ class Claimed(Struct, frozen=True, gc=False):
 
 
 class Claim(Struct, frozen=True, gc=False):
-    """What one claim gave: attempts to end, and their messages."""
+    """What one claim gave: attempts to end, and their messages; and how long it is until a journey
+    whose pace holds it back may go on (None: none waits for that)."""
 
     attempts: tuple[int, ...]
     messages: tuple[Claimed, ...]
+    wait: timedelta | None = None
 
 
 async def claim(
@@ -165,25 +193,40 @@ async def claim(
     lease_until: datetime,
     attempts: int,
     ids: Ids,
+    project: Project,
     urgent: bool = False,
 ) -> Claim:
     """Up to so many attempts (of those that somebody waits for, if `urgent`) are this gateway's
-    until `lease_until`; their messages are `submitting` once this transaction commits. What has
-    outlived its hours is put off instead."""
+    until `lease_until`, and of journeys with a pace as many messages as that allows; the messages
+    are `submitting` once this transaction commits. What has outlived its hours is put off instead,
+    and whoever has come on a list that their class names is sent nothing."""
+    priority = 0 if urgent else 9
     claimed = [
         row["id"]
         for row in await connection.fetch(
-            CLAIM_ATTEMPTS, channel, gateway, lease_until, now, attempts, 0 if urgent else 9
+            CLAIM_ATTEMPTS, channel, gateway, lease_until, now, attempts, priority
         )
     ]
+    paces, lots = project.paces, _NO_LOTS
+    if paces:
+        lots = await pace.claim(connection, paces, channel, gateway, lease_until, now, priority)
+        claimed += lots.attempts
     if not claimed:
-        return Claim((), ())
+        return Claim((), (), lots.wait)
+    if listed := project.contact.listing:
+        await connection.execute(DROP_LISTED, claimed, *columns(listed), now)
     going: list[Claimed] = []
     late: list[tuple[int, int]] = []
+    strays: list[tuple[int, int, str]] = []
+    outlived: set[str] = set()
     for row in await connection.fetch(LOAD_CLAIMED, claimed):
-        i, subscriber_id, attempt_id, address, content, contact_class, valid_until = row
+        i, subscriber_id, attempt_id, address, content, contact_class, valid_until, journey = row
         if valid_until is not None and valid_until <= now:
             late.append((subscriber_id, i))
+            outlived.add(journey)
+            continue
+        if journey in paces and attempt_id not in lots.attempts:
+            strays.append((subscriber_id, i, journey))
             continue
         try:
             said = _content(content)
@@ -192,10 +235,16 @@ async def claim(
             continue
         outgoing = Outgoing(i, subscriber_id, address, said, valid_until=valid_until)
         going.append(Claimed(outgoing, attempt_id, contact_class))
+    if strays:
+        await pace.put_apart(connection, channel, min(priority, 1), now, strays)
+    if waiting := outlived & paces.keys():
+        late += await pace.outlived(connection, sorted(waiting), channel, now)
     if late:
         await connection.execute(EXPIRE, *_pairs(late), now)
         await send_on(connection, late, "expired", now, ids, retry_channel=True)
-    return Claim(tuple(claimed), tuple(going))
+    if lots.attempts:
+        going.sort(key=lambda it: it.outgoing.message_id)
+    return Claim(tuple(claimed), tuple(going), lots.wait)
 
 
 async def record(

@@ -18,9 +18,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from orchestrator.core.calendar import HolidayPack
-from orchestrator.core.contact import ContactClass, ContactPolicy, Go, Later, Never
+from orchestrator.core.contact import Around, ContactClass, ContactPolicy
 from orchestrator.core.grammar import Days, Window
 from orchestrator.core.model import Consent, Sent, Subscriber
+from orchestrator.core.verdict import Go, Later, Never, may_go, next_opening
 
 ZONES = (
     *("Asia/Shanghai", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"),
@@ -118,7 +119,8 @@ class Case:
     def _history(self) -> Iterator[Sent]:
         draw = self.chance
         for _ in range(draw.randrange(6)):
-            ago = draw.randrange(draw.choice([8, 96, 960])) * QUARTER
+            # What fell back to another channel may be still to come.
+            ago = draw.randrange(*draw.choice([(8,), (96,), (960,), (-95, 0)])) * QUARTER
             yield Sent(
                 self.now - ago,
                 draw.choice(["hello", "a", "b", "c"]),
@@ -136,10 +138,18 @@ class Case:
         return given
 
     def verdict(self, when: datetime) -> Go | Later | Never:
-        around = self.policy.around(
+        counted = self.policy.counted(self.history)
+        return may_go(self.rules, self.person, counted, "hello", "mine", when, self.around())
+
+    def fallback(self) -> datetime | str:
+        """When the same message goes, having failed elsewhere."""
+        counted, around = self.policy.counted(self.history), self.around()
+        return next_opening(self.rules, self.person, counted, "hello", "mine", self.now, around)
+
+    def around(self) -> Around:
+        return self.policy.around(
             "mine", self.person, self.entered_at, self.journey_avoids, self.lists, self.listed
         )
-        return self.policy.verdict("mine", self.person, self.history, "hello", "mine", when, around)
 
     # The rules, a sentence each.
 
@@ -171,7 +181,7 @@ class Case:
             if age is None or (rules.fresh is not None and age > rules.fresh):
                 broken.add("list_stale:dnd")
         for line in lines:
-            since = when - line.at
+            since = abs(when - line.at)
             same = line.template == "hello"
             if rules.same_message is not None and same and since < rules.same_message:
                 broken.add("same_message")
@@ -245,6 +255,9 @@ def _within(window: Window, minute: int) -> bool:
 def judge(case: Case) -> str:
     """What the policy does with the case, held against the second opinion: the last reason, or
     `go`. Fails where they differ."""
+    again = case.fallback()
+    if isinstance(again, datetime):
+        assert not case.against(again), f"it falls back at {again} against {case.against(again)}"
     when, reasons = case.now, ["go"]
     while isinstance(verdict := case.verdict(when), Later):
         broken = case.against(when)

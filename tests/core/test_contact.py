@@ -15,18 +15,14 @@ from msgspec.structs import replace
 from orchestrator.core import calendar
 from orchestrator.core.contact import (
     EVERYTHING,
-    GO,
     Around,
     ContactClass,
     ContactPolicy,
-    Go,
-    Later,
-    Never,
-    may_go,
     refusal,
 )
 from orchestrator.core.grammar import Days, Window
 from orchestrator.core.model import Consent, Sent, Subscriber
+from orchestrator.core.verdict import GO, Go, Later, Never, may_go
 from tests.core.contact_oracle import look
 
 MONDAY_NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)

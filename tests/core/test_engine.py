@@ -403,7 +403,7 @@ VIA = [{"id": "one", "send": "hello", "via": ["mms", "sms"]}]
 
 def failed(life: World, **changes: Any) -> MessageFailed:
     usual = MessageFailed(
-        message_id=5,
+        message_id=1,
         template="hello",
         contact_class="service",
         journey="demo",
@@ -422,7 +422,7 @@ def test_fallback_is_one_message_moving_on() -> None:
     decision = life.take(failed(life))
     (moved,) = decision.effects
     assert isinstance(moved, RerouteMessage)
-    assert (moved.message_id, moved.message.channel, moved.message.via) == (5, "sms", ())
+    assert (moved.message_id, moved.message.channel, moved.message.via) == (1, "sms", ())
     assert decision.scene.recent == life.scene.recent
     assert len(decision.scene.recent) == 1, "it counts once towards every cap"
 

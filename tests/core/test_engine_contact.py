@@ -88,3 +88,45 @@ def test_a_message_does_not_fall_back_when_nobody_knows_the_holidays() -> None:
     failing = world({"demo": {}})
     lived(failing, [("day 1 19:59", "event start"), ("day 400 10:00", "message fails")])
     assert told(failing, "fallback: holidays_expired")
+
+
+def test_a_message_that_falls_back_on_a_later_day_counts_for_that_day() -> None:
+    failing = world({name: {"enter": [{"on": name}]} for name in ("early", "late")}, per_day=1)
+    lived(
+        failing,
+        [
+            ("day 1 19:59", "event early"),
+            ("day 1 21:00", "message fails"),
+            ("day 4 12:00", "event late"),
+        ],
+    )
+    (moved,) = told(failing, "moves on to early")
+    assert "at day 4 09:" in moved
+    (put_off,) = told(failing, "puts off late")
+    assert "until day 5 0" in put_off
+    assert "per_day" in put_off
+
+
+def test_a_message_that_falls_back_waits_for_a_day_that_has_room_for_it() -> None:
+    failing = world({name: {"enter": [{"on": name}]} for name in ("early", "late")}, per_day=1)
+    lived(failing, [("day 4 19:00", "event early"), ("day 5 10:00", "event late")])
+    failing.fail(0)
+    (moved,) = told(failing, "moves on to early")
+    assert "at day 6 0" in moved
+
+
+def test_messages_that_fall_back_together_do_not_share_a_day_that_has_room_for_one() -> None:
+    failing = world({name: {"enter": [{"on": name}]} for name in ("one", "two")}, per_day=1)
+    lived(failing, [("day 4 19:00", "event one"), ("day 5 19:00", "event two")])
+    failing.go_to(failing.moment("day 5 21:00"))
+    failing.fail(0)
+    failing.fail(1)
+    days = [line.split(" at ")[1][:6] for line in told(failing, "moves on")]
+    assert days == ["day 6 ", "day 7 "]
+
+
+def test_a_message_that_falls_back_at_once_does_not_count_itself() -> None:
+    failing = world({"demo": {}}, per_day=1)
+    lived(failing, [("day 4 12:00", "event start"), ("day 4 12:05", "message fails")])
+    (moved,) = told(failing, "moves on")
+    assert moved == "day 4 12:05  moves on to demo by sms"

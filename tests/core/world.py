@@ -155,6 +155,7 @@ class World:
         self.effects: list[tuple[datetime, Effect]] = []
         self._happened = 0
         self.messages: list[Message] = []
+        self._ids: list[int] = []
 
     def moment(self, text: str) -> datetime:
         """`day 2 10:00`, local, as an instant."""
@@ -173,11 +174,19 @@ class World:
         """The decision about `event`, made now and carried out."""
         decision = decide(self.scene, event, self.now)
         self.scene = decision.scene
+        fresh: list[int] = []
         for effect in decision.effects:
             self.effects.append((self.now, effect))
             self.transcript.append(f"{self.shown(self.now)}  {self._told(effect)}")
             if isinstance(effect, SendMessage | RerouteMessage):
                 self.messages.append(effect.message)
+            if isinstance(effect, SendMessage):
+                fresh.append(len(self._ids) + 1)
+                self._ids.append(fresh[-1])
+            elif isinstance(effect, RerouteMessage):
+                self._ids.append(effect.message_id)
+        recent = [sent if sent.id else replace(sent, id=fresh.pop(0)) for sent in self.scene.recent]
+        self.scene = replace(self.scene, recent=tuple(recent))
         for effect in decision.effects:
             if isinstance(effect, EmitEvent):
                 self.take(
@@ -223,7 +232,7 @@ class World:
             case "enter":
                 self.take(Entered(rest, self.now))
             case "message":
-                self._fail()
+                self.fail()
             case "refuses" | "allows":
                 consent = Consent(verb == "allows", self.now)
                 person = self.scene.subscriber
@@ -240,11 +249,12 @@ class World:
             case _:
                 raise ValueError(f"nothing called {what!r} happens in this world")
 
-    def _fail(self) -> None:
-        message = self.messages[-1]
+    def fail(self, number: int = -1) -> None:
+        """The carrier gives up on the message of that number, the last one unless told."""
+        message = self.messages[number]
         self.take(
             MessageFailed(
-                message_id=self._happened,
+                message_id=self._ids[number],
                 template=message.template,
                 contact_class=message.contact_class,
                 journey=message.journey,

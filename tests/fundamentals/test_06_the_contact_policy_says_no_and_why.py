@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from orchestrator.core.contact import GO, Later, Never, may_go
 from orchestrator.core.effects import Suppress
 from orchestrator.core.engine import decide
 from orchestrator.core.events import TimerDue
 from orchestrator.core.model import Consent, Sent, Subscriber
 from orchestrator.core.scene import Scene
+from orchestrator.core.verdict import GO, Later, Never, may_go
 from orchestrator.project.load import load
 from tests.fundamentals.campaign import ACTIVATED, ANN, FILES, MONDAY
 

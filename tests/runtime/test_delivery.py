@@ -79,7 +79,7 @@ async def claimed(context: Context, attempts: int = 99) -> Claim:
     async with context.pool.acquire() as connection, connection.transaction():
         return await messages.claim(
             connection, "sms", "test", context.clock.now(),
-            context.clock.real_now() + LEASE, attempts, context.ids,
+            context.clock.real_now() + LEASE, attempts, context.ids, context.projects.project,
         )  # fmt: skip
 
 
@@ -582,6 +582,7 @@ async def test_a_claim_takes_no_more_than_it_may(office: Context) -> None:
         for plan in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
             await connection.execute(f"SET LOCAL enable_{plan} = off")
         claim = await messages.claim(
-            connection, "sms", "test", NOON, office.clock.real_now() + LEASE, 2, office.ids
-        )
+            connection, "sms", "test", NOON, office.clock.real_now() + LEASE, 2, office.ids,
+            office.projects.project,
+        )  # fmt: skip
     assert len(claim.attempts) == 2

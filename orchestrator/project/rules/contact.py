@@ -17,7 +17,7 @@ class NoHolidays(Rule):
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
-        if draft.contact is None or draft.contact.holidays or draft.holidays is None:
+        if draft.contact is None or draft.holidays is None or draft.holidays.holidays:
             return
         for name, rules in draft.contact.classes.items():
             if rules.holidays is not None:

@@ -129,6 +129,8 @@ class BadName(Rule):
         for reward in draft.rewards or ():
             yield reward.id, mark(reward, "id")
         if draft.contact:
+            for number, word in enumerate(draft.contact.not_on):
+                yield word, mark(draft.contact, "not_on", number)
             for name, rules in draft.contact.classes.items():
                 yield name, mark(rules)
                 for number, word in enumerate(rules.not_on):

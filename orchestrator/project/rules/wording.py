@@ -83,9 +83,10 @@ class NoSender(Rule):
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
-        for path, said in _marketing(draft) if draft.senders else ():
-            if not any(sender in said[1] for sender in draft.senders):
-                hint = f"write who you are: {' or '.join(draft.senders)}"
+        senders = draft.contact.senders if draft.contact else ()
+        for path, said in _marketing(draft) if senders else ():
+            if not any(sender in said[1] for sender in senders):
+                hint = f"write who you are: {' or '.join(senders)}"
                 yield self.at(_mark(draft, path, said.start()), hint)
 
 
