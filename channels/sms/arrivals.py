@@ -8,7 +8,7 @@ from itertools import count
 
 from msgspec import Struct
 
-from channels.sms.session import Session
+from channels.sms.window import Window
 
 _LOST_ANSWER_S = 60.0
 _FORGET_S = 600.0
@@ -20,7 +20,7 @@ class Arrival(Struct):
     """One reply as it came in: on which connection, and whether storing it failed."""
 
     source_id: str
-    came_by: Session | None
+    came_by: Window | None
     at: float
     refused: bool = False
 
@@ -41,9 +41,7 @@ class Arrivals:
         self._known: OrderedDict[bytes, list[Arrival]] = OrderedDict()
         self._count = count()
 
-    def name(
-        self, *content: str, carrier_id: bytes, came_by: Session | None, now: float
-    ) -> Arrival:
+    def name(self, *content: str, carrier_id: bytes, came_by: Window | None, now: float) -> Arrival:
         """The arrival to which this content belongs, new or known."""
         digest = blake2b("\0".join(content).encode("utf-8", "replace"), digest_size=12)
         if carrier_id:

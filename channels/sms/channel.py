@@ -8,33 +8,22 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from channels.base import Capabilities, Health, Inbox, Kind, Means
 from channels.sms import addresses, codec, pdu, receipt, status, text
-from channels.sms.arrivals import Arrival, Arrivals
+from channels.sms.account import new_line
 from channels.sms.batch import UNKNOWN, UNSENT, Answer
-from channels.sms.intake import Ack, Intake
+from channels.sms.inbound import Inbound
 from channels.sms.line import Line
 from channels.sms.outbind import OutbindPort
 from channels.sms.pace import Pace
-from channels.sms.reassembly import Assembled, Fragment, Key, Reassembly, unwrap
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings, SmsSettings
-from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Retry
+from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Retry
 
 _MAX_TEXT = text.MAX_PARTS * 67
-_HOLD_ANSWERS_S = 2.0
 _WANTS_RECEIPT = 1
-
-
-class _Incoming(Struct, frozen=True):
-    """A reply on its way into the store, with what must hear how that went."""
-
-    reply: Reply
-    arrival: Arrival
-    whole: Key | None
 
 
 class SmsChannel:
@@ -45,11 +34,6 @@ class SmsChannel:
     deliver parts in order, so the last one's arrival stands for the message, and a message costs
     one receipt, not three. If some parts were refused or never written, the phone has nothing to
     show, so the message counts as refused or unsent; if a part got no answer, it is unknown.
-
-    A reply's `source_id` is made as `channels.sms.arrivals` says. Parts of a long reply wait in
-    memory until it is whole; while they wait they are not acknowledged, for up to 2 s, since a
-    carrier with a small window brings the next part only after that. A reply whose parts never
-    all come is handed in as it is after two minutes.
     """
 
     name = "sms"
@@ -61,11 +45,10 @@ class SmsChannel:
         self._now = now
         self._reference = int(now()) & 0xFF
         self._ids = receipt.ReceiptIds(settings.receipt_ids)
-        self._arrivals = Arrivals()
-        self._parts: Reassembly[Ack] = Reassembly()
-        self._lines: list[Line] = []
+        self._inbound = Inbound(self.name, settings.country, now)
+        self._lines: list[Line[Session]] = []
         self._outbind: OutbindPort | None = None
-        self._clock: asyncio.TimerHandle | None = None
+        self._started = False
         self._stopping = False
 
     @property
@@ -82,10 +65,8 @@ class SmsChannel:
         """Connecting has begun; `health` tells when it is done."""
         loop = asyncio.get_running_loop()
         self._stopping = False
-        self._receipts: Intake[Receipt] = Intake(inbox.receipts)
-        self._replies: Intake[_Incoming] = Intake(
-            lambda batch: inbox.replies([incoming.reply for incoming in batch]), self._settled
-        )
+        self._started = True
+        self._inbound.start(inbox)
         pace = Pace(self.settings.rate_per_s, loop.time())
         kinds: dict[str, tuple[type[pdu.Bind], ...]] = {
             "transceiver": (pdu.BindTransceiver,),
@@ -93,29 +74,26 @@ class SmsChannel:
             "split": (pdu.BindTransmitter, pdu.BindReceiver),
         }
         self._lines = [
-            Line(self.settings, kind, pace, self._delivered) for kind in kinds[self.settings.bind]
+            new_line(self.settings, kind, pace, self._delivered)
+            for kind in kinds[self.settings.bind]
         ]
         for line in self._lines:
             line.start()
         if self.settings.outbind_port is not None:
             self._outbind = OutbindPort(self.settings, pace, self._delivered)
             await self._outbind.start()
-        self._clock = loop.call_later(0.5, self._tick)
 
     async def stop(self) -> None:
         """What was handed in has its outcome, what came in is stored, the carrier is unbound."""
         self._stopping = True
-        if self._clock is None:
+        if not self._started:
             return
-        self._clock.cancel()
-        self._clock = None
-        for partial in self._parts.leftovers():
-            self._assembled(partial)
-        await self._stored()
+        self._started = False
+        await self._inbound.stop()
         await asyncio.gather(*(line.stop() for line in self._lines))
         if self._outbind is not None:
             await self._outbind.stop()
-        await self._stored()
+        await self._inbound.stored()
 
     def health(self) -> Health:
         """Up when every connection is; down when the carrier refuses us."""
@@ -204,91 +182,9 @@ class SmsChannel:
                 session.answer_deliver(sequence)
                 return
             carrier_id = self._ids.receipted(read)
-            self._receipts.put(Receipt("sms", carrier_id, read.state, read.code), (ack,))
+            self._inbound.receipt(Receipt(self.name, carrier_id, read.state, read.code), ack)
             return
-        fragment, octets = unwrap(message)
-        if fragment is not None:
-            self._part_delivered(message, fragment, octets, ack)
-            return
-        self._reply(
-            message.source_addr_ton,
-            message.source_addr,
-            message.destination_addr,
-            text.decode(message.data_coding, octets),
-            message.tlv(pdu.RECEIPTED_MESSAGE_ID) or b"",
-            (ack,),
-        )
-
-    def _part_delivered(
-        self, message: pdu.DeliverSm, fragment: Fragment, octets: bytes, ack: Ack
-    ) -> None:
-        now = self._now()
-        finished = self._parts.finished(message, fragment, now)
-        if finished != "no":
-            kept = status.OK if finished == "stored" else status.TEMPORARY_APPLICATION_ERROR
-            ack[0].answer_deliver(ack[1], kept)
-            return
-        whole = self._parts.add(message, fragment, octets, ack, now)
-        if whole is not None:
-            self._assembled(whole)
-
-    def _assembled(self, whole: Assembled[Ack]) -> None:
-        source, destination, reference, _, ton = whole.key
-        self._reply(
-            ton,
-            source,
-            destination,
-            whole.text,
-            b"",
-            whole.marks,
-            whole=whole.key,
-            salt=str(reference),
-        )
-
-    def _reply(
-        self,
-        ton: int,
-        source: str,
-        destination: str,
-        words: str,
-        carrier_id: bytes,
-        acks: Sequence[Ack],
-        *,
-        whole: Key | None = None,
-        salt: str = "",
-    ) -> None:
-        came_by = acks[-1][0] if acks else None
-        arrival = self._arrivals.name(
-            source,
-            destination,
-            words,
-            salt,
-            carrier_id=carrier_id,
-            came_by=came_by,
-            now=self._now(),
-        )
-        sender = addresses.subscriber(ton, source, self.settings.country)
-        reply = Reply("sms", sender, words, arrival.source_id, to=destination)
-        self._replies.put(_Incoming(reply, arrival, whole), acks)
-
-    def _settled(self, incoming: _Incoming, stored: bool) -> None:
-        incoming.arrival.refused = not stored
-        if incoming.whole is not None:
-            self._parts.settle(incoming.whole, stored)
-
-    async def _stored(self) -> None:
-        """Everything that came in so far is stored or refused."""
-        await self._receipts.finish()
-        await self._replies.finish()
-
-    def _tick(self) -> None:
-        """Parts that have waited are acknowledged; long messages that never became whole go in."""
-        self._clock = asyncio.get_running_loop().call_later(0.5, self._tick)
-        now = self._now()
-        for session, sequence in self._parts.waiting(now - _HOLD_ANSWERS_S):
-            session.answer_deliver(sequence)
-        for partial in self._parts.expire(now):
-            self._assembled(partial)
+        self._inbound.message(message, message.tlv(pdu.RECEIPTED_MESSAGE_ID) or b"", ack)
 
 
 _PASSING = status.PASSING

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from channels.sms import status
-from channels.sms.session import Session
+from channels.sms.window import Window
 
 log = logging.getLogger("outreach.sms")
 
-Ack = tuple[Session, int]
+Ack = tuple[Window, int]
 """A deliver_sm to answer: where it came in, and its sequence number."""
 Item = TypeVar("Item")
 

@@ -1,29 +1,22 @@
-"""Our side of one SMPP connection, bound to a carrier: a window of submits, each with a deadline.
-
-Whole batches go in and whole lists of answers come out: one future per batch, none per message.
-Requests are kept in the order in which they were written, so one look at the oldest finds every
-deadline that has passed.
-"""
+"""Our side of one SMPP connection, bound to a carrier."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from channels.sms import codec, pdu, status
-from channels.sms.batch import NO_ANSWER, NOT_WRITTEN, UNKNOWN, UNSENT, Answer, Batch
+from channels.sms.batch import UNKNOWN, UNSENT, Batch
+from channels.sms.line import RefusedError
 from channels.sms.pace import Pace
 from channels.sms.receipt import MAX_ID_CHARACTERS
-from channels.sms.wire import Wire
+from channels.sms.window import Window
 from orchestrator.core.errors import OutreachError
 
 log = logging.getLogger("outreach.sms")
 
-_SHARE = 8
-"""While several batches wait, each gets so many turns at a time: a lone answer passes a blast."""
 _SUBMIT_RESP = pdu.SubmitSmResp.command_id
 _BIND_RESPONSES = frozenset(
     kind.command_id
@@ -33,7 +26,7 @@ _BIND_RESPONSES = frozenset(
 Deliver = Callable[["Session", int, pdu.DeliverSm], None]
 
 
-class BindRefusedError(OutreachError):
+class BindRefusedError(RefusedError):
     """The carrier answered our bind with an error: trying again soon will not help."""
 
     def __init__(self, command_status: int) -> None:
@@ -53,13 +46,9 @@ class RequestError(OutreachError):
         self.status = command_status
 
 
-class Session(Wire):
-    """A connection on which `bind` makes us a carrier's customer.
-
-    `window` requests at most are unanswered at a time. `deliver` gets each deliver_sm with its
-    sequence number; whoever gets it calls `answer_deliver` once it is stored. `lost` is done when
-    the connection has ended, for whatever reason.
-    """
+class Session(Window):
+    """A connection on which `bind` makes us a carrier's customer. `deliver` gets each deliver_sm
+    with its sequence number; whoever gets it calls `answer_deliver` once it is stored."""
 
     def __init__(
         self,
@@ -71,32 +60,15 @@ class Session(Wire):
         enquire_link_s: float,
         deliver: Deliver,
     ) -> None:
-        super().__init__(loop)
-        self.bound = False
-        self.lost: asyncio.Future[None] = loop.create_future()
-        self._window = window
-        self._pace = pace
-        self._deadline_s = deadline_s
-        self._enquire_link_s = enquire_link_s
+        super().__init__(
+            loop, window=window, pace=pace, deadline_s=deadline_s, idle_s=enquire_link_s
+        )
         self._deliver = deliver
         self._sequence = 0
-        self._pending: dict[int, tuple[Batch, int, float]] = {}
         self._asked: dict[int, asyncio.Future[tuple[int, int, bytes]]] = {}
-        self._queue: deque[Batch] = deque()
-        self._pump_due = False
-        self._pump_timer: asyncio.TimerHandle | None = None
-        self._tick_timer: asyncio.TimerHandle | None = None
-        self._tick_s = min(0.25, deadline_s / 4)
-        self._heard_at = loop.time()
-        self._enquiring = False
         self._outbound: asyncio.Future[pdu.Outbind] = loop.create_future()
         self._admitted = False
         """The other end has accepted our bind: from that PDU on it may bring messages."""
-
-    @property
-    def in_flight(self) -> int:
-        """Submits that wait for their answer."""
-        return len(self._pending)
 
     # What we ask for
 
@@ -104,41 +76,16 @@ class Session(Wire):
         """The session is bound; the answer is the carrier's system_id. Raises BindRefusedError, or
         RequestError when no answer comes."""
         answer = await self.request(request)
-        self.bound = True
-        self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
+        self.open_window()
         return answer.system_id if isinstance(answer, pdu.BindResp) else ""
-
-    async def drain(self) -> None:
-        """Every batch handed in so far has its answers."""
-        open_batches = {batch.done for batch in self._queue}
-        open_batches.update(batch.done for batch, _, _ in self._pending.values())
-        if open_batches:
-            await asyncio.wait(open_batches)
 
     async def unbind(self) -> None:
         """The connection has ended in the way both sides agree on. What waits is given back."""
         self.bound = False
-        self._give_up_queue()
+        self.give_up_queue()
         with contextlib.suppress(RequestError):
             await self.request(pdu.Unbind())
         self.close()
-
-    async def submit(self, bodies: Sequence[bytes]) -> list[Answer]:
-        """One answer for each submit_sm body, in the same order, within twice the deadline.
-
-        A body that the carrier throws back for our speed is written again, more slowly, for as
-        long as the deadline allows; then its status is the carrier's.
-        """
-        if not bodies:
-            return []
-        if not self.bound:
-            return [NOT_WRITTEN] * len(bodies)
-        batch = Batch(bodies, self.loop.create_future(), self.loop.time())
-        self._queue.append(batch)
-        if not self._pump_due:
-            self._pump_due = True
-            self.loop.call_soon(self._pump)
-        return await batch.done
 
     async def request(self, asked: pdu.Pdu) -> pdu.Pdu:
         """The response to any other request. Raises RequestError or BindRefusedError."""
@@ -193,48 +140,20 @@ class Session(Wire):
                 message_id = message_id[:MAX_ID_CHARACTERS]
                 batch.settle(index, (0, message_id.decode("latin-1")))
             else:
-                self._refused(batch, index, command_status)
+                self.refused(batch, index, command_status, command_status in status.SLOW_DOWN)
         elif command_id == pdu.DeliverSm.command_id:
             self._deliver_received(sequence, body)
         else:
             self._other_received(command_id, command_status, sequence, body)
 
-    def chunk_received(self) -> None:
-        self._heard_at = self.loop.time()
-        if self._queue:
-            self._pump()
-
     def connection_lost(self, exc: Exception | None) -> None:
-        self.bound = False
-        for timer in (self._tick_timer, self._pump_timer):
-            if timer is not None:
-                timer.cancel()
-        pending, self._pending = self._pending, {}
-        for batch, index, _ in pending.values():
-            batch.settle(index, NO_ANSWER)
-        self._give_up_queue()
+        super().connection_lost(exc)
         for future in self._asked.values():
             if not future.done():
                 future.set_exception(RequestError(UNKNOWN))
         if not self._outbound.done():
             self._outbound.set_exception(RequestError(UNKNOWN))
             self._outbound.exception()  # most sessions have nobody who waits for it
-        if not self.lost.done():
-            self.lost.set_result(None)
-
-    def _refused(self, batch: Batch, index: int, command_status: int) -> None:
-        if command_status not in status.SLOW_DOWN:
-            batch.settle(index, (command_status, ""))
-            return
-        now = self.loop.time()
-        self._pace.throttle(now)
-        if now - batch.since >= self._deadline_s or not self.bound:
-            batch.settle(index, (command_status, ""))
-            return
-        batch.answers[index] = (command_status, "")
-        if not batch.waiting():
-            self._queue.append(batch)
-        batch.again.append(index)
 
     def _deliver_received(self, sequence: int, body: bytes) -> None:
         if not self._admitted:  # on a port that carriers call, anybody may be calling
@@ -265,7 +184,8 @@ class Session(Wire):
         elif command_id == pdu.GenericNack.command_id:
             log.warning("generic_nack status=%s", status.name(command_status))
             if (entry := self._pending.pop(sequence, None)) is not None:
-                self._refused(entry[0], entry[1], command_status or status.SYSTEM_ERROR)
+                failed = command_status or status.SYSTEM_ERROR
+                self.refused(entry[0], entry[1], failed, failed in status.SLOW_DOWN)
         elif command_id == pdu.Unbind.command_id:
             log.info("carrier_unbinds")
             self.bound = False
@@ -289,92 +209,30 @@ class Session(Wire):
         if isinstance(asked, pdu.Outbind) and not self._outbound.done():
             self._outbound.set_result(asked)
 
-    # The window and the clock
+    # What the window asks for
 
-    def _next_sequence(self) -> int:
-        self._sequence = self._sequence + 1 if self._sequence < pdu.MAX_SEQUENCE else 1
-        return self._sequence
-
-    def _pump(self) -> None:
-        """As many waiting submits are written as window, pace and the socket allow."""
-        self._pump_due = False
-        queue, pending, out = self._queue, self._pending, self._out
-        if self.congested or not queue or not self.bound:
-            return
-        free = self._window - len(pending)
-        if free <= 0:
-            return
-        now = self.loop.time()
-        free = min(free, self._pace.room(now))
-        if free <= 0:
-            self._pump_later()
-            return
+    def put(self, batch: Batch, taken: Sequence[int], now: float) -> None:
         pack, submit = codec.HEADER.pack, pdu.SubmitSm.command_id
-        sequence, before = self._sequence, len(pending)
-        while free > 0 and queue:
-            batch = queue.popleft()
-            if batch.done.done():
-                continue  # whoever waited for it is gone
-            bodies = batch.bodies
-            taken = batch.take(min(free, _SHARE) if queue else free)
-            for index in taken:
-                sequence = sequence + 1 if sequence < pdu.MAX_SEQUENCE else 1
-                body = bodies[index]
-                out.append(pack(16 + len(body), submit, 0, sequence))
-                out.append(body)
-                pending[sequence] = (batch, index, now)
-            free -= len(taken)
-            if batch.waiting():
-                queue.append(batch)
+        sequence, bodies, out, pending = self._sequence, batch.bodies, self._out, self._pending
+        for index in taken:
+            sequence = sequence + 1 if sequence < pdu.MAX_SEQUENCE else 1
+            body = bodies[index]
+            out.append(pack(16 + len(body), submit, 0, sequence))
+            out.append(body)
+            pending[sequence] = (batch, index, now)
         self._sequence = sequence
-        self._pace.spend(len(pending) - before)
-        self.flush()
-        if queue and len(pending) < self._window:
-            self._pump_later()
 
-    def _pump_later(self) -> None:
-        if self._pump_timer is not None:
-            self._pump_timer.cancel()
-        self._pump_timer = self.loop.call_later(self._pace.delay_s(), self._pump)
-
-    def _tick(self) -> None:
-        """Deadlines that have passed are answered, and a silent line is tried."""
-        self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
-        now = self.loop.time()
-        overdue = now - self._deadline_s
-        pending = self._pending
-        while pending:
-            sequence, (batch, index, written_at) = next(iter(pending.items()))
-            if written_at > overdue:
-                break
-            del pending[sequence]
-            batch.settle(index, NO_ANSWER)
-        if any(batch.since <= overdue for batch in self._queue):
-            late = [batch for batch in self._queue if batch.since <= overdue]
-            self._queue = deque(batch for batch in self._queue if batch.since > overdue)
-            for batch in late:
-                batch.give_up()
-        if self._queue:
-            self._pump()
-        if not self._enquiring and now - self._heard_at >= self._enquire_link_s:
-            self._enquiring = True
-            self._enquirer = self.loop.create_task(self._enquire())
-
-    async def _enquire(self) -> None:
-        """The line is known to be alive, or has been cut."""
+    async def try_line(self) -> None:
         try:
             await self.request(pdu.EnquireLink())
         except RequestError as error:
             if error.status == UNKNOWN and not self.lost.done():
                 log.warning("line_dead after=enquire_link")
                 self.abort()
-        finally:
-            self._enquiring = False
 
-    def _give_up_queue(self) -> None:
-        queue, self._queue = self._queue, deque()
-        for batch in queue:
-            batch.give_up()
+    def _next_sequence(self) -> int:
+        self._sequence = self._sequence + 1 if self._sequence < pdu.MAX_SEQUENCE else 1
+        return self._sequence
 
 
 _DELIVERED = codec.HEADER.pack(17, pdu.DeliverSmResp.command_id, 0, 0)[:12]
