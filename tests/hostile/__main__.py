@@ -16,15 +16,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.hostile.seeds import CORPUS, mutated, seeds
-
 NAMES = ("framing", "bodies", "delivered", "receipts", "parts", "alphabets", "customers")
 LONGEST_KEPT = 1_024
 MOST_KEPT = 150
 
 
 def child(name: str, arguments: list[str]) -> None:
-    """libFuzzer's own main, over one instrumented target; never returns."""
+    """libFuzzer's own main, over one instrumented target; never returns. Nothing of ours may have
+    been imported before: only what is imported here is watched."""
     import atheris
 
     with atheris.instrument_imports(include=["channels"]):
@@ -47,6 +46,8 @@ def run(name: str, folder: Path, *arguments: str) -> tuple[int, str]:
 
 def hunt(name: str, seconds: int, folder: Path, keep: bool) -> bool:
     """The target has been fuzzed for so long; True if it held."""
+    from tests.hostile.seeds import mutated, seeds
+
     found, begun = folder / name, folder / f"{name}-seeds"
     for made in (found, begun, folder / f"{name}-least"):
         made.mkdir()
@@ -77,6 +78,8 @@ def hunt(name: str, seconds: int, folder: Path, keep: bool) -> bool:
 
 def _keep(name: str, folder: Path) -> None:
     """The smallest inputs that together reach as much as all do are in the corpus."""
+    from tests.hostile.seeds import CORPUS
+
     least = folder / f"{name}-least"
     run(name, folder, "-merge=1", str(least), str(folder / name), str(folder / f"{name}-seeds"))
     inputs = sorted((it.read_bytes() for it in least.iterdir()), key=lambda it: (len(it), it))
