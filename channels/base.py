@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from aiohttp import web
 from msgspec import Struct
@@ -13,6 +13,7 @@ from msgspec import Struct
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Spoken
 
 __all__ = [
+    "Announcing",
     "Called",
     "Capabilities",
     "Channel",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 Health = Literal["up", "connecting", "down"]
+Place = Literal["gateway", "web"]
 
 
 class Capabilities(Struct, frozen=True):
@@ -75,6 +77,14 @@ class Called(Channel, Protocol):
     def routes(self) -> list[web.RouteDef]: ...
 
 
+@runtime_checkable
+class Announcing(Protocol):
+    """A channel whose carrier must be told where it reaches us, by hand: `callbacks` gives the
+    addresses to enter at its console, by what they are for."""
+
+    def callbacks(self) -> Mapping[str, str]: ...
+
+
 class Means(Struct, frozen=True):
     """What an installation lends the channels it builds.
 
@@ -95,10 +105,13 @@ class Kind(Struct, frozen=True):
     `settings` is what `channels.yaml` may say of one: its fields are the keys, its docstring
     their description. `build` makes the channel of a name, or raises OutreachError. In `gateway`
     processes one holds the channel at a time; in `web` processes, where carriers can call it over
-    HTTP, all do at once. `over` names the channel that it goes over, which is built before.
+    HTTP, all do at once; `place` may be for the settings to say. `over` names the channel that it
+    goes over, which is built before. `link` gives the address that opens it and has the person say
+    these words, where there is such a thing; it raises OutreachError.
     """
 
     settings: type[Struct]
     build: Callable[[str, Any, Means], Channel]
-    place: Literal["gateway", "web"]
+    place: Place | Callable[[Any], Place]
     over: Callable[[Any], str] | None = None
+    link: Callable[[Any, str], str] | None = None

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from channels.base import Channel, Kind, Means
+from channels.base import Channel, Kind, Means, Place
 from channels.registry import kind_names, kind_of
 from orchestrator.core.delivery import Spoken
 from orchestrator.core.errors import OutreachError
@@ -46,9 +46,16 @@ class Configured(Struct, frozen=True):
     """One channel as the installation wants it."""
 
     name: str
+    kind_name: str
     kind: Kind
     settings: Any
     mark: Mark
+
+    @property
+    def place(self) -> Place:
+        """Which processes hold it."""
+        place = self.kind.place
+        return place(self.settings) if callable(place) else place
 
     @property
     def over(self) -> str | None:
@@ -89,13 +96,13 @@ def configured(settings: Settings, env: Mapping[str, str]) -> dict[str, Configur
 
 
 def build(
-    chosen: Iterable[Configured], place: Literal["gateway", "web"], means: Means
+    chosen: Iterable[Configured], place: Place, means: Means
 ) -> list[Channel]:
     """Those of the channels that a process of this place holds. A channel goes over one of the same
     place. Raises OutreachError."""
     built: dict[str, Channel] = {}
     for it in chosen:
-        if it.kind.place == place:
+        if it.place == place:
             lent = msgspec.structs.replace(means, built=dict(built))
             built[it.name] = it.kind.build(it.name, it.settings, lent)
     return list(built.values())
@@ -119,7 +126,7 @@ def means(context: Context) -> Means:
 def _plain(name: str, file: str, values: Mapping[str, Any]) -> Configured:
     """A channel that no file speaks of."""
     kind = kind_of(name)
-    return Configured(name, kind, msgspec.convert(values, kind.settings), Mark(file))
+    return Configured(name, name, kind, msgspec.convert(values, kind.settings), Mark(file))
 
 
 def _channel(key: Scalar, node: Node, env: Mapping[str, str]) -> Configured:
@@ -145,7 +152,7 @@ def _channel(key: Scalar, node: Node, env: Mapping[str, str]) -> Configured:
         raise _wrong(_at(own, path), message, f"the keys of {kind_name} are: {fields}") from None
     except OutreachError as error:
         raise _wrong(node.mark, error.message, error.hint) from None
-    return Configured(name, kind, settings, key.mark)
+    return Configured(name, kind_name, kind, settings, key.mark)
 
 
 def _filled(node: Node, env: Mapping[str, str]) -> Any:
