@@ -1,0 +1,1 @@
+"""Deterministic simulation: the real core, runtime and PostgreSQL, interleaved by a seed."""

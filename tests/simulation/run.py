@@ -1,0 +1,147 @@
+"""Many seeds on one database, one after the other, and what they came to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from msgspec import Struct, field
+
+from orchestrator.runtime.deliver import Delivery
+from orchestrator.runtime.projects import Projects, apply
+from orchestrator.store.checks import examine
+from tests.simulation.campaign import FILES
+from tests.simulation.connections import SETTINGS, Stock
+from tests.simulation.judge import WITNESS, verdict
+from tests.simulation.schedule import yielding
+from tests.simulation.world import NOON, Means, World
+
+TOGETHER = 25
+"""Worlds that the doctor looks at together: it reads whole tables."""
+
+CLEAR = """
+TRUNCATE subscribers, addresses, consent_records, enrollments, past_enrollments, events, sources,
+    messages, attempts, parked_receipts, suppressions, failures, accounts, entries, lots, witness
+"""
+
+
+class Failure(Struct):
+    """A seed whose world was not as it should be."""
+
+    seed: int
+    problems: list[str]
+    replay: str
+
+
+class Report(Struct):
+    """What some seeds came to."""
+
+    seeds: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    steps: int = 0
+    statements: int = 0
+    kills: int = 0
+    blocks: int = 0
+    deadlocks: int = 0
+    handed: int = 0
+    seconds: float = 0.0
+
+    def add(self, seed: int, problems: list[str]) -> None:
+        """That seed failed."""
+        replay = f"python -m tests.simulation --seed {seed} --trace"
+        self.failures.append(Failure(seed, problems, replay))
+
+    def line(self) -> str:
+        """For people."""
+        lines = [
+            f"seed {it.seed}: {problem}" for it in self.failures for problem in it.problems[:5]
+        ]
+        return "\n".join([*lines, *(it.replay for it in self.failures)])
+
+
+class Theatre:
+    """A database on which worlds are run."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._unseen: list[int] = []
+        self.traces: dict[int, list[str]] = {}
+
+    async def play(self, seeds: Iterable[int], report: Report, keep: bool = False) -> None:
+        """These seeds have been run and judged, into `report`."""
+        began = time.monotonic()
+        for seed in seeds:
+            world = World(seed, self._means)
+            try:
+                async with asyncio.timeout(60):
+                    await world.run()
+                problems = await verdict(world, self._means.monitor)
+            except TimeoutError:
+                problems = [f"stuck after {world.schedule.trace[-1:]}"]
+            report.seeds += 1
+            report.steps += world.schedule.steps
+            report.statements += world.schedule.statements
+            report.kills += world.kills
+            report.blocks += world.schedule.blocks
+            report.deadlocks += world.schedule.deadlocks
+            report.handed += len(world.carrier.handed)
+            if keep:
+                self.traces[seed] = [*world.schedule.trace]
+            self._unseen.append(seed)
+            if problems:
+                report.add(seed, problems)
+                await self._clear()
+            elif len(self._unseen) >= TOGETHER:
+                await self._examine(report, world)
+        if self._unseen:
+            await self._examine(report, world)
+        report.seconds += round(time.monotonic() - began, 2)
+
+    async def _examine(self, report: Report, world: World) -> None:
+        """The doctor finds nothing; what is found is the seed's whose people it names."""
+        now = world.domain(world.schedule.now)
+        findings = await examine(self._means.monitor, now)
+        lines = [f"{it.check}: {line}" for it in findings for line in it.found]
+        by_seed: dict[int, list[str]] = {}
+        for line in lines:
+            named = re.search(r"subscriber (\d+)-\d|member (\d+)", line)
+            seed = self._unseen[-1]
+            if named:
+                seed = int(named[1]) if named[1] else int(named[2]) // 16
+            by_seed.setdefault(seed, []).append(line)
+        for seed, theirs in by_seed.items():
+            report.add(seed, theirs)
+        if lines:
+            await self._clear()
+        await self._means.monitor.execute("DELETE FROM parked_receipts")
+        self._unseen = []
+
+    async def _clear(self) -> None:
+        """Nothing of a world that failed is left for the next."""
+        await self._means.monitor.execute(CLEAR)
+        self._unseen = []
+
+
+@asynccontextmanager
+async def theatre(database_url: str) -> AsyncIterator[Theatre]:
+    """Worlds can be run on this database, which is migrated and empty."""
+    monitor = await asyncpg.connect(database_url, server_settings=SETTINGS)
+    stock = Stock(database_url)
+    try:
+        await monitor.execute(WITNESS)
+        projects = Projects()
+        await apply(monitor, FILES, NOON)
+        await projects.follow(monitor)
+        await stock.grow(6)
+        with pytest.MonkeyPatch.context() as patch:
+            # A record that PostgreSQL was away for waits in the world's time.
+            patch.setattr(Delivery._record.retry, "sleep", yielding)  # type: ignore[attr-defined]
+            yield Theatre(Means(stock, monitor, projects))
+    finally:
+        await stock.close()
+        await monitor.close()
