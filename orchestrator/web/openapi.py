@@ -1,0 +1,176 @@
+"""The API as an OpenAPI 3.1 document, made of the very shapes that requests are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.runtime.ingest import Counts
+from orchestrator.store.timeline import Timeline
+from orchestrator.web.problem import Flaw
+from orchestrator.web.shapes import MAX_ITEMS, EventShape, SubscriberShape, Word
+
+PATH = "/v1/openapi.json"
+
+
+class Problem(Struct, frozen=True):
+    """What is wrong, as RFC 9457 says it; `errors` names each flaw of a batch."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    errors: tuple[Flaw, ...] = ()
+
+
+class Added(Struct, frozen=True):
+    """How many subscribers were made and how many were known."""
+
+    made: int
+    known: int
+
+
+class Alive(Struct, frozen=True):
+    """The process answers."""
+
+    alive: bool
+
+
+class Ready(Struct, frozen=True):
+    """Whether the process reaches all it needs, and what it does not."""
+
+    ready: bool
+    waiting_for: tuple[str, ...]
+
+
+_SPOKEN = (EventShape, SubscriberShape, Counts, Added, Timeline, Alive, Ready, Problem)
+_REASONS = {
+    400: "The body is not JSON.",
+    401: "No API key, or an unknown one.",
+    404: "There is no such subscriber.",
+    409: "An address belongs to another subscriber; nothing was stored.",
+    413: f"More than {MAX_ITEMS} items, or too many octets.",
+    422: "Something is not as it must be; nothing was stored.",
+    500: "A mistake of ours; the log has it under the incident that is named.",
+    503: "PostgreSQL is away: the same request again helps.",
+}
+
+
+@cache
+def document() -> Mapping[str, Any]:
+    """The whole document, as plain data."""
+    (*schemas,), components = msgspec.json.schema_components(
+        _SPOKEN, ref_template="#/components/schemas/{name}"
+    )
+    by_kind = dict(zip(_SPOKEN, schemas, strict=True))
+
+    def answer(kind: type[Struct], description: str) -> dict[str, Any]:
+        return _content(by_kind[kind], description)
+
+    def problems(*statuses: int) -> dict[str, Any]:
+        return {
+            str(status): _content(
+                by_kind[Problem], _REASONS[status], "application/problem+json"
+            )
+            for status in statuses
+        }  # fmt: skip
+
+    def post(summary: str, kind: type[Struct], answers: dict[str, Any]) -> dict[str, Any]:
+        one = by_kind[kind]
+        batch = {"type": "array", "items": one, "maxItems": MAX_ITEMS}
+        body = {"application/json": {"schema": {"anyOf": [one, batch]}}}
+        return {
+            "summary": summary,
+            "description": (kind.__doc__ or "").replace("\n", " "),
+            "requestBody": {"required": True, "content": body},
+            "responses": answers,
+        }
+
+    key = {
+        "name": "key",
+        "in": "path",
+        "required": True,
+        "description": "Your own key of them, a phone number, or an address like `webchat:ann`.",
+        "schema": msgspec.json.schema(Word),
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Outreach",
+            "version": "1",
+            "summary": "Tell what happens to subscribers; ask what was done about it.",
+        },
+        "security": [{"key": []}],
+        "paths": {
+            "/v1/events": {
+                "post": post(
+                    "Something happened to subscribers.",
+                    EventShape,
+                    {
+                        "202": answer(Counts, "Stored: what is to be done follows."),
+                        **problems(400, 401, 413, 422, 500, 503),
+                    },
+                )
+            },
+            "/v1/subscribers": {
+                "post": post(
+                    "These are subscribers.",
+                    SubscriberShape,
+                    {
+                        "200": answer(Added, "Stored."),
+                        **problems(400, 401, 409, 413, 422, 500, 503),
+                    },
+                )
+            },
+            "/v1/subscribers/{key}": {
+                "get": {
+                    "summary": "What became of a subscriber.",
+                    "parameters": [key],
+                    "responses": {
+                        "200": answer(Timeline, "Who they are, and their story."),
+                        **problems(401, 404, 500, 503),
+                    },
+                }
+            },
+            PATH: {
+                "get": {
+                    "summary": "This document.",
+                    "responses": {
+                        "200": _content({"type": "object"}, "OpenAPI 3.1."),
+                        **problems(401),
+                    },
+                }
+            },
+            "/livez": {
+                "get": {
+                    "summary": "Is the process alive?",
+                    "security": [],
+                    "responses": {"200": answer(Alive, "It is.")},
+                }
+            },
+            "/readyz": {
+                "get": {
+                    "summary": "Does it reach all it needs?",
+                    "security": [],
+                    "responses": {
+                        "200": answer(Ready, "It does."),
+                        "503": answer(Ready, "It does not."),
+                    },
+                }
+            },
+        },
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _content(
+    schema: Mapping[str, Any], description: str, kind: str = "application/json"
+) -> dict[str, Any]:
+    return {"description": description, "content": {kind: {"schema": schema}}}
