@@ -21,15 +21,20 @@ from orchestrator.store.events import add as add_events
 from orchestrator.store.ids import Ids
 
 # Attempts on a channel that nobody has, up to a priority (0: answers to somebody who waits), taken
-# by one gateway for the time of its lease. Chosen first: within the update, the choice could be
-# made again and again, and take more than it may.
+# by one gateway for the time of its lease: so many, and of those no more than have $7 messages
+# together, unless it is one. Chosen first: within the update, the choice could be made again and
+# again, and take more than it may.
 CLAIM_ATTEMPTS = """
 WITH chosen AS MATERIALIZED (
-    SELECT id FROM attempts
+    SELECT id, priority, coalesce(size, $8) AS size FROM attempts
     WHERE channel = $1 AND claimed_by IS NULL AND paced IS NULL AND not_before <= $4
       AND priority <= $6
-    ORDER BY priority, id LIMIT $5 FOR UPDATE SKIP LOCKED)
-UPDATE attempts a SET claimed_by = $2, lease_until = $3 FROM chosen WHERE a.id = chosen.id
+    ORDER BY priority, id LIMIT $5 FOR UPDATE SKIP LOCKED
+), fitting AS MATERIALIZED (
+    SELECT id, size, sum(size) OVER (ORDER BY priority, id) AS upto FROM chosen
+)
+UPDATE attempts a SET claimed_by = $2, lease_until = $3 FROM fitting
+WHERE a.id = fitting.id AND (fitting.upto <= $7 OR fitting.upto = fitting.size)
 RETURNING a.id
 """
 
@@ -37,7 +42,7 @@ RETURNING a.id
 # every opt-out committed until then.
 LOAD_CLAIMED = """
 SELECT m.id, m.subscriber_id, m.attempt_id, m.address, m.content, m.contact_class, m.valid_until,
-    m.journey
+    m.journey, m.step
 FROM messages m WHERE m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
 """
 
@@ -83,8 +88,8 @@ WITH again AS (
         AS u (subscriber_id, id, attempt_id, may_duplicate, reason)
     LEFT JOIN attempts a ON a.id = u.attempt_id
 ), fresh AS (
-    INSERT INTO attempts (channel, priority, not_before)
-    SELECT $4, priority, $5 FROM (SELECT DISTINCT priority, part FROM again) wanted
+    INSERT INTO attempts (channel, priority, not_before, size)
+    SELECT $4, priority, $5, count(*) FROM again GROUP BY priority, part ORDER BY priority, part
     RETURNING id, priority
 ), parts AS (
     SELECT id, priority, row_number() OVER (PARTITION BY priority ORDER BY id) - 1 AS part
@@ -100,10 +105,13 @@ WHERE m.subscriber_id = again.subscriber_id AND m.id = again.id
 # What these people allow, now that whoever is about to change it is done.
 LOOK_AGAIN = "SELECT id, consents FROM subscribers WHERE id = ANY($1::bigint[]) FOR SHARE"
 
-# Messages that would have to be claimed again are dropped: they are no longer wanted.
+# Messages that would have to be claimed again are dropped: they are no longer wanted. Those that may
+# have been sent already stay `unknown`.
 DROP = """
-UPDATE messages m SET state = 'suppressed', reason = 'opted_out', ended_at = $4
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (subscriber_id, id, attempt_id)
+UPDATE messages m SET state = CASE WHEN u.uncertain THEN 'unknown' ELSE 'suppressed' END,
+    reason = 'opted_out', ended_at = $5
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[])
+    AS u (subscriber_id, id, attempt_id, uncertain)
 WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = u.attempt_id
   AND m.state IN ('queued', 'unknown')
 """
@@ -195,16 +203,26 @@ async def claim(
     ids: Ids,
     project: Project,
     urgent: bool = False,
+    most: int = 1 << 30,
 ) -> Claim:
-    """Up to so many attempts (of those that somebody waits for, if `urgent`) are this gateway's
-    until `lease_until`, and of journeys with a pace as many messages as that allows; the messages
-    are `submitting` once this transaction commits. What has outlived its hours is put off instead,
-    and whoever has come on a list that their class names is sent nothing."""
+    """Up to so many attempts (of those that somebody waits for, if `urgent`), of `most` messages
+    together, are this gateway's until `lease_until`, and of journeys with a pace as many messages
+    as that allows; the messages are `submitting` once this transaction commits. What has outlived
+    its hours is put off instead, and whoever has come on a list that their class names is sent
+    nothing."""
     priority = 0 if urgent else 9
     claimed = [
         row["id"]
         for row in await connection.fetch(
-            CLAIM_ATTEMPTS, channel, gateway, lease_until, now, attempts, priority
+            CLAIM_ATTEMPTS,
+            channel,
+            gateway,
+            lease_until,
+            now,
+            attempts,
+            priority,
+            most,
+            ATTEMPT_SIZE,
         )
     ]
     paces, lots = project.paces, _NO_LOTS
@@ -220,7 +238,8 @@ async def claim(
     strays: list[tuple[int, int, str]] = []
     outlived: set[str] = set()
     for row in await connection.fetch(LOAD_CLAIMED, claimed):
-        i, subscriber_id, attempt_id, address, content, contact_class, valid_until, journey = row
+        i, subscriber_id, attempt_id, address, content, contact_class, valid_until = row[:7]
+        journey, step = row[7:]
         if valid_until is not None and valid_until <= now:
             late.append((subscriber_id, i))
             outlived.add(journey)
@@ -233,7 +252,8 @@ async def claim(
         except ValueError:
             await connection.execute(SPOIL, subscriber_id, i, now)
             continue
-        outgoing = Outgoing(i, subscriber_id, address, said, valid_until=valid_until)
+        series = f"{journey}/{step}" if journey else ""
+        outgoing = Outgoing(i, subscriber_id, address, said, "", valid_until, contact_class, series)
         going.append(Claimed(outgoing, attempt_id, contact_class))
     if strays:
         await pace.put_apart(connection, channel, min(priority, 1), now, strays)
@@ -308,8 +328,8 @@ async def _still_wanted(
     classes: Classes,
     now: datetime,
 ) -> list[tuple[Any, ...]]:
-    """Those of `again` (subscriber id, message id, attempt …) that may still be sent; the others
-    are dropped. An opt-out that came while a gateway had them did not reach them."""
+    """Those of `again` (subscriber id, message id, attempt, uncertain …) that may still be sent; the
+    others are dropped. An opt-out that came while a gateway had them did not reach them."""
     consents = {
         row["id"]: row["consents"]
         for row in await connection.fetch(LOOK_AGAIN, sorted({row[0] for row in again}))
@@ -323,7 +343,7 @@ async def _still_wanted(
         )
         (kept if wanted else dropped).append(row)
     if dropped:
-        await connection.execute(DROP, *columns(row[:3] for row in dropped), now)
+        await connection.execute(DROP, *columns(row[:4] for row in dropped), now)
     return kept
 
 

@@ -466,6 +466,22 @@ async def test_an_opt_out_drops_what_comes_back_from_the_carrier(office: Context
     ) == [(known["1"], "opted_out")]  # fmt: skip
 
 
+async def test_an_opt_out_does_not_unsay_what_may_have_been_sent(
+    database_url: str, redis_url: str
+) -> None:
+    """It would be sent again but for the opt-out; that it never was, nobody knows."""
+    async with installed(database_url, redis_url, SERVICE) as office:
+        known = await queued(office, 1)
+        claim = await claimed(office)
+        await stop(office, known["0"], "0")
+        await recorded(
+            office, claim, [Outcome(m.outgoing.message_id, "unknown") for m in claim.messages]
+        )
+        assert await rows(
+            office, "SELECT state, reason FROM messages WHERE journey = 'welcome'"
+        ) == [("unknown", "opted_out")]
+
+
 async def test_once_an_opt_out_is_committed_nothing_is_claimed(
     database_url: str, redis_url: str
 ) -> None:
