@@ -10,6 +10,7 @@ import msgspec
 import typer
 from msgspec import Struct
 
+from orchestrator.cli.acting import record
 from orchestrator.cli.options import (
     JsonOption,
     ProjectOption,
@@ -82,7 +83,21 @@ async def apply_files(settings: Settings, database_url: str, files: Mapping[str,
     async with connected(database_url) as connection:
         migrations = await migrate(connection)
         before = await _running(connection)
-        project, changed = await projects.apply(connection, files, settings.clock.now())
+        async with connection.transaction():
+            project, changed = await projects.apply(connection, files, settings.clock.now())
+            applied = _compared(project, changed, migrations, before)
+            if changed or migrations:
+                summary = msgspec.structs.asdict(applied)
+                versions = {"journeys": before}
+                after = {"files": source.content_hash(files), **summary}
+                about = f"project:{project.name}"
+                await record(settings, connection, "project.applied", about, versions, after)
+    return applied
+
+
+def _compared(
+    project: Project, changed: bool, migrations: list[str], before: Mapping[str, str]
+) -> Applied:
     now = {name: journey.version for name, journey in project.journeys.items()}
     return Applied(
         project=project.name,

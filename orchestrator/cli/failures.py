@@ -12,6 +12,7 @@ import msgspec
 import typer
 from msgspec import Struct
 
+from orchestrator.cli.acting import operator
 from orchestrator.cli.options import (
     JsonOption,
     ProjectOption,
@@ -90,7 +91,7 @@ def replay(
             await context.projects.follow(connection)
         if dry_run:
             return await rehearse(context, dead)
-        return await replay_letters(context, dead)
+        return await replay_letters(context, dead, operator())
 
     found = run_process(project, verbose, again, "replay", logging.CRITICAL)
     if json:

@@ -7,6 +7,7 @@ from typing import Annotated
 import asyncpg
 import typer
 
+from orchestrator.cli.acting import record
 from orchestrator.cli.options import ProjectOption, VerboseOption, run_once
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.projects import Projects
@@ -27,7 +28,10 @@ def pause(
 
     async def do(settings: Settings, connection: asyncpg.Connection) -> str:
         await _known(connection, journey)
-        fresh = await halts.pause(connection, journey, settings.clock.now())
+        async with connection.transaction():
+            fresh = await halts.pause(connection, journey, settings.clock.now())
+            if fresh:
+                await record(settings, connection, "journey.paused", f"journey:{journey}")
         standing, queued = await halts.count(connection, journey)
         word = "paused" if fresh else "was paused already"
         return (
@@ -48,7 +52,12 @@ def resume(
 
     async def do(settings: Settings, connection: asyncpg.Connection) -> str:
         await _known(connection, journey)
-        was = await halts.resume(connection, journey)
+        async with connection.transaction():
+            was = await halts.end(connection, journey)
+            if was:
+                about = f"journey:{journey}"
+                await record(settings, connection, "journey.resumed", about, {"was": was})
+        await halts.release(connection)
         if not was:
             return f"{journey}: was not held up"
         standing, _ = await halts.count(connection, journey)
@@ -70,13 +79,17 @@ def cancel(
 
     async def do(settings: Settings, connection: asyncpg.Connection) -> str:
         await _known(connection, journey)
+        standing, queued = await halts.count(connection, journey)
         if not yes:
-            standing, queued = await halts.count(connection, journey)
             raise OutreachError(
                 f"{standing} people would leave {journey}, and {queued} queued messages would not "
                 "be sent",
                 "add --yes to do it; `outreach pause` can be undone",
             )
+        async with connection.transaction():
+            await halts.close(connection, journey, settings.clock.now())
+            before = {"standing": standing, "queued": queued}
+            await record(settings, connection, "journey.cancelled", f"journey:{journey}", before)
         left, dropped = await halts.cancel(connection, journey, settings.clock.now())
         return f"{journey}: cancelled; {left} people left, {dropped} queued messages dropped"
 

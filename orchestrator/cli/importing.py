@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +20,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from channels.sms.settings import SmppSettings
+from orchestrator.cli.acting import record
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.cli.rows import IGNORED, Bad, Reader
 from orchestrator.cli.table import Row, Table, opened
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.projects import Projects
-from orchestrator.runtime.settings import Settings
+from orchestrator.runtime.settings import Settings, load_secret
 from orchestrator.store import importing
 from orchestrator.store.subscribers import NewSubscriber
 
@@ -78,13 +79,17 @@ def import_csv(
                 how=f"import {file.name}",
                 now=now,
             )
-            importer = _Importer(connection, reader, reject, locale, now)
+            importer = _Importer(connection, reader, reject, locale, now, load_secret(settings))
+            about = f"import:{file.name}"
+            await _note(settings, connection, "import.began", about)
             with _progress(file) as show:
                 for row in table:
                     await importer.take(row)
                     if not importer.summary.read % BATCH:
                         show(table)
                 await importer.flush()
+            done = {**msgspec.structs.asdict(importer.summary), "consents": importer.consents}
+            await _note(settings, connection, "import.ended", about, done)
         return importer.summary
 
     csv.field_size_limit(LONGEST_CELL)
@@ -112,8 +117,11 @@ class _Importer:
         reject: _Reject,
         locale: str,
         now: datetime,
+        secret: bytes,
     ) -> None:
         self.summary = Summary()
+        self.consents = 0
+        self._secret = secret
         self._connection = connection
         self._reader = reader
         self._reject = reject
@@ -144,6 +152,8 @@ class _Importer:
         added = await self._store([subscriber for _, subscriber in batch.values()])
         self.summary.made += added.made
         self.summary.known += added.known
+        taken = [s for _, s in batch.values() if s.key not in added.refused]
+        self.consents += sum(len(s.consents) for s in taken)
         for key, owner in added.refused.items():
             self._put_aside(batch[key][0], f"its address belongs to another subscriber: {owner}")
 
@@ -156,11 +166,25 @@ class _Importer:
     )
     async def _store(self, news: list[NewSubscriber]) -> importing.Added:
         async with self._connection.transaction():
-            return await importing.add(self._connection, news, self._now, self._locale)
+            return await importing.add(
+                self._connection, news, self._now, self._locale, self._secret
+            )
 
     def _put_aside(self, row: Row, reason: str) -> None:
         self.summary.rejected += 1
         self._reject(row, reason)
+
+
+async def _note(
+    settings: Settings,
+    connection: asyncpg.Connection,
+    what: str,
+    about: str,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Rows are committed by the thousand, so the audit log has the beginning and the end."""
+    async with connection.transaction():
+        await record(settings, connection, what, about, after=after)
 
 
 def _country(given: str | None, settings: Settings) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from channels.sms.settings import SmppSettings
+from orchestrator.cli.acting import record
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.cli.rows import Bad, phone_number
 from orchestrator.core.errors import OutreachError
@@ -92,8 +93,15 @@ def _load(
             await version.add(batch)
             if summary.read == summary.bad:
                 raise OutreachError(f"{file} has no numbers", f"the list {name} stays as it was")
-            done = await version.put_in_force(file.name, settings.clock.now())
-            summary.numbers = done.numbers
+            before = {it.name: it.numbers for it in await lists.show(connection)}
+            async with connection.transaction():
+                done = await version.put_in_force(file.name, settings.clock.now())
+                summary.numbers = done.numbers
+                await record(
+                    settings, connection, "list.loaded", f"list:{name}",
+                    {"numbers": before.get(name, 0)},
+                    {"numbers": done.numbers, "file": file.name, "version": done.version},
+                )  # fmt: skip
         return summary
 
     summary = run_once(project, verbose, load)

@@ -10,10 +10,12 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from typer.main import get_command
 
 from orchestrator.cli.main import COMMANDS, build
 from orchestrator.runtime.settings import SETTINGS
+from orchestrator.store.dossier import Dossier
 
 FOLDER = Path("docs/reference")
 
@@ -21,6 +23,11 @@ FOLDER = Path("docs/reference")
 def cli_reference() -> str:
     """docs/reference/cli.md."""
     return "\n".join(_cli()) + "\n"
+
+
+def export_reference() -> str:
+    """docs/reference/export.md."""
+    return "\n".join(_export()) + "\n"
 
 
 def settings_reference() -> str:
@@ -70,6 +77,44 @@ def _cli() -> Iterator[str]:
                 yield f"- {_option(it)}: {it.help}"
 
 
+def _export() -> Iterator[str]:
+    yield from (
+        "# The export of a subscriber",
+        "",
+        "<!-- Written by python -m orchestrator.cli.reference -->",
+        "",
+        "What `outreach export` writes and `GET /v1/subscribers/{key}/export` answers: one JSON",
+        "object. Within format `outreach-export/1` keys are only added. Instants are UTC, as RFC",
+        "3339 has them; `null` is where there is nothing. `outreach export --schema` prints the",
+        "JSON Schema.",
+    )
+    _, shapes = msgspec.json.schema_components([Dossier], ref_template="{name}")
+    for name in ["Dossier", *(it for it in shapes if it != "Dossier")]:
+        shape = shapes[name]
+        yield f"\n## {name if name != 'Dossier' else 'The document'}\n"
+        yield f"{' '.join(shape.get('description', '').split())}\n"
+        yield "| key | holds |\n|---|---|"
+        yield from (f"| `{key}` | {_kind(it)} |" for key, it in shape["properties"].items())
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return f"*{schema['$ref']}*"
+    if "anyOf" in schema:
+        return " or ".join(_kind(it) for it in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{it}`" for it in schema["enum"])
+    match schema.get("type"):
+        case "array":
+            return f"list of {_kind(schema['items'])}"
+        case "object":
+            return "object"
+        case "string":
+            return {"date-time": "instant", "date": "date"}.get(schema.get("format", ""), "text")
+        case kind:
+            return {"integer": "number", None: "any value"}.get(kind, str(kind))
+
+
 def _argument(argument: Any) -> str:
     word: str = argument.metavar or argument.name.upper()
     return word if argument.required or word.startswith("[") else f"[{word}]"
@@ -85,4 +130,5 @@ def _option(option: Any) -> str:
 
 if __name__ == "__main__":
     (FOLDER / "cli.md").write_text(cli_reference(), encoding="utf-8")
+    (FOLDER / "export.md").write_text(export_reference(), encoding="utf-8")
     (FOLDER / "settings.md").write_text(settings_reference(), encoding="utf-8")

@@ -73,6 +73,12 @@ class Meters:
             "Messages of gateways that fell silent while submitting: unknown, or sent again.",
             registry=self.registry,
         )
+        self._retained = Counter(
+            "outreach_retention_rows",
+            "Rows that were deleted or emptied because they had been kept long enough, by kind.",
+            ["kind"],
+            registry=self.registry,
+        )
         self._up = Gauge(
             "outreach_channel_up",
             "1 while this process's channel is bound to its carrier.",
@@ -112,6 +118,10 @@ class Meters:
     def lapsed(self, messages: int) -> None:
         """So many messages were found whose gateway never answered for them."""
         self._lapsed.inc(messages)
+
+    def retained(self, kind: str, rows: int) -> None:
+        """So many rows of this kind are gone, or empty."""
+        self._retained.labels(kind).inc(rows)
 
     def watch(self, channel: Channel) -> None:
         """From now on this channel's state is read whenever somebody looks."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import asyncpg
 from msgspec import Struct
 
+from orchestrator.core.acts import Deed
 from orchestrator.core.effects import (
     Effect,
     MoveTo,
@@ -21,7 +22,7 @@ from orchestrator.core.effects import (
 )
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.turn import turn
-from orchestrator.store import letters, scenes
+from orchestrator.store import acts, letters, scenes
 from orchestrator.store.failures import TRANSIENT
 from orchestrator.store.letters import Letter
 
@@ -52,14 +53,22 @@ async def rehearse(context: Context, dead: Sequence[Letter]) -> list[Rehearsal]:
     return found
 
 
-async def replay(context: Context, dead: Sequence[Letter]) -> int:
-    """These letters wait for their subscribers' turns, which are rung for; returns how many."""
+async def replay(context: Context, dead: Sequence[Letter], who: str) -> int:
+    """These letters wait for their subscribers' turns, which are rung for; returns how many. That
+    `who` did it is in the audit log."""
     revived = 0
     async with context.pool.acquire() as connection, connection.transaction():
         for subscriber_id, theirs in _by_subscriber(dead).items():
             # As a turn locks them: what a turn has in hand is not put back under its feet.
             await scenes.claim_named(connection, [subscriber_id])
             revived += await letters.revive(connection, subscriber_id, [it.id for it in theirs])
+        if revived:
+            subscribers = sorted({it.subscriber_id for it in dead})
+            deed = Deed(
+                who, "events.replayed", f"subscriber:{subscribers[0]}" if len(subscribers) == 1
+                else "subscribers", after={"events": revived, "subscribers": subscribers},
+            )  # fmt: skip
+            await acts.record(connection, deed, context.clock.now(), context.secret)
     await context.bell.ring_turns(letter.shard for letter in dead)
     return revived
 

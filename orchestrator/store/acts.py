@@ -39,9 +39,7 @@ ORDER BY number DESC LIMIT $5
 """
 
 
-async def record(
-    connection: asyncpg.Connection, deed: Deed, now: datetime, secret: bytes
-) -> Act:
+async def record(connection: asyncpg.Connection, deed: Deed, now: datetime, secret: bytes) -> Act:
     """The deed is in the log, once the caller's transaction commits. Call it last in there, and
     not in a snapshot (repeatable read)."""
     await connection.execute(LOCK)

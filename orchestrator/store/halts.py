@@ -110,8 +110,15 @@ async def resume(
 ) -> Literal["", "paused", "cancelled"]:
     """The journey goes on with whoever is in it; returns how it was held up. Not in a transaction:
     people are let go batch by batch. Safe to repeat."""
-    ended: Literal["paused", "cancelled"] | None = await connection.fetchval(END, journey)
+    ended = await end(connection, journey)
     await release(connection)
+    return ended
+
+
+async def end(connection: asyncpg.Connection, journey: str) -> Literal["", "paused", "cancelled"]:
+    """The journey is not held up any more; returns how it was. Who is held is still to be
+    released, by the caller or by the next sweep."""
+    ended: Literal["paused", "cancelled"] | None = await connection.fetchval(END, journey)
     return ended or ""
 
 
@@ -124,11 +131,16 @@ async def release(connection: asyncpg.Connection) -> int:
     return released
 
 
+async def close(connection: asyncpg.Connection, journey: str, now: datetime) -> None:
+    """Nobody enters the journey any more, and whoever is in it is to leave: see `cancel`."""
+    await connection.execute(HALT, journey, "cancelled", now)
+
+
 async def cancel(connection: asyncpg.Connection, journey: str, now: datetime) -> tuple[int, int]:
     """Nobody is in the journey and nobody enters; its queued messages are dropped, except those
     that a gateway has. Returns how many people left and how many messages were dropped. Not in a
     transaction; safe to repeat."""
-    await connection.execute(HALT, journey, "cancelled", now)
+    await close(connection, journey, now)
     left, last = 0, 0
     while ids := [row[0] for row in await connection.fetch(STILL_IN, journey, last, BATCH)]:
         async with connection.transaction():

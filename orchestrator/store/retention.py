@@ -156,9 +156,7 @@ async def take(
         before: datetime | int = now - span
         if it.by_id:
             before = first_id(now - span)
-        status = await connection.execute(
-            it.query, (page, 0), (page + SLICE_PAGES, 0), before
-        )
+        status = await connection.execute(it.query, (page, 0), (page + SLICE_PAGES, 0), before)
         rows = int(status.split()[-1])
         total = found["taken"] + rows
         if page + SLICE_PAGES < await connection.fetchval(PAGES, it.table):

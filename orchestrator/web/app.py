@@ -15,11 +15,15 @@ from msgspec import Struct
 from orchestrator.core.model import Consent
 from orchestrator.runtime.ingest import Counts, EventIn
 from orchestrator.store.subscribers import NewSubscriber
+from orchestrator.web import openapi
 from orchestrator.web.problem import Handler, ProblemError, problems
 from orchestrator.web.shapes import EventShape, SubscriberShape, read_batch
 
 SOURCE = "api"
 """Where events of the API come from: their source ids are unique among themselves."""
+
+HOLDER = "holder"
+"""Where a request says whose key it came with, by its name."""
 
 MAX_BODY_OCTETS = 4 * 1024 * 1024
 
@@ -27,14 +31,20 @@ MAX_BODY_OCTETS = 4 * 1024 * 1024
 class Doors(Struct, frozen=True):
     """What the API opens to. Each returns once everything is stored.
 
-    `events`: the batch and its source. `subscribers`: how many were made and how many were known.
+    `events`: the batch and its source. `subscribers`: the batch and the holder of the key; how many
+    were made and how many were known.
     `timeline`: what may be shown of one subscriber, by key; None if there is no such subscriber.
+    `export`: all that is held about one; `erase`: they are gone, and what there was; both for the
+    holder of a key (`api-key:1f2e3d4c`), None as above. `admitted`: the holder of a key was let in.
     `waiting_for`: the names of what this process cannot reach; nothing: it is ready.
     """
 
     events: Callable[[Sequence[EventIn], str], Awaitable[Counts]]
-    subscribers: Callable[[Sequence[NewSubscriber]], Awaitable[tuple[int, int]]]
+    subscribers: Callable[[Sequence[NewSubscriber], str], Awaitable[tuple[int, int]]]
     timeline: Callable[[str], Awaitable[Any | None]]
+    export: Callable[[str, str], Awaitable[Any | None]]
+    erase: Callable[[str, str], Awaitable[Any | None]]
+    admitted: Callable[[str], Awaitable[None]]
     waiting_for: Callable[[], Awaitable[Sequence[str]]]
 
 
@@ -49,13 +59,17 @@ def create_app(
     `/livez` and `/readyz` to everybody, and serves `routes` of channels beside them."""
     api = _Api(doors)
     app = web.Application(
-        middlewares=[problems, _key_holders(api_keys)], client_max_size=max_body_octets
+        middlewares=[problems, _key_holders(api_keys, doors.admitted)],
+        client_max_size=max_body_octets,
     )
     app.add_routes(
         [
             web.post("/v1/events", api.post_events),
             web.post("/v1/subscribers", api.post_subscribers),
             web.get("/v1/subscribers/{key}", api.get_subscriber),
+            web.get(openapi.PATH, api.describe),
+            web.delete("/v1/subscribers/{key}", api.delete_subscriber),
+            web.get("/v1/subscribers/{key}/export", api.get_export),
             web.get("/livez", api.live),
             web.get("/readyz", api.ready),
             *routes,
@@ -75,15 +89,23 @@ class _Api:
 
     async def post_subscribers(self, request: web.Request) -> web.Response:
         shapes = read_batch(await request.read(), SubscriberShape)
-        made, known = await self._doors.subscribers([_subscriber(it) for it in shapes])
+        made, known = await self._doors.subscribers(
+            [_subscriber(it) for it in shapes], request[HOLDER]
+        )
         return _json({"made": made, "known": known}, 200)
 
     async def get_subscriber(self, request: web.Request) -> web.Response:
-        key = request.match_info["key"]
-        timeline = None if "\0" in key else await self._doors.timeline(key)
-        if timeline is None:
-            raise ProblemError(404, "No such subscriber", "Subscribers are named by your own key.")
-        return _json(timeline, 200)
+        return _json(_there(await self._doors.timeline(_key(request))), 200)
+
+    async def get_export(self, request: web.Request) -> web.Response:
+        return _json(_there(await self._doors.export(_key(request), request[HOLDER])), 200)
+
+    async def delete_subscriber(self, request: web.Request) -> web.Response:
+        had = _there(await self._doors.erase(_key(request), request[HOLDER]))
+        return _json({"erased": had}, 200)
+
+    async def describe(self, request: web.Request) -> web.Response:
+        return _json(openapi.document(), 200)
 
     async def live(self, request: web.Request) -> web.Response:
         return _json({"alive": True}, 200)
@@ -93,7 +115,15 @@ class _Api:
         return _json({"ready": not missing, "waiting_for": missing}, 503 if missing else 200)
 
 
-def _key_holders(api_keys: Collection[str]) -> Middleware:
+def key_name(key: str) -> str:
+    """What a key is called where it must not be told: `api-key:` and the first eight digits of its
+    SHA-256, which say nothing of a key of 16 random characters."""
+    return f"api-key:{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def _key_holders(
+    api_keys: Collection[str], admitted: Callable[[str], Awaitable[None]]
+) -> Middleware:
     """Only bearers of a key pass to `/v1/`. Digests are compared, all of them, in constant time."""
     known = [hashlib.sha256(key.encode()).digest() for key in api_keys]
 
@@ -111,9 +141,28 @@ def _key_holders(api_keys: Collection[str]) -> Middleware:
                 "Send it as `Authorization: Bearer KEY`.",
                 headers={"WWW-Authenticate": 'Bearer realm="outreach"'},
             )
+        request[HOLDER] = key_name(key.strip())
+        await admitted(request[HOLDER])
         return await handler(request)
 
     return admit
+
+
+def _key(request: web.Request) -> str:
+    key = request.match_info["key"]
+    if "\0" in key:
+        raise _nobody()
+    return key
+
+
+def _there(found: Any | None) -> Any:
+    if found is None:
+        raise _nobody()
+    return found
+
+
+def _nobody() -> ProblemError:
+    return ProblemError(404, "No such subscriber", "Subscribers are named by your own key.")
 
 
 def _event(it: EventShape) -> EventIn:

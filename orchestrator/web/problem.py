@@ -92,7 +92,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _translated(refusal: web.HTTPException) -> ProblemError:
     hints = {
-        404: "The paths are /v1/events, /v1/subscribers and /v1/subscribers/{key}.",
+        404: "The paths are /v1/events, /v1/subscribers, /v1/subscribers/{key} and its /export.",
         413: "Send fewer items at a time.",
     }
     allow = refusal.headers.get("Allow")

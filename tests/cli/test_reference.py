@@ -8,14 +8,19 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli.main import COMMANDS, build
-from orchestrator.cli.reference import FOLDER, cli_reference, settings_reference
+from orchestrator.cli.reference import FOLDER, cli_reference, export_reference, settings_reference
 from orchestrator.runtime.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("page", "written"), [("cli.md", cli_reference), ("settings.md", settings_reference)]
+    ("page", "written"),
+    [
+        ("cli.md", cli_reference),
+        ("export.md", export_reference),
+        ("settings.md", settings_reference),
+    ],
 )
 def test_a_page_is_in_step_with_the_code(page: str, written: object) -> None:
     assert callable(written)

@@ -76,10 +76,10 @@ async def test_a_replay_goes_through_the_gates_of_now_and_happens_once(office: C
     (late,) = await rehearse(night, await dead(night))
     assert any(it.startswith("would not send hello: outside_hours") for it in late.effects)
     found = await dead(tomorrow)
-    assert await replay(tomorrow, found) == 1
-    assert await replay(tomorrow, found) == 0
+    assert await replay(tomorrow, found, "cli:ann@host") == 1
+    assert await replay(tomorrow, found, "cli:ann@host") == 0
     await turns(tomorrow)
     assert await dead(tomorrow) == []
     mine = "SELECT count(*) FROM messages m JOIN subscribers s ON s.id = m.subscriber_id"
     assert await value(office, mine + " WHERE s.key = '1'") == 1
-    assert await replay(tomorrow, found) == 0
+    assert await replay(tomorrow, found, "cli:ann@host") == 0

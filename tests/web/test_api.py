@@ -31,6 +31,7 @@ class House:
         self.events: list[EventIn] = []
         self.subscribers: dict[str, NewSubscriber] = {}
         self.missing: list[str] = []
+        self.holders: list[str] = []
         self.failure: Exception | None = None
 
     async def take_events(self, events: Sequence[EventIn], source: str) -> Counts:
@@ -41,7 +42,9 @@ class House:
         self.events += fresh
         return Counts(len(fresh), len(events) - len(fresh), ())
 
-    async def take_subscribers(self, subscribers: Sequence[NewSubscriber]) -> tuple[int, int]:
+    async def take_subscribers(
+        self, subscribers: Sequence[NewSubscriber], who: str
+    ) -> tuple[int, int]:
         made = sum(it.key not in self.subscribers for it in subscribers)
         self.subscribers |= {it.key: it for it in subscribers}
         return made, len(subscribers) - made
@@ -49,8 +52,29 @@ class House:
     async def timeline(self, key: str) -> Any:
         return {"key": key, "lines": []} if key in self.subscribers else None
 
+    async def export(self, key: str, who: str) -> Any:
+        return await self.timeline(key)
+
+    async def erase(self, key: str, who: str) -> Any:
+        return self.subscribers.pop(key, None) and {"by": who}
+
+    async def admitted(self, who: str) -> None:
+        self.holders.append(who)
+
     async def waiting_for(self) -> list[str]:
         return self.missing
+
+    @property
+    def doors(self) -> Doors:
+        return Doors(
+            events=self.take_events,
+            subscribers=self.take_subscribers,
+            timeline=self.timeline,
+            export=self.export,
+            erase=self.erase,
+            admitted=self.admitted,
+            waiting_for=self.waiting_for,
+        )
 
 
 class Api:
@@ -72,8 +96,7 @@ class Api:
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     house = House()
-    doors = Doors(house.take_events, house.take_subscribers, house.timeline, house.waiting_for)
-    server = TestServer(create_app(doors, api_keys=["another-key", KEY]))
+    server = TestServer(create_app(house.doors, api_keys=["another-key", KEY]))
     await server.start_server()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
         yield Api(server, session, house)
@@ -181,8 +204,7 @@ async def test_without_a_right_key_nothing_is_taken(api: Api, authorization: str
 
 async def test_without_any_key_configured_nobody_is_let_in() -> None:
     house = House()
-    doors = Doors(house.take_events, house.take_subscribers, house.timeline, house.waiting_for)
-    server = TestServer(create_app(doors, api_keys=[]))
+    server = TestServer(create_app(house.doors, api_keys=[]))
     await server.start_server()
     async with (
         aiohttp.ClientSession() as session,

@@ -1,0 +1,461 @@
+"""Everything the installation holds about one subscriber, as one document for them.
+
+The shape is stable: within format `outreach-export/1` keys are only added. Instants are UTC, as
+RFC 3339 has them; long ids are texts, so that no reader rounds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+import asyncpg
+import msgspec
+from msgspec import Meta, Struct
+
+from orchestrator.store import json, timeline
+from orchestrator.store.ids import instant_of
+from orchestrator.store.subscribers import subscriber_of
+
+# Who they are.
+SUBSCRIBER = """
+SELECT id, key, shard, locale, timezone, attributes, tags, addresses, consents, conversation,
+    created_at
+FROM subscribers WHERE id = $1
+"""
+
+# How they are reached.
+ADDRESSES = "SELECT channel, address FROM addresses WHERE subscriber_id = $1 ORDER BY channel"
+
+# The lists of numbers that they stand on.
+LISTS = """
+SELECT l.name AS list, n.address, l.source, l.loaded_at
+FROM addresses a JOIN listed n ON n.address = a.address
+JOIN lists l ON l.name = n.list AND l.version = n.version
+WHERE a.subscriber_id = $1 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2
+"""
+
+# What they agreed to and refused.
+CONSENTS = """
+SELECT at, purpose, granted, how, wording
+FROM consent_records WHERE subscriber_id = $1 ORDER BY at, purpose
+"""
+
+# Where they stand, and where they stood in earlier runs.
+ENROLLMENTS = """
+SELECT journey, version, run, status, step, due_at, entered_at, waiting, ran_at, ran_step, goal_at,
+    ended_at, reason, held
+FROM enrollments WHERE subscriber_id = $1 ORDER BY entered_at, journey
+"""
+PAST_ENROLLMENTS = """
+SELECT journey, version, run, status, step, due_at, entered_at, waiting, ran_at, ran_step, goal_at,
+    ended_at, reason, held
+FROM past_enrollments WHERE subscriber_id = $1 ORDER BY entered_at, journey
+"""
+
+# Which texts of journeys these were.
+VERSIONS = """
+SELECT version, journey, path, applied_at FROM versions
+WHERE version IN (SELECT version FROM enrollments WHERE subscriber_id = $1
+                  UNION SELECT version FROM past_enrollments WHERE subscriber_id = $1)
+ORDER BY applied_at, version
+"""
+
+# What was sent to them.
+MESSAGES = """
+SELECT id, template, journey, contact_class, state, channel, address, content, via, run, step,
+    carrier_id, code, reason, parts, may_duplicate, queued_at, valid_until, ended_at
+FROM messages WHERE subscriber_id = $1 ORDER BY id
+"""
+
+# What carriers said before the message they mean was known.
+PARKED = """
+SELECT p.channel, p.carrier_id, p.state, p.code, p.at
+FROM parked_receipts p JOIN messages m USING (channel, carrier_id)
+WHERE m.subscriber_id = $1 ORDER BY p.id
+"""
+
+# What happened to them, and what they wrote.
+EVENTS = """
+SELECT id, kind, name, properties, at, source, source_id, taken_at, tries, not_before
+FROM events WHERE subscriber_id = $1 ORDER BY id
+"""
+
+# What was not sent, or not then.
+SUPPRESSIONS = """
+SELECT at, journey, step, template, reason, until
+FROM suppressions WHERE subscriber_id = $1 ORDER BY at
+"""
+
+# What went wrong for them.
+FAILURES = "SELECT at, what, error FROM failures WHERE subscriber_id = $1 ORDER BY id"
+
+# Their points: what they have, what moved, what is left of what, what was bought.
+ACCOUNTS = """
+SELECT balance_points, held_points, spent_points, expired_points, earned_points, day, awards, due_at
+FROM accounts WHERE subscriber_id = $1
+"""
+ENTRIES = """
+SELECT number, key, debit, credit, points, reason, at
+FROM entries WHERE subscriber_id = $1 ORDER BY at, number
+"""
+LOTS = "SELECT key, points, expires_at FROM lots WHERE subscriber_id = $1 ORDER BY expires_at, key"
+HOLDS = """
+SELECT key, reward, points, taken, state, at, expires_at, ended_at
+FROM holds WHERE subscriber_id = $1 ORDER BY at, key
+"""
+CODES = """
+SELECT hold, reward, given_at, used_at, used_as
+FROM codes WHERE subscriber_id = $1 ORDER BY given_at, hold
+"""
+
+# What operators did about them.
+ACTS = """
+SELECT number, entry::json ->> 'at' AS at, entry::json ->> 'what' AS what
+FROM acts WHERE entry::json ->> 'about' = 'subscriber:' || $1::bigint ORDER BY number
+"""
+
+
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class Person(Struct, frozen=True):
+    """Who they are to us: `id` is our number for them, `key` the operator's own; `consents` those
+    in force by purpose; `conversation` what the bot remembers until its time is over."""
+
+    id: str
+    key: str
+    locale: str
+    timezone: str | None
+    created_at: Instant
+    attributes: dict[str, Any]
+    tags: list[str]
+    addresses: dict[str, str]
+    consents: dict[str, Any]
+    conversation: dict[str, Any] | None
+
+
+class Reach(Struct, frozen=True):
+    """An address, on its channel."""
+
+    channel: str
+    address: str
+
+
+class Listing(Struct, frozen=True):
+    """A list of numbers that an address stands on, and where the list came from."""
+
+    list: str
+    address: str
+    source: str
+    loaded_at: Instant
+
+
+class ConsentRecord(Struct, frozen=True):
+    """A consent given or withdrawn: when, how, and in which words."""
+
+    at: Instant
+    purpose: str
+    granted: bool
+    how: str
+    wording: str
+
+
+class Enrollment(Struct, frozen=True):
+    """One run of a journey, in one version of it."""
+
+    journey: str
+    version: str
+    run: int
+    status: str
+    step: str | None
+    entered_at: Instant
+    due_at: Instant | None
+    waiting: dict[str, Any] | None
+    ran_at: Instant | None
+    ran_step: str | None
+    goal_at: Instant | None
+    ended_at: Instant | None
+    reason: str | None
+    held: bool
+
+
+class Version(Struct, frozen=True):
+    """A version of a journey: the file it was in, and when it was first applied."""
+
+    version: str
+    journey: str
+    path: str
+    applied_at: Instant
+
+
+class Message(Struct, frozen=True):
+    """A message to them: `at` is when it was decided, `content` its words."""
+
+    id: str
+    at: Instant
+    template: str
+    journey: str
+    run: int
+    step: str
+    contact_class: str
+    channel: str
+    address: str
+    content: dict[str, Any]
+    via: list[str]
+    state: str
+    carrier_id: str | None
+    code: str | None
+    reason: str | None
+    parts: int | None
+    may_duplicate: bool
+    queued_at: Instant
+    valid_until: Instant | None
+    ended_at: Instant | None
+
+
+class Receipt(Struct, frozen=True):
+    """What a carrier said later of a message; `message` is empty if it is not matched yet."""
+
+    channel: str
+    carrier_id: str | None
+    state: str
+    code: str | None
+    at: Instant
+    message: str = ""
+
+
+class Reply(Struct, frozen=True):
+    """What they wrote."""
+
+    id: str
+    at: Instant
+    channel: str
+    address: str
+    text: str
+    source_id: str
+
+
+class Event(Struct, frozen=True):
+    """What was reported of them, or happened in a journey. One whose turns failed has `tries`;
+    after the fifth it was given up."""
+
+    id: str
+    at: Instant
+    kind: str
+    name: str
+    properties: dict[str, Any]
+    source: str
+    source_id: str
+    taken_at: Instant | None
+    tries: int
+    not_before: Instant | None
+
+
+class NotSent(Struct, frozen=True):
+    """A message that did not go, or not before `until`, and why."""
+
+    at: Instant
+    journey: str
+    step: str
+    template: str
+    reason: str
+    until: Instant | None
+
+
+class Failure(Struct, frozen=True):
+    """A turn of theirs that failed."""
+
+    at: Instant
+    what: str
+    error: str
+
+
+class Account(Struct, frozen=True):
+    """What they have in points; `awards` counts those of the `day`, by reason."""
+
+    balance_points: int
+    held_points: int
+    spent_points: int
+    expired_points: int
+    earned_points: int
+    day: date | None
+    awards: dict[str, int]
+    due_at: Instant | None
+
+
+class Entry(Struct, frozen=True):
+    """Points that moved from `debit` to `credit`."""
+
+    number: int
+    key: str
+    at: Instant
+    debit: str
+    credit: str
+    points: int
+    reason: str
+
+
+class Lot(Struct, frozen=True):
+    """Points earned together that are left, and when they expire."""
+
+    key: str
+    points: int
+    expires_at: Instant | None
+
+
+class Purchase(Struct, frozen=True):
+    """Something bought, or held to be bought; `taken` says which lots paid."""
+
+    key: str
+    reward: str
+    points: int
+    state: str
+    at: Instant
+    expires_at: Instant
+    ended_at: Instant | None
+    taken: list[dict[str, Any]]
+
+
+class Code(Struct, frozen=True):
+    """A code that was given for a purchase (`hold`). We do not know the code itself."""
+
+    hold: str
+    reward: str
+    given_at: Instant
+    used_at: Instant | None
+    used_as: str | None
+
+
+class Points(Struct, frozen=True):
+    """Everything about their points; no `account` if they never had any."""
+
+    account: Account | None
+    entries: list[Entry]
+    lots: list[Lot]
+    purchases: list[Purchase]
+    codes: list[Code]
+
+
+class Act(Struct, frozen=True):
+    """What an operator did about them, by its number in the audit log."""
+
+    number: int
+    at: Instant
+    what: str
+
+
+class Moment(Struct, frozen=True):
+    """A line of their story, which is told whole above."""
+
+    at: Instant
+    kind: str
+    what: str
+
+
+class Dossier(Struct, frozen=True, kw_only=True):
+    """All that is held about one subscriber, at `exported_at`."""
+
+    format: Literal["outreach-export/1"] = "outreach-export/1"
+    exported_at: Instant
+    subscriber: Person
+    addresses: list[Reach]
+    lists: list[Listing]
+    consents: list[ConsentRecord]
+    enrollments: list[Enrollment]
+    past_enrollments: list[Enrollment]
+    versions: list[Version]
+    messages: list[Message]
+    receipts: list[Receipt]
+    replies: list[Reply]
+    events: list[Event]
+    not_sent: list[NotSent]
+    points: Points
+    failures: list[Failure]
+    acts: list[Act]
+    timeline: list[Moment]
+
+
+_JSON = frozenset({
+    *("attributes", "addresses", "consents", "conversation", "waiting", "content"),
+    *("properties", "awards", "taken"),
+})  # fmt: skip
+
+
+async def load(connection: asyncpg.Connection, subscriber_id: int, now: datetime) -> Dossier | None:
+    """Everything about this subscriber, as of one moment; None if there is nobody."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        row = await connection.fetchrow(SUBSCRIBER, subscriber_id)
+        if row is None:
+            return None
+
+        async def several(query: str) -> list[dict[str, Any]]:
+            return [_plain(it) for it in await connection.fetch(query, subscriber_id)]
+
+        events = await several(EVENTS)
+        messages = await several(MESSAGES)
+        accounts = await several(ACCOUNTS)
+        for message in messages:
+            message["at"] = instant_of(int(message["id"]))
+        story = await timeline.load(connection, subscriber_of(row), most=1_000_000_000)
+        told: dict[str, Any] = {
+            "exported_at": now,
+            "subscriber": _plain(row),
+            "addresses": await several(ADDRESSES),
+            "lists": await several(LISTS),
+            "consents": await several(CONSENTS),
+            "enrollments": await several(ENROLLMENTS),
+            "past_enrollments": await several(PAST_ENROLLMENTS),
+            "versions": await several(VERSIONS),
+            "messages": messages,
+            "receipts": [*map(_receipt, filter(_has_receipt, messages)), *await several(PARKED)],
+            "replies": [_reply(it) for it in events if it["kind"] == "reply"],
+            "events": [it for it in events if it["kind"] != "reply"],
+            "not_sent": await several(SUPPRESSIONS),
+            "points": {
+                "account": accounts[0] if accounts else None,
+                "entries": await several(ENTRIES),
+                "lots": await several(LOTS),
+                "purchases": await several(HOLDS),
+                "codes": await several(CODES),
+            },
+            "failures": await several(FAILURES),
+            "acts": await several(ACTS),
+            "timeline": [{"at": it.at, "kind": it.kind, "what": it.what} for it in story.moments],
+        }
+    return msgspec.convert(told, Dossier)
+
+
+def _plain(row: asyncpg.Record) -> dict[str, Any]:
+    told = dict(row)
+    for name, value in told.items():
+        if name in _JSON and isinstance(value, str):
+            told[name] = json.decode(value)
+        elif name == "id":
+            told[name] = str(value)
+    return told
+
+
+def _has_receipt(message: Mapping[str, Any]) -> bool:
+    return message["state"] in ("delivered", "undelivered", "expired") and bool(
+        message["carrier_id"] or message["code"]
+    )
+
+
+def _receipt(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "message": message["id"],
+        **{name: message[name] for name in ("channel", "carrier_id", "state", "code")},
+        "at": message["ended_at"],
+    }
+
+
+def _reply(event: Mapping[str, Any]) -> dict[str, Any]:
+    said = event["properties"]
+    return {
+        **{name: event[name] for name in ("id", "at", "source_id")},
+        "channel": event["name"],
+        "address": said.get("address", ""),
+        "text": said.get("text", ""),
+    }
