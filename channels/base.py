@@ -14,6 +14,7 @@ from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Spoken
 
 __all__ = [
     "Announcing",
+    "Bearer",
     "Called",
     "Capabilities",
     "Channel",
@@ -23,8 +24,10 @@ __all__ = [
     "Means",
     "Outcome",
     "Outgoing",
+    "Prepared",
     "Receipt",
     "Reply",
+    "Rider",
 ]
 
 Health = Literal["up", "connecting", "down"]
@@ -83,6 +86,34 @@ class Announcing(Protocol):
     addresses to enter at its console, by what they are for."""
 
     def callbacks(self) -> Mapping[str, str]: ...
+
+
+class Prepared(Struct, frozen=True, gc=False):
+    """A message that is octets already: the user data of one short message or of several, each with
+    its header first (so TP-UDHI is set), 8-bit, at most 140 octets. `sender`: instead of the
+    bearer's own."""
+
+    message_id: int
+    address: str
+    parts: tuple[bytes, ...]
+    sender: str = ""
+    valid_until: datetime | None = None
+
+
+@runtime_checkable
+class Bearer(Protocol):
+    """A channel of short messages that carries what others prepared, in its windows and at its
+    pace. Their receipts come in by the bearer's name. `submit` keeps what `Channel.send` promises.
+    """
+
+    async def submit(self, batch: Sequence[Prepared]) -> list[Outcome]: ...
+
+
+@runtime_checkable
+class Rider(Protocol):
+    """A channel that goes over another: receipts that come in by that one's name may be its."""
+
+    over: str
 
 
 class Means(Struct, frozen=True):

@@ -7,23 +7,27 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TypeVar
 
 from msgspec.structs import replace
 
-from channels.base import Capabilities, Health, Inbox, Kind, Means
+from channels.base import Capabilities, Health, Inbox, Kind, Means, Prepared
 from channels.sms import addresses, codec, pdu, receipt, status, text
 from channels.sms.account import new_line
-from channels.sms.batch import UNKNOWN, UNSENT, Answer
 from channels.sms.inbound import Inbound
 from channels.sms.line import Line
 from channels.sms.outbind import OutbindPort
+from channels.sms.outcomes import Verdicts
 from channels.sms.pace import Pace
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings, SmsSettings
-from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Retry
+from orchestrator.core.delivery import Outcome, Outgoing, Receipt
 
 _MAX_TEXT = text.MAX_PARTS * 67
 _WANTS_RECEIPT = 1
+_OCTETS = 4
+"""`data_coding` of what is no text (SMPP 3.4 §5.2.19)."""
+_Sendable = TypeVar("_Sendable", Outgoing, Prepared)
 
 
 class SmsChannel:
@@ -36,10 +40,12 @@ class SmsChannel:
     show, so the message counts as refused or unsent; if a part got no answer, it is unknown.
     """
 
-    name = "sms"
     capabilities = Capabilities(max_text=_MAX_TEXT, two_way=True, receipts=True)
 
-    def __init__(self, settings: SmppSettings, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: SmppSettings, name: str = "sms", *, now: Callable[[], float] = time.time
+    ) -> None:
+        self.name = name
         self.settings = settings
         self.capabilities = replace(type(self).capabilities, window=settings.window)
         self._now = now
@@ -106,6 +112,16 @@ class SmsChannel:
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Outcome]:
         """One outcome per message, within twice the deadline."""
+        return await self._submit(batch, self._compose)
+
+    async def submit(self, batch: Sequence[Prepared]) -> list[Outcome]:
+        """The same for what other channels prepared."""
+        return await self._submit(batch, self._wrap)
+
+    async def _submit(
+        self, batch: Sequence[_Sendable], compose: Callable[[_Sendable, list[bytes]], int]
+    ) -> list[Outcome]:
+        """`compose` appends a message's submit_sm bodies, and says how many there are."""
         session = self._lines[0].session if self._lines and not self._stopping else None
         if session is None:
             reason = self.trouble.partition("\n")[0] or "not connected to the carrier"
@@ -118,7 +134,7 @@ class SmsChannel:
         spans: list[tuple[int, int]] = []
         for message in batch:
             try:
-                spans.append((message.message_id, self._compose(message, bodies)))
+                spans.append((message.message_id, compose(message, bodies)))
             except (text.TextError, pdu.PduError) as error:
                 outcomes.append(Outcome(message.message_id, "rejected", reason=error.message))
         answers = await session.submit(bodies)
@@ -131,46 +147,49 @@ class SmsChannel:
                     kept = carrier_id if plain else self._ids.accepted(carrier_id)
                     outcomes.append(Outcome(message_id, "accepted", kept))
                 else:
-                    outcomes.append(_failed(message_id, command_status, 1))
+                    outcomes.append(_VERDICTS.failed(message_id, command_status))
             else:
-                outcomes.append(self._joined(message_id, answers[at : at + parts]))
+                several = answers[at : at + parts]
+                outcomes.append(_VERDICTS.joined(message_id, several, self._ids.accepted))
             at += parts
         return outcomes
 
     # What goes out
 
     def _compose(self, message: Outgoing, bodies: list[bytes]) -> int:
-        """The message's submit_sm bodies are appended; how many there are."""
-        settings = self.settings
         coded = text.split(message.content.text, self._reference)
         if not coded.parts[0]:
             raise text.TextError("the message has no text")
+        esm_class = 0
+        if len(coded.parts) > 1:
+            self._reference = (self._reference + 1) & 0xFF
+            esm_class = pdu.HAS_HEADER
+        return self._write(message, esm_class, coded.data_coding, coded.parts, bodies)
+
+    def _wrap(self, message: Prepared, bodies: list[bytes]) -> int:
+        if not message.parts or max(map(len, message.parts)) > text.MAX_OCTETS:
+            raise pdu.PduError("a short message holds 1 to 140 octets")
+        return self._write(message, pdu.HAS_HEADER, _OCTETS, message.parts, bodies)
+
+    def _write(
+        self,
+        message: Outgoing | Prepared,
+        esm_class: int,
+        coding: int,
+        parts: Sequence[bytes],
+        bodies: list[bytes],
+    ) -> int:
+        settings, last = self.settings, len(parts)
         source = addresses.source(
             message.sender or settings.source, settings.source_ton, settings.source_npi
         )
         destination = addresses.destination(message.address, settings.dest_ton, settings.dest_npi)
         validity = _absolute(message.valid_until) if message.valid_until else b""
-        coding, last = coded.data_coding, len(coded.parts)
-        esm_class = 0
-        if last > 1:
-            self._reference = (self._reference + 1) & 0xFF
-            esm_class = pdu.HAS_HEADER
-        for number, part in enumerate(coded.parts, 1):
+        for number, part in enumerate(parts, 1):
             wants = _WANTS_RECEIPT if number == last else 0
             body = codec.message_body(source, destination, esm_class, wants, coding, part, validity)
             bodies.append(body)
         return last
-
-    def _joined(self, message_id: int, answers: Sequence[Answer]) -> Outcome:
-        """The one outcome that the answers to all parts make."""
-        parts = len(answers)
-        failures = [command_status for command_status, _ in answers if command_status != 0]
-        if not failures:
-            carrier_id = self._ids.accepted(answers[-1][1])
-            return Outcome(message_id, "accepted", carrier_id, parts=parts)
-        # The gravest comes first: unknown, refused for good, refused for now, never written.
-        failures.sort(key=lambda failed: (failed != UNKNOWN, failed == UNSENT, failed in _PASSING))
-        return _failed(message_id, failures[0], parts)
 
     # What comes in
 
@@ -187,22 +206,7 @@ class SmsChannel:
         self._inbound.message(message, message.tlv(pdu.RECEIPTED_MESSAGE_ID) or b"", ack)
 
 
-_PASSING = status.PASSING
-
-
-def _failed(message_id: int, command_status: int, parts: int) -> Outcome:
-    """The outcome of a message whose answer was not success."""
-    if command_status == UNKNOWN:
-        return Outcome(message_id, "unknown", reason="the carrier gave no answer", parts=parts)
-    if command_status == UNSENT:
-        reason = "the connection ended, or was too slow, before it was written"
-        return Outcome(message_id, "unsent", reason=reason, retry="later", parts=parts)
-    code = status.name(command_status)
-    if command_status in status.SLOW_DOWN:
-        reason = "the carrier takes no more for now"
-        return Outcome(message_id, "unsent", "", code, reason, "later", parts)
-    retry: Retry = "later" if command_status in _PASSING else "never"
-    return Outcome(message_id, "rejected", "", code, "the carrier refused it", retry, parts)
+_VERDICTS = Verdicts(status.name, status.SLOW_DOWN, status.PASSING)
 
 
 @lru_cache(maxsize=1024)
@@ -212,7 +216,7 @@ def _absolute(moment: datetime) -> bytes:
 
 
 def _build(name: str, settings: SmsSettings, means: Means) -> SmsChannel:
-    return SmsChannel(SmppSettings.from_url(settings.url))
+    return SmsChannel(SmppSettings.from_url(settings.url), name)
 
 
 KIND = Kind(SmsSettings, _build, "gateway")

@@ -52,6 +52,9 @@ _ASCII = bytes(
 _UNESCAPED = _BASE.replace("\x1b", " ") + "\ufffd" * 128
 _ESCAPED = {septet: char for char, septet in _EXTENSION.items()}
 
+MAX_OCTETS = 140
+"""Of one short message on the air, its user data header included."""
+
 _GSM7_WHOLE, _GSM7_PART = 160, 153
 _UCS2_WHOLE, _UCS2_PART = 140, 134
 

@@ -16,7 +16,9 @@ Retry = Literal["never", "later"]
 
 
 class Outgoing(Struct, frozen=True, gc=False):
-    """One message as a channel gets it. `valid_until`: the carrier may drop it afterwards."""
+    """One message as a channel gets it. `valid_until`: the carrier may drop it afterwards.
+    `series` is the journey and step that sent it: of one series the newest matters, where a channel
+    can take back what it brought before. Empty for the bot's answers."""
 
     message_id: int
     subscriber_id: int
@@ -24,6 +26,8 @@ class Outgoing(Struct, frozen=True, gc=False):
     content: Content
     sender: str = ""
     valid_until: datetime | None = None
+    contact_class: str = ""
+    series: str = ""
 
 
 class Outcome(Struct, frozen=True, gc=False):

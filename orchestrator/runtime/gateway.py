@@ -11,7 +11,7 @@ from functools import partial
 
 import asyncpg
 
-from channels.base import Channel
+from channels.base import Channel, Rider
 from orchestrator.runtime import bell
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.deliver import Delivery
@@ -44,7 +44,11 @@ async def holding(
             task.add_done_callback(sending.discard)
         await context.bell.ring_delivery(names - deliveries.keys())
 
-    ingest = Ingest(context, deliver)
+    riders: dict[str, list[str]] = {}
+    for channel in channels:
+        if isinstance(channel, Rider):
+            riders.setdefault(channel.over, []).append(channel.name)
+    ingest = Ingest(context, deliver, riders)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(following(context))
         if alone:

@@ -48,13 +48,16 @@ class Counts(Struct, frozen=True):
 
 class Ingest:
     """The way in of one process. `deliver` is called with the channels that got answers, so that
-    a process which holds one can send at once; by default the bell is rung."""
+    a process which holds one can send at once; by default the bell is rung. `riders` are the
+    channels that go over another, by its name: its carrier's receipts may be theirs."""
 
     def __init__(
         self,
         context: Context,
         deliver: Callable[[frozenset[str]], Awaitable[None]] | None = None,
+        riders: Mapping[str, Sequence[str]] = {},
     ) -> None:
+        self._riders = riders
         self._context = context
         self._deliver = deliver or context.bell.ring_delivery
         self._replies: Gathering[Reply] = Gathering(self._store_replies)
@@ -161,6 +164,9 @@ class Ingest:
         waiting: list[int] = []
         async with context.pool.acquire() as connection, connection.transaction():
             for channel, theirs in by_channel.items():
-                waiting += await receipts.receive(connection, channel, theirs, now, context.ids)
+                riders = self._riders.get(channel, ())
+                waiting += await receipts.receive(
+                    connection, channel, theirs, now, context.ids, riders
+                )
         if waiting:
             await context.bell.ring_turns(range(64))

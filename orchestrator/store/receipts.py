@@ -12,13 +12,14 @@ from orchestrator.store.columns import columns
 from orchestrator.store.ids import Ids
 from orchestrator.store.messages import send_on
 
-# Messages that carriers have the last word on; a state that is final already stays.
+# Messages that carriers have the last word on; a state that is final already stays. An id is a
+# carrier's: it may be of the channel it came by, or of one that goes over it.
 RECEIVE = """
 UPDATE messages m SET state = u.state, code = coalesce(nullif(u.code, ''), m.code), ended_at = $4
 FROM (SELECT DISTINCT ON (carrier_id) * FROM
         unnest($2::text[], $3::text[], $5::text[]) WITH ORDINALITY AS g (carrier_id, state, code, n)
         ORDER BY carrier_id, n) u
-WHERE m.carrier_id = u.carrier_id AND m.channel = $1 AND m.state = 'accepted'
+WHERE m.carrier_id = u.carrier_id AND m.channel = ANY($1::text[]) AND m.state = 'accepted'
 RETURNING m.carrier_id, m.id, m.subscriber_id, m.template, m.contact_class, m.journey, m.run,
     m.step, m.via, m.state
 """
@@ -27,21 +28,22 @@ RETURNING m.carrier_id, m.id, m.subscriber_id, m.template, m.contact_class, m.jo
 # accepted since the statement before this looked is not among them: its receipt is parked.
 ENDED_IDS = """
 SELECT carrier_id FROM messages
-WHERE channel = $1 AND carrier_id = ANY($2::text[]) AND state <> 'accepted'
+WHERE channel = ANY($1::text[]) AND carrier_id = ANY($2::text[]) AND state <> 'accepted'
 """
 
 # Receipts for nothing we know wait for the response that names them.
 PARK = """
-INSERT INTO parked_receipts (channel, carrier_id, state, code, at)
-SELECT $1, carrier_id, state, code, $5
+INSERT INTO parked_receipts (channel, riders, carrier_id, state, code, at)
+SELECT $1, $6, carrier_id, state, code, $5
 FROM unnest($2::text[], $3::text[], $4::text[]) AS u (carrier_id, state, code)
 """
 
 # Parked receipts whose messages are now known are taken out again.
 UNPARK = """
 DELETE FROM parked_receipts p WHERE EXISTS (
-    SELECT FROM messages m WHERE m.carrier_id = p.carrier_id AND m.channel = p.channel)
-RETURNING p.channel, p.carrier_id, p.state, p.code
+    SELECT FROM messages m WHERE m.carrier_id = p.carrier_id
+        AND (m.channel = p.channel OR m.channel = ANY(p.riders)))
+RETURNING p.channel, p.riders, p.carrier_id, p.state, p.code
 """
 
 # Receipts that nothing has named for so long name nothing of ours.
@@ -57,14 +59,16 @@ async def receive(
     receipts: Sequence[Receipt],
     now: datetime,
     ids: Ids,
+    riders: Sequence[str] = (),
 ) -> list[int]:
-    """What the carrier says later is recorded; receipts for nothing we know are parked. Returns
-    the subscribers whose messages failed and wait for a turn. Safe to repeat: a state that is
-    final stays."""
+    """What the carrier says later is recorded, of messages of the channel and of `riders`, those
+    that go over it; receipts for nothing we know are parked. Returns the subscribers whose messages
+    failed and wait for a turn. Safe to repeat: a state that is final stays."""
+    names = [channel, *riders]
     carrier_ids = [r.carrier_id for r in receipts]
     rows = await connection.fetch(
         RECEIVE,
-        channel,
+        names,
         carrier_ids,
         [r.state for r in receipts],
         now,
@@ -75,11 +79,11 @@ async def receive(
         rest = [r for r in receipts if r.carrier_id not in matched]
         ended = {
             row["carrier_id"]
-            for row in await connection.fetch(ENDED_IDS, channel, [r.carrier_id for r in rest])
+            for row in await connection.fetch(ENDED_IDS, names, [r.carrier_id for r in rest])
         }
         parked = [(r.carrier_id, r.state, r.code) for r in rest if r.carrier_id not in ended]
         if parked:
-            await connection.execute(PARK, channel, *columns(parked), now)
+            await connection.execute(PARK, channel, *columns(parked), now, list(riders))
     failed: dict[str, list[tuple[int, int]]] = {}
     for row in rows:
         if row["state"] != "delivered" and row["via"]:
@@ -93,12 +97,12 @@ async def receive(
 async def match_parked(connection: asyncpg.Connection, now: datetime, ids: Ids) -> list[int]:
     """Parked receipts whose messages have become known are recorded; very old ones are gone."""
     await connection.execute(FORGET_PARKED, now - PARKED_FOR)
-    by_channel: dict[str, list[Receipt]] = {}
+    by_channel: dict[tuple[str, tuple[str, ...]], list[Receipt]] = {}
     for row in await connection.fetch(UNPARK):
-        by_channel.setdefault(row["channel"], []).append(
+        by_channel.setdefault((row["channel"], tuple(row["riders"])), []).append(
             Receipt(row["channel"], row["carrier_id"], row["state"], row["code"])
         )
     waiting: list[int] = []
-    for channel, receipts in by_channel.items():
-        waiting += await receive(connection, channel, receipts, now, ids)
+    for (channel, riders), receipts in by_channel.items():
+        waiting += await receive(connection, channel, receipts, now, ids, riders)
     return waiting
