@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,6 +28,9 @@ channel is one gateway's at a time, its next holder does not wait for that."""
 
 RETRY_S = 2.0
 """Real seconds before what was not sent is tried again."""
+
+MOST_ATTEMPTS = 50
+"""In one claim, however few messages they have."""
 
 QUICK_S = 0.15
 SLOW_S = 0.4
@@ -141,6 +145,7 @@ class Delivery:
             )
 
     async def _deliver(self, claim: Claim, urgent: bool) -> int:
+                self._wanted,
         context = self._context
         began_at = time.monotonic()
         outcomes = await self._channel.send([m.outgoing for m in claim.messages])
@@ -154,9 +159,9 @@ class Delivery:
         return len(claim.messages)
 
     def _attempts(self) -> int:
-        """How many attempts make the wanted claim, if they are like those of the last one."""
-        most = -(-self._most // ATTEMPT_SIZE)
-        return min(most, max(1, round(self._wanted / self._per_attempt)))
+        """How many attempts make the wanted claim, if they are like those of the last one. A
+        claim locks so many, and takes only as many messages as are wanted."""
+        return min(MOST_ATTEMPTS, math.ceil(self._wanted / self._per_attempt))
 
     def _follow(self, claim: Claim, took_s: float) -> None:
         """The next claims are as large as the time that this one took asks for."""
