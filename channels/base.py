@@ -101,7 +101,7 @@ class Prepared(Struct, frozen=True, gc=False):
 
 
 @runtime_checkable
-class Bearer(Protocol):
+class Bearer(Channel, Protocol):
     """A channel of short messages that carries what others prepared, in its windows and at its
     pace. Their receipts come in by the bearer's name. `submit` keeps what `Channel.send` promises.
     """

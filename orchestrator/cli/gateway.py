@@ -60,7 +60,7 @@ def gateway(
 def chosen(found: Mapping[str, Configured], names: Sequence[str]) -> list[Configured]:
     """The channels of these names, and those that they go over, or all that a gateway holds.
     Raises OutreachError."""
-    held = {name: it for name, it in found.items() if it.kind.place == "gateway"}
+    held = {name: it for name, it in found.items() if it.place == "gateway"}
     for name in names:
         if name not in held:
             hint = f"there are: {', '.join(held)}" if held else f"write it in {channels.FILE}"

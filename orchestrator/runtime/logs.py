@@ -13,8 +13,16 @@ from typing import Any, TextIO
 OURS = ("orchestrator", "channels", "bot", "outreach")
 """Loggers whose messages are events already: `name key=value …`."""
 
-_QUIET = {"arq": logging.WARNING, "aiohttp.access": logging.CRITICAL, "asyncio": logging.WARNING}
-"""Others say at least so much: arq writes arguments at INFO, an access log the keys in paths."""
+_QUIET = {
+    "arq": logging.WARNING,
+    "aiohttp.access": logging.CRITICAL,
+    "asyncio": logging.WARNING,
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "telegram": logging.CRITICAL,
+}
+"""Others say at least so much: arq writes arguments at INFO, an access log the keys in paths, httpx
+the bot's token, python-telegram-bot what is said."""
 
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _EVENT = re.compile(r"[a-z][a-z0-9_]*( [a-z][a-z0-9_]*=\S*)*")

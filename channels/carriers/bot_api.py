@@ -1,0 +1,362 @@
+"""A simulated Bot API, with people who have opened the bot: for tests and demos.
+
+It speaks what Telegram documents of `getMe`, `sendMessage`, `sendPhoto`, `answerCallbackQuery`,
+`setWebhook`, `deleteWebhook` and `getUpdates`, and calls a webhook until it is thanked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from channels.carriers.smsc import Change
+from orchestrator.core.model import Button
+
+BOT_ID = 700100
+TOKEN = f"{BOT_ID}:simulated-bot"
+BOT_NAME = "outreach_bot"
+
+_MAX_TEXT = 4096
+_MAX_CALLBACK_OCTETS = 64
+_AGAIN_S = 0.2
+
+
+class Shown(Struct, frozen=True):
+    """One message as the chat shows it."""
+
+    text: str
+    sender: str
+    at: datetime
+    message_id: int
+    photo: str = ""
+    buttons: tuple[Button, ...] = ()
+
+
+class Uttered(Struct):
+    """One thing a person said; `acknowledged_at` is set once the bot has it."""
+
+    text: str
+    to: str
+    at: datetime
+    update_id: int
+    acknowledged_at: datetime | None = None
+
+
+class BotFaults:
+    """Change any of these while it runs.
+
+    `throttle_s`: every message is answered 429, try again after so many seconds. `broken`: a
+    status such as 502 for every message. `lose_answers`: messages arrive and the connection ends
+    without an answer. `mute`: messages arrive and no answer ever comes. `delay_s`: how long every
+    answer waits. `refuse`: what a 400 says of every message. `lose_thanks`: so many times a
+    webhook's answer is lost, and the update told again.
+    """
+
+    def __init__(self) -> None:
+        self.throttle_s: int | None = None
+        self.broken: int | None = None
+        self.lose_answers = False
+        self.mute = False
+        self.delay_s = 0.0
+        self.refuse: str | None = None
+        self.lose_thanks = 0
+
+
+class Chatter:
+    """One person who has opened the bot. `arrived` and `said` keep the latest, oldest first."""
+
+    def __init__(self, number: str, api: BotApiServer) -> None:
+        self.number = number
+        self.arrived: deque[Shown] = deque(maxlen=200)
+        self.said: deque[Uttered] = deque(maxlen=200)
+        self.thanked = 0
+        self.blocks = False
+        self._api = api
+
+    @property
+    def on(self) -> bool:
+        """Has not blocked the bot."""
+        return not self.blocks
+
+    def switch_off(self) -> None:
+        """The bot is blocked."""
+        self.blocks = True
+
+    def switch_on(self) -> None:
+        """The bot is no longer blocked."""
+        self.blocks = False
+
+    def say(self, words: str, to: str = "") -> Uttered:
+        """The words are on their way to the bot."""
+        return self._happens(words, {"message": self._message(text=words)})
+
+    def press(self, label: str) -> Uttered:
+        """The button of that label, under the latest message that has one, is pressed."""
+        for shown in reversed(self.arrived):
+            for button in shown.buttons:
+                if button.label == label:
+                    query = {
+                        "id": f"{self.number}{self._api.number()}",
+                        "from": self._person(),
+                        "chat_instance": "1",
+                        "data": button.reply,
+                        "message": {**self._message(text=shown.text), "from": _BOT},
+                    }
+                    return self._happens(button.reply, {"callback_query": query})
+        raise LookupError(f"no button {label!r}")
+
+    def send(self, **parts: Any) -> Uttered:
+        """Something else than words is on its way, such as a picture."""
+        return self._happens("", {"message": self._message(**parts)})
+
+    def _happens(self, words: str, what: dict[str, Any]) -> Uttered:
+        uttered = Uttered(words, BOT_NAME, self._api.now(), self._api.tell(self, what))
+        self.said.append(uttered)
+        return uttered
+
+    def _person(self) -> dict[str, Any]:
+        return {"id": int(self.number), "is_bot": False, "first_name": "Ann"}
+
+    def _message(self, **parts: Any) -> dict[str, Any]:
+        return {
+            "message_id": self._api.number(),
+            "date": int(self._api.now().timestamp()),
+            "chat": {"id": int(self.number), "type": "private", "first_name": "Ann"},
+            "from": self._person(),
+            **parts,
+        }
+
+
+_BOT = {"id": BOT_ID, "is_bot": True, "first_name": "Outreach", "username": BOT_NAME}
+
+
+class BotApiServer:
+    """The server. `start` it and give its `url` to a channel. Has the face of a simulated carrier:
+    `handset` gives a person by the id of their chat, who has then opened the bot."""
+
+    def __init__(
+        self, port: int = 0, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.now = now
+        self.port = port
+        self.faults = BotFaults()
+        self.handsets: dict[str, Chatter] = {}
+        self.on_change: list[Callable[[Change], None]] = []
+        self.webhook = ""
+        self.calls: list[str] = []
+        self._secret_token = ""
+        self._number = 0
+        self._updates: dict[int, tuple[Chatter, dict[str, Any]]] = {}
+        self._news = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self._calling: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """It listens."""
+        app = web.Application()
+        app.router.add_route("*", "/bot{token}/{method}", self._answer)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        host = self._runner.addresses[0]
+        self.port = host[1]
+        self._calling = asyncio.create_task(self._call())
+
+    async def stop(self) -> None:
+        """Nobody is there."""
+        if self._calling is not None:
+            self._calling.cancel()
+            await asyncio.wait({self._calling})
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def handset(self, number: str) -> Chatter:
+        """The person of this chat."""
+        if number not in self.handsets:
+            self.handsets[number] = Chatter(number, self)
+        return self.handsets[number]
+
+    # For people
+
+    def number(self) -> int:
+        """One that was not given before."""
+        self._number += 1
+        return self._number
+
+    def tell(self, chatter: Chatter, what: dict[str, Any]) -> int:
+        """The bot will hear of it: the id of that update."""
+        update_id = self.number()
+        self._updates[update_id] = chatter, {"update_id": update_id, **what}
+        self._news.set()
+        self._changed("said", chatter)
+        return update_id
+
+    def _changed(self, kind: Any, chatter: Chatter) -> None:
+        for look in self.on_change:
+            look(Change(kind, chatter.number))
+
+    def _known(self, update_id: int) -> None:
+        """The bot has this update."""
+        chatter, _ = self._updates.pop(update_id)
+        for uttered in chatter.said:
+            if uttered.update_id == update_id:
+                uttered.acknowledged_at = self.now()
+        self._changed("acknowledged", chatter)
+
+    async def _call(self) -> None:
+        """The webhook hears of every update, in order, until it has thanked for it."""
+        async with aiohttp.ClientSession() as session:
+            while True:
+                if not (self.webhook and self._updates):
+                    self._news.clear()
+                    await self._news.wait()
+                    continue
+                update_id, (_, update) = next(iter(self._updates.items()))
+                headers = {"X-Telegram-Bot-Api-Secret-Token": self._secret_token}
+                with suppress(aiohttp.ClientError, OSError):
+                    async with session.post(self.webhook, json=update, headers=headers) as answer:
+                        if answer.status == 200 and self.faults.lose_thanks == 0:
+                            self._known(update_id)
+                            continue
+                        self.faults.lose_thanks = max(0, self.faults.lose_thanks - 1)
+                await asyncio.sleep(_AGAIN_S)
+
+    # The API
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.match_info["token"] != TOKEN:
+            return _refusal(401, "Unauthorized")
+        method = request.match_info["method"]
+        self.calls.append(method)
+        asked: dict[str, Any] = {**request.query, **await request.post()}
+        match method:
+            case "getMe":
+                return _done(_BOT)
+            case "setWebhook":
+                self.webhook = asked["url"]
+                self._secret_token = asked.get("secret_token", "")
+                self._news.set()
+                return _done(True)
+            case "deleteWebhook":
+                self.webhook = ""
+                return _done(True)
+            case "getUpdates":
+                return await self._updates_after(asked)
+            case "answerCallbackQuery":
+                for chatter in self.handsets.values():
+                    if str(asked["callback_query_id"]).startswith(chatter.number):
+                        chatter.thanked += 1
+                return _done(True)
+            case "sendMessage" | "sendPhoto":
+                return await self._send(request, asked)
+        return _refusal(404, "Not Found: method not found")
+
+    async def _updates_after(self, asked: dict[str, Any]) -> web.Response:
+        if self.webhook:
+            return _refusal(409, "Conflict: can't use getUpdates method while webhook is active")
+        offset = int(asked.get("offset", 0))
+        for update_id in [it for it in self._updates if it < offset]:
+            self._known(update_id)
+        if not self._updates:
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(int(asked.get("timeout", 0))):
+                    await self._news.wait()
+        return _done([update for _, update in list(self._updates.values())[:100]])
+
+    async def _send(self, request: web.Request, asked: dict[str, Any]) -> web.StreamResponse:
+        faults = self.faults
+        await asyncio.sleep(faults.delay_s)
+        if faults.throttle_s is not None:
+            after = faults.throttle_s
+            said = f"Too Many Requests: retry after {after}"
+            return _refusal(429, said, parameters={"retry_after": after})
+        if faults.broken is not None:
+            return web.Response(status=faults.broken, text="<html>Bad Gateway</html>")
+        refusal = self._refusal(asked)
+        if refusal is not None:
+            return refusal
+        chatter = self.handsets[str(asked["chat_id"])]
+        shown = self._shown(asked)
+        chatter.arrived.append(shown)
+        self._changed("arrived", chatter)
+        if faults.lose_answers:
+            assert request.transport is not None
+            request.transport.close()
+        if faults.mute:
+            await asyncio.sleep(3600)
+        return _done(
+            {
+                "message_id": shown.message_id,
+                "date": int(shown.at.timestamp()),
+                "chat": {"id": int(chatter.number), "type": "private"},
+                "from": _BOT,
+                "text": shown.text,
+            }
+        )
+
+    def _refusal(self, asked: dict[str, Any]) -> web.Response | None:
+        """Why this message is not taken, in the words of api.telegram.org."""
+        chatter = self.handsets.get(str(asked.get("chat_id")))
+        words = asked.get("text", asked.get("caption", ""))
+        if self.faults.refuse is not None:
+            return _refusal(400, f"Bad Request: {self.faults.refuse}")
+        if chatter is None:
+            return _refusal(400, "Bad Request: chat not found")
+        if chatter.blocks:
+            return _refusal(403, "Forbidden: bot was blocked by the user")
+        if "photo" not in asked and not _visible(words):
+            return _refusal(400, "Bad Request: message text is empty")
+        if len(words.encode("utf-16-le")) // 2 > _MAX_TEXT:
+            return _refusal(400, "Bad Request: message is too long")
+        if any(
+            not 1 <= len(it.get("callback_data", "").encode()) <= _MAX_CALLBACK_OCTETS
+            for row in _keyboard(asked)
+            for it in row
+        ):
+            return _refusal(400, "Bad Request: BUTTON_DATA_INVALID")
+        return None
+
+    def _shown(self, asked: dict[str, Any]) -> Shown:
+        buttons = tuple(
+            Button(it["text"], it["callback_data"]) for row in _keyboard(asked) for it in row
+        )
+        words = asked.get("text", asked.get("caption", ""))
+        photo = asked.get("photo", "")
+        return Shown(words, BOT_NAME, self.now(), self.number(), photo, buttons)
+
+
+def _visible(words: str) -> bool:
+    """Spaces and marks of direction alone are no text."""
+    return any(not it.isspace() and it not in "\u200b\u200e\u200f\u202e" for it in words)
+
+
+def _keyboard(asked: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    markup = asked.get("reply_markup")
+    rows: list[list[dict[str, Any]]] = (
+        msgspec.json.decode(markup)["inline_keyboard"] if markup else []
+    )
+    return rows
+
+
+def _done(result: Any) -> web.Response:
+    return web.json_response({"ok": True, "result": result})
+
+
+def _refusal(code: int, said: str, **more: Any) -> web.Response:
+    body = {"ok": False, "error_code": code, "description": said, **more}
+    return web.json_response(body, status=code)

@@ -1,0 +1,1 @@
+"""Telegram: a bot, spoken to over the Bot API."""
