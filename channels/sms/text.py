@@ -126,7 +126,8 @@ def decode(data_coding: int, octets: bytes) -> str:
     """What these octets (without user data header) say. Never raises: what cannot be read becomes
     U+FFFD, and so does U+0000, which no store takes.
 
-    `data_coding` as in SMPP 3.4 §5.2.19; 0xF0–0xFF and 0x00–0x3F groups follow GSM 03.38 §4.
+    `data_coding` as in SMPP 3.4 §5.2.19, and 15 as carriers in China use it; 0xF0–0xFF and
+    0x00–0x3F groups follow GSM 03.38 §4.
     """
     name = _CODECS.get(data_coding)
     if name is None and data_coding >= 0x10:
@@ -147,6 +148,7 @@ _CODECS = {
     7: "iso8859-8",
     8: "utf-16-be",
     14: "euc_kr",
+    15: "gb18030",
 }
 
 
