@@ -13,15 +13,19 @@ from msgspec import Struct
 
 from channels.sms import pdu, text
 from channels.sms.reassembly import Assembled, Fragment, Reassembly, unwrap
+from channels.wap_push import carriage
+from channels.wap_push.documents import Bookmarks, Document, Indication, Loading, decode
+from channels.wap_push.tree import PushError
 
 
 class Arrived(Struct, frozen=True):
-    """One message as the phone shows it, its parts put together."""
+    """One message as the phone shows it, its parts put together; `href` is the link of a push."""
 
     text: str
     sender: str
     at: datetime
     parts: int
+    href: str = ""
 
 
 class Said(Struct):
@@ -58,6 +62,7 @@ class Handset:
         self._mast = mast
         self._on = True
         self._parts: Reassembly[None] | None = None
+        self._pushes: Pushes | None = None
 
     @property
     def on(self) -> bool:
@@ -84,8 +89,9 @@ class Handset:
         return said
 
     def receive(self, message: pdu.SubmitSm) -> Arrived | None:
-        """What this short message makes the phone show; None while parts of it are missing. As on
-        a real one, a long message that comes twice is shown twice."""
+        """What this short message makes the phone show; None while parts of it are missing, or if
+        it is a push that shows nothing. As on a real one, a long message that comes twice is shown
+        twice."""
         at = self._mast.now()
         fragment, octets = unwrap(message)
         if fragment is None:
@@ -95,12 +101,31 @@ class Handset:
             whole = self._assemble(message, fragment, octets, monotonic())
             if whole is None:
                 return None
-            words, parts = whole.text, whole.parts
+            words, parts, octets = whole.text, whole.parts, whole.octets
         sender = message.source_addr
-        arrived = Arrived(
-            words, "+" + sender if message.source_addr_ton == 1 else sender, at, parts
-        )
+        sender = "+" + sender if message.source_addr_ton == 1 else sender
+        if _to_push_port(message):
+            try:
+                document = decode(carriage.unpush(octets))
+            except PushError:
+                return None  # As on a real one: nobody sees what cannot be read.
+            return self.receive_push(document, sender, parts)
+        arrived = Arrived(words, sender, at, parts)
         self.arrived.append(arrived)
+        return arrived
+
+    def receive_push(self, document: Document, sender: str, parts: int = 0) -> Arrived | None:
+        """What this document makes the phone show. A notice takes the place of that which it
+        replaces; one that was deleted, is older than what is there, or is over shows nothing."""
+        now = self._mast.now()
+        if self._pushes is None:
+            self._pushes = Pushes()
+        arrived = self._pushes.shown(document, sender, now, parts)
+        for gone in self._pushes.gone(now):
+            if gone in self.arrived:
+                self.arrived.remove(gone)
+        if arrived is not None:
+            self.arrived.append(arrived)
         return arrived
 
     def _assemble(
@@ -110,6 +135,63 @@ class Handset:
             self._parts = Reassembly(max_messages=20)
         self._parts.expire(now_s)
         return self._parts.add(message, fragment, octets, None, now_s)
+
+
+class Pushes:
+    """The notices that a phone keeps, by name (WAP-167 §6)."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Indication, Arrived]] = {}
+        self._gone: list[Arrived] = []
+
+    def shown(self, document: Document, sender: str, now: datetime, parts: int) -> Arrived | None:
+        """What stands on the screen because of this document, if anything does."""
+        if isinstance(document, Loading):
+            return Arrived("", sender, now, parts, document.href)
+        if isinstance(document, Bookmarks):
+            words = ", ".join(mark.name for mark in document.marks)
+            return Arrived(words, sender, now, parts, document.marks[0].href)
+        name = document.si_id or document.href
+        if not self._replaced(name, document):
+            return None
+        over = document.expires is not None and document.expires <= now
+        if over or document.action in ("delete", "signal-none"):
+            return None
+        arrived = Arrived(document.text, sender, now, parts, document.href)
+        self._kept[name] = (document, arrived)
+        while len(self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return arrived
+
+    def gone(self, now: datetime) -> list[Arrived]:
+        """What is no longer to be seen since the last call: replaced, deleted or over."""
+        for name, (document, arrived) in list(self._kept.items()):
+            if document.expires is not None and document.expires <= now:
+                del self._kept[name]
+                self._gone.append(arrived)
+        gone, self._gone = self._gone, []
+        return gone
+
+    def _replaced(self, name: str, document: Indication) -> bool:
+        """The notice of this name made room, unless it is the newer one."""
+        if name not in self._kept:
+            return True
+        kept, arrived = self._kept[name]
+        if kept.created and document.created and document.created < kept.created:
+            return False
+        del self._kept[name]
+        self._gone.append(arrived)
+        return True
+
+
+_MOST_KEPT = 50
+
+
+def _to_push_port(message: pdu.SubmitSm) -> bool:
+    payload = message.payload
+    if not (message.esm_class & pdu.HAS_HEADER and payload):
+        return False
+    return carriage.port(payload[1 : payload[0] + 1]) == carriage.PUSH_PORT
 
 
 Script = Callable[[Handset, Arrived], Awaitable[None]]

@@ -71,14 +71,15 @@ def _fragment(reference: int, total: int, number: int) -> Fragment | None:
 
 
 class Assembled(Struct, Generic[Mark], frozen=True):
-    """A long message as it stands: `marks` are what was handed in with its parts. `whole` is false
-    when parts never came."""
+    """A long message as it stands: `marks` are what was handed in with its parts, `octets` its text
+    before it was read. `whole` is false when parts never came."""
 
     key: Key
     text: str
     marks: tuple[Mark, ...]
     parts: int
     whole: bool
+    octets: bytes
 
 
 class _Partial(Generic[Mark]):
@@ -90,12 +91,13 @@ class _Partial(Generic[Mark]):
     def assembled(self, key: Key) -> Assembled[Mark]:
         in_order = [self.parts[number] for number in sorted(self.parts)]
         codings = {coding for coding, _ in in_order}
+        joined = b"".join([octets for _, octets in in_order])
         if len(codings) == 1:
-            words = text.decode(codings.pop(), b"".join([octets for _, octets in in_order]))
+            words = text.decode(codings.pop(), joined)
         else:
             words = "".join([text.decode(coding, octets) for coding, octets in in_order])
         whole = len(self.parts) == key[3]
-        return Assembled(key, words, tuple(self.marks), len(in_order), whole)
+        return Assembled(key, words, tuple(self.marks), len(in_order), whole, joined)
 
 
 class Reassembly(Generic[Mark]):

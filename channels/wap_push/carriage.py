@@ -6,8 +6,6 @@ Sources: WAP-230 (WSP) §8.2.4.1 and tables 34, 39, 40; WAP-259 (WDP) §6.5 and 
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from channels.wap_push.dialects import DIALECTS, Dialect
 from channels.wap_push.tree import PushError
 
@@ -23,13 +21,6 @@ _ENCODING_VERSION_1_3 = b"\xc3\x93"
 _PORTS = b"\x05\x04" + PUSH_PORT.to_bytes(2, "big") + FROM_PORT.to_bytes(2, "big")
 _USER_DATA = 140
 _LENGTH_QUOTE = 0x1F
-
-
-class Carried(Struct, frozen=True):
-    """A push as it came to the port: the type of its content, and that."""
-
-    dialect: Dialect
-    body: bytes
 
 
 def push(dialect: Dialect, body: bytes) -> bytes:
@@ -65,8 +56,8 @@ def port(header: bytes) -> int:
     return 0
 
 
-def unpush(octets: bytes) -> Carried:
-    """The document in a WSP push. Raises PushError."""
+def unpush(octets: bytes) -> bytes:
+    """The document in a WSP push, of a type that is known here. Raises PushError."""
     if len(octets) < 4 or octets[1] != _PUSH:
         raise PushError("what came to the port is no push")
     length, at = 0, 2
@@ -82,7 +73,7 @@ def unpush(octets: bytes) -> Carried:
     kind = _content_type(octets[at : at + length])
     for dialect in DIALECTS:
         if kind in (bytes((dialect.short,)), dialect.mime.encode()):
-            return Carried(dialect, octets[at + length :])
+            return octets[at + length :]
     raise PushError("the push is of a type that is not known here")
 
 

@@ -111,6 +111,8 @@ def read(dialect: Dialect, root: Element) -> Document:
                 Bookmark(_value(it, "NAME"), _href(_value(it, "URI")), _has(it, "STARTPAGE"))
                 for it in resources
             )
+            if not marks:
+                break
             return Bookmarks(marks, _value(application, "NAME"))
     raise PushError("the provisioning document has no bookmarks")
 

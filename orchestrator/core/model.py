@@ -116,13 +116,15 @@ class Button(Struct, frozen=True, gc=False):
 
 
 class Content(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The words of one message on one channel, rendered. Channels use the fields they know."""
+    """The words of one message on one channel, rendered. Channels use the fields they know.
+    `action`: what a phone does with a push, where the channel's own default is not meant."""
 
     text: str = ""
     subject: str = ""
     href: str = ""
     image: str = ""
     buttons: tuple[Button, ...] = ()
+    action: str = ""
 
 
 class Message(Struct, frozen=True, gc=False):

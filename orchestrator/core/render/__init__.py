@@ -28,7 +28,7 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
     "sms": {"text": "sms"},
     "chat": {"text": "chat", "buttons": "chat_buttons"},
     "mms": {"subject": "mms_subject", "text": "mms_text", "image": "mms_image"},
-    "wap_push": {"text": "wap_push_text", "href": "wap_push_href"},
+    "wap_push": {"text": "wap_push_text", "href": "wap_push_href", "action": "wap_push_action"},
 }
 """Per channel word: which field of the content each block fills."""
 
@@ -40,6 +40,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "mms_subject": ("mms_text", "mms_image"),
     "wap_push_text": ("wap_push_href",),
     "wap_push_href": ("wap_push_text",),
+    "wap_push_action": ("wap_push_text", "wap_push_href"),
 }
 """Blocks that make no sense without one of these."""
 

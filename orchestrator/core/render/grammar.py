@@ -23,6 +23,7 @@ BLOCKS = (
     "mms_image",
     "wap_push_text",
     "wap_push_href",
+    "wap_push_action",
 )
 FUNCTIONS = ("link",)
 LOOP = ("index", "index0", "revindex", "revindex0", "first", "last", "length")
