@@ -65,7 +65,8 @@ ORDER BY applied_at, version
 # What was sent to them.
 MESSAGES = """
 SELECT id, template, journey, contact_class, state, channel, address, content, via, run, step,
-    carrier_id, code, reason, parts, may_duplicate, queued_at, valid_until, ended_at
+    carrier_id, code, reason, parts, may_duplicate, queued_at, goes_at, valid_until,
+    ended_at
 FROM messages WHERE subscriber_id = $1 ORDER BY id
 """
 
@@ -211,6 +212,7 @@ class Message(Struct, frozen=True):
     parts: int | None
     may_duplicate: bool
     queued_at: Instant
+    goes_at: Instant | None
     valid_until: Instant | None
     ended_at: Instant | None
 
