@@ -15,12 +15,14 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from channels.carriers.agenda import Agenda
 from channels.carriers.customer import Customer, Delivery
 from channels.carriers.faults import Faults
-from channels.carriers.handset import Arrived, Handset, Said, Script
-from channels.carriers.taken import Taken, expiry_of, receipt_body, refusal_of, replaced
+from channels.carriers.handset import Handset, Said, Script
+from channels.carriers.network import Change, Network
+from channels.carriers.taken import Taken, receipt_body, refusal_of, replaced
 from channels.sms import codec, pdu, status, text
+
+__all__ = ["Change", "Smsc", "SmscSettings"]
 
 
 class SmscSettings(Struct, frozen=True, kw_only=True):
@@ -46,22 +48,11 @@ class SmscSettings(Struct, frozen=True, kw_only=True):
     remembered: int = 200
 
 
-class Change(Struct, frozen=True):
-    """Something an onlooker may want to show. `number` names the handset, if it is about one."""
-
-    kind: Literal["bound", "lost", "arrived", "said", "acknowledged"]
-    number: str = ""
-
-
 _KEPT = 50_000
 
 
-class Smsc:
-    """The carrier. `start` it, give its `port` to a channel, and look at its handsets.
-
-    `on_change` holds callables that hear of every Change; `script` is what new handsets begin
-    with. `faults` may be changed at any time.
-    """
+class Smsc(Network):
+    """The carrier. `start` it, give its `port` to a channel, and look at its handsets."""
 
     def __init__(
         self,
@@ -73,29 +64,22 @@ class Smsc:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.settings = settings or SmscSettings()
-        self.faults = faults or Faults()
-        self.now = now
-        self.script = script
-        self.handsets: dict[str, Handset] = {}
-        self.on_change: list[Callable[[Change], None]] = []
+        super().__init__(faults, now, script, self.settings.remembered)
         self.customers: set[Customer] = set()
         self.submits = 0
         self.port = 0
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._taken: dict[int, Taken] = {}
-        self._kept: dict[str, list[Taken]] = {}
         self._outbox: dict[str, deque[Delivery]] = {
             name: deque() for name in self.settings.accounts
         }
         self._last_id = 1000
         self._utterances = 0
-        self._scripts: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listening; `port` says where."""
-        self._loop = asyncio.get_running_loop()
-        self._agenda = Agenda(self._loop)
+        self.open_network()
         self._server = await self._loop.create_server(
             lambda: Customer(self._loop, self),
             self.settings.host,
@@ -111,22 +95,10 @@ class Smsc:
         if self._server is None:
             return
         self._server.close()
-        self._agenda.clear()
-        for script in self._scripts:
-            script.cancel()
+        self.close_network()
         self.cut()
         await self._server.wait_closed()
         self._server = None
-
-    def handset(self, number: str) -> Handset:
-        """The phone of this number (`+8613800138000` or without the plus)."""
-        digits = number.removeprefix("+")
-        handset = self.handsets.get(digits)
-        if handset is None:
-            handset = Handset(digits, self, remembered=self.settings.remembered)
-            handset.script = self.script
-            self.handsets[digits] = handset
-        return handset
 
     def cut(self) -> None:
         """Every connection has ended without a word."""
@@ -139,13 +111,6 @@ class Smsc:
             lambda: Customer(self._loop, self), host, port
         )
         customer.write(codec.encode(pdu.Outbind(self.settings.system_id, password), 1))
-
-    def tell(
-        self, kind: Literal["bound", "lost", "arrived", "said", "acknowledged"], number: str = ""
-    ) -> None:
-        """Onlookers know."""
-        for look in self.on_change:
-            look(Change(kind, number))
 
     # For handsets
 
@@ -175,11 +140,6 @@ class Smsc:
             )
             self._queue(Delivery(account, body, acknowledged))
         self.tell("said", handset.number)
-
-    def reachable(self, handset: Handset) -> None:
-        """A handset is on again: what was kept for it arrives."""
-        for taken in self._kept.pop(handset.number, ()):
-            self._arrive(taken)
 
     # For connections
 
@@ -227,7 +187,7 @@ class Smsc:
             message_id = self._form(taken.message_id)
             header = codec.HEADER.pack(17 + len(message_id), _SUBMIT_RESP, 0, sequence)
             self._answer(customer, header + message_id + b"\0")
-        self._agenda.put(faults.delay_s + self.settings.receipt_delay_s, self._arrive, taken)
+        self._agenda.put(faults.delay_s + self.settings.receipt_delay_s, self.arrive, taken)
 
     def asked(self, customer: Customer, sequence: int, request: pdu.Pdu) -> None:
         """A query, cancel, replace or data_sm is answered."""
@@ -245,7 +205,7 @@ class Smsc:
             return
         on_its_way = taken is not None and taken.state == 1
         if taken is not None and on_its_way and isinstance(request, pdu.CancelSm):
-            self._finish(taken, 4)
+            self.finish(taken, 4)
         elif taken is not None and on_its_way and isinstance(request, pdu.ReplaceSm):
             taken.message = replaced(taken.message, request.short_message)
         failed = (
@@ -295,48 +255,9 @@ class Smsc:
         taken = self._take(customer.account, message)
         message_id = self._form(taken.message_id).decode()
         customer.write(codec.encode(pdu.DataSmResp(message_id), sequence))
-        self._agenda.put(self.settings.receipt_delay_s, self._arrive, taken)
+        self._agenda.put(self.settings.receipt_delay_s, self.arrive, taken)
 
-    def _arrive(self, taken: Taken) -> None:
-        """The message reaches its handset, waits for it, or is found undeliverable."""
-        if taken.state != 1:
-            return
-        number = taken.message.destination_addr
-        if self.faults.undeliverable is not None and self.faults.undeliverable(number):
-            self._finish(taken, 5)
-            return
-        handset = self.handset(number)
-        if not handset.on:
-            self._keep(taken)
-            return
-        self._finish(taken, 2)
-        arrived = handset.receive(taken.message)
-        if arrived is None:
-            return
-        self.tell("arrived", handset.number)
-        if handset.script is not None:
-            self._run(handset.script, handset, arrived)
-
-    def _keep(self, taken: Taken) -> None:
-        self._kept.setdefault(taken.message.destination_addr, []).append(taken)
-        expires_at = expiry_of(taken.message)
-        if expires_at is not None:
-            left_s = (expires_at - self.now()).total_seconds()
-            self._agenda.put(max(0.0, left_s), self._expire, taken)
-
-    def _expire(self, taken: Taken) -> None:
-        if taken.state == 1:
-            self._finish(taken, 3)
-
-    def _run(self, script: Script, handset: Handset, arrived: Arrived) -> None:
-        async def play() -> None:
-            await script(handset, arrived)
-
-        task = self._loop.create_task(play())
-        self._scripts.add(task)
-        task.add_done_callback(self._scripts.discard)
-
-    def _finish(self, taken: Taken, state: int) -> None:
+    def finish(self, taken: Taken, state: int) -> None:
         """The message is in its final state, and whoever asked for a receipt gets one."""
         taken.state = state
         wants = taken.message.registered_delivery & 3
