@@ -104,7 +104,7 @@ TABLES: Mapping[str, Treatment] = {
     ),
     "parked_receipts": Treatment(
         dossier.PARKED,
-        left_out={"id": "the order of rows"},
+        left_out={"id": "the order of rows", "riders": "which channels share the connection"},
         kept="a carrier's id and a state, gone after three days",
     ),
     "versions": Treatment(dossier.VERSIONS, left_out={"text": "the author's work"}, kept=_NOBODY),
