@@ -77,26 +77,26 @@ class Delivery:
         return await self._run(self._free_for_answers, lambda: True, urgent=True)
 
     async def _run(self, free: asyncio.Semaphore, go_on: Callable[[], bool], urgent: bool) -> int:
-        count, wait = 0, None
+        count, claim = 0, _NOTHING
         async with free:
             while go_on() and self._channel.health() == "up":
                 claim = await self._claim(urgent)
-                wait = claim.wait
-                if claim.attempts:
-                    count += await self._deliver(claim, urgent)
-                if not claim.attempts or (wait is not None and urgent not in self._pacing):
+                waits = claim.wait is not None and urgent not in self._pacing
+                if waits or not claim.attempts:
                     break
-        if wait is not None and urgent not in self._pacing:
-            count += await self._keep_pace(wait, free, go_on, urgent)
+                count += await self._deliver(claim, urgent)
+                claim = _NOTHING
+        if claim.wait is not None and urgent not in self._pacing:
+            count += await self._keep_pace(claim, free, go_on, urgent)
         return count
 
     async def _keep_pace(
-        self, wait: timedelta, free: asyncio.Semaphore, go_on: Callable[[], bool], urgent: bool
+        self, first: Claim, free: asyncio.Semaphore, go_on: Callable[[], bool], urgent: bool
     ) -> int:
-        """What waits for its journey's pace has been submitted, each lot when its time came,
-        whether or not the one before is answered; no lane is held in between. One at a time does
-        this; whoever else runs meanwhile does not wait."""
-        left: timedelta | None = wait
+        """The claim, and what waits for its journey's pace, has been submitted, each lot when its
+        time came, whether or not the one before is answered; no lane is held in between. One at a
+        time does this; whoever else runs meanwhile does not wait."""
+        left = first.wait
         lots: list[asyncio.Task[int]] = []
 
         async def deliver(claim: Claim) -> int:
@@ -108,10 +108,13 @@ class Delivery:
         self._pacing.add(urgent)
         try:
             async with asyncio.TaskGroup() as group:
+                if first.attempts:
+                    await free.acquire()
+                    lots.append(group.create_task(deliver(first)))
                 while left is not None and go_on() and self._channel.health() == "up":
-                    nap = min(max(left, timedelta()), NAP)
-                    await asyncio.sleep(nap.total_seconds())
-                    if left > nap:
+                    if left > timedelta():
+                        nap = min(left, NAP)
+                        await asyncio.sleep(nap.total_seconds())
                         left -= nap
                         continue
                     await free.acquire()
@@ -142,10 +145,10 @@ class Delivery:
                 context.ids,
                 context.projects.project,
                 urgent,
+                self._wanted,
             )
 
     async def _deliver(self, claim: Claim, urgent: bool) -> int:
-                self._wanted,
         context = self._context
         began_at = time.monotonic()
         outcomes = await self._channel.send([m.outgoing for m in claim.messages])

@@ -167,7 +167,6 @@ SELECT channel FROM attempts WHERE claimed_by IS NULL AND paced IS NOT NULL AND 
 
 _content = Decoder(Content).decode
 _consents = Decoder(dict[str, Consent]).decode
-_NO_LOTS = pace.Lots()
 
 ATTEMPT_SIZE = 50
 """Messages of one attempt at most: the smallest number that a gateway claims at once."""
@@ -225,12 +224,13 @@ async def claim(
             ATTEMPT_SIZE,
         )
     ]
-    paces, lots = project.paces, _NO_LOTS
+    paces, lots = project.paces, None
     if paces:
         lots = await pace.claim(connection, paces, channel, gateway, lease_until, now, priority)
-        claimed += lots.attempts
-    if not claimed:
-        return Claim((), (), lots.wait)
+    own = frozenset(lots or ())
+    claimed += own
+    if not claimed and lots is None:
+        return Claim((), ())
     if listed := project.contact.listing:
         await connection.execute(DROP_LISTED, claimed, *columns(listed), now)
     going: list[Claimed] = []
@@ -244,7 +244,7 @@ async def claim(
             late.append((subscriber_id, i))
             outlived.add(journey)
             continue
-        if journey in paces and attempt_id not in lots.attempts:
+        if journey in paces and attempt_id not in own:
             strays.append((subscriber_id, i, journey))
             continue
         try:
@@ -257,14 +257,21 @@ async def claim(
         going.append(Claimed(outgoing, attempt_id, contact_class))
     if strays:
         await pace.put_apart(connection, channel, min(priority, 1), now, strays)
+    emptied: set[int] = set()
     if waiting := outlived & paces.keys():
-        late += await pace.outlived(connection, sorted(waiting), channel, now)
+        for whose, which, where in await pace.outlived(connection, sorted(waiting), channel, now):
+            late.append((whose, which))
+            emptied.add(where)
     if late:
         await connection.execute(EXPIRE, *_pairs(late), now)
+        if emptied:
+            await pace.trim(connection, emptied)
         await send_on(connection, late, "expired", now, ids, retry_channel=True)
-    if lots.attempts:
+    wait = None
+    if lots is not None or strays:
         going.sort(key=lambda it: it.outgoing.message_id)
-    return Claim(tuple(claimed), tuple(going), lots.wait)
+        wait = await pace.time_left(connection, paces, channel, now, priority)
+    return Claim(tuple(claimed), tuple(going), wait)
 
 
 async def record(

@@ -7,11 +7,10 @@ stands for nobody claims more. Nothing is saved up, so nothing ever comes in a b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
-from msgspec import Struct
 
 from orchestrator.core.grammar import Pace
 from orchestrator.store.columns import columns
@@ -36,10 +35,15 @@ WHERE p.taken_at + excluded.every <= clock_timestamp()
 RETURNING journey
 """
 
-# How long it is until the first of these journeys' time comes.
+# How long it is until the first of these journeys' time comes that have something to go.
 TIME_LEFT = """
-SELECT min(p.taken_at + w.every) - clock_timestamp()
-FROM unnest($1::text[], $2::interval[]) AS w (journey, every) JOIN paces p USING (journey)
+SELECT min(coalesce(p.taken_at + w.every, clock_timestamp())) - clock_timestamp()
+FROM unnest($1::text[], $2::interval[]) AS w (journey, every)
+LEFT JOIN paces p USING (journey)
+WHERE EXISTS (
+    SELECT FROM attempts a
+    WHERE a.paced = w.journey AND a.channel = $3 AND a.claimed_by IS NULL
+      AND a.not_before <= $4 AND a.priority <= $5)
 """
 
 # The first so many messages of a journey's attempts on a channel come into an attempt that is
@@ -97,7 +101,7 @@ WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.state = 'queued'
 
 # Some waiting messages of journeys that have outlived their hours.
 OUTLIVED = """
-SELECT m.subscriber_id, m.id FROM attempts a JOIN messages m ON m.attempt_id = a.id
+SELECT m.subscriber_id, m.id, m.attempt_id FROM attempts a JOIN messages m ON m.attempt_id = a.id
 WHERE a.paced = ANY($1::text[]) AND a.channel = $2 AND a.claimed_by IS NULL
   AND m.state = 'queued' AND m.valid_until <= $3
 LIMIT 2000 FOR UPDATE OF m SKIP LOCKED
@@ -120,14 +124,6 @@ MOST_EMPTY = 100
 """Attempts whose messages were all dropped are passed over; so many times in one claim."""
 
 
-class Lots(Struct, frozen=True, gc=False):
-    """What a claim took of paced journeys: attempts, and how long it is until there may be more
-    (None: nothing waits)."""
-
-    attempts: tuple[int, ...] = ()
-    wait: timedelta | None = None
-
-
 async def claim(
     connection: asyncpg.Connection,
     paces: Mapping[str, Pace],
@@ -136,14 +132,15 @@ async def claim(
     lease_until: datetime,
     now: datetime,
     priority: int,
-) -> Lots:
-    """One lot of each of these journeys whose time has come is this gateway's, in order."""
+) -> list[int] | None:
+    """One lot of each of these journeys whose time has come is this gateway's, in order: its
+    attempts. None if nothing of any of them waits."""
     waiting = [row[0] for row in await connection.fetch(WAITING, [*paces], channel, now, priority)]
     if not waiting:
-        return Lots()
+        return None
     every = [paces[journey].every for journey in waiting]
     granted = [row[0] for row in await connection.fetch(TAKE_TIME, waiting, every)]
-    attempts = []
+    attempts: list[int] = []
     for journey in granted:
         for _ in range(MOST_EMPTY):
             lot = await connection.fetchrow(
@@ -151,12 +148,27 @@ async def claim(
                 paces[journey].at_once,
             )  # fmt: skip
             if lot["chosen"]:
-                await connection.execute(TRIM, lot["chosen"])
+                await trim(connection, lot["chosen"])
             if lot["attempt_id"] is not None:
                 attempts.append(lot["attempt_id"])
             if lot["taken"] or not lot["chosen"]:
                 break
-    return Lots(tuple(attempts), await connection.fetchval(TIME_LEFT, waiting, every))
+    return attempts
+
+
+async def time_left(
+    connection: asyncpg.Connection,
+    paces: Mapping[str, Pace],
+    channel: str,
+    now: datetime,
+    priority: int,
+) -> timedelta | None:
+    """How long it is until more of these journeys may go; None if nothing of them waits."""
+    every = [pace.every for pace in paces.values()]
+    left: timedelta | None = await connection.fetchval(
+        TIME_LEFT, [*paces], every, channel, now, priority
+    )
+    return left
 
 
 async def put_apart(
@@ -172,10 +184,16 @@ async def put_apart(
 
 async def outlived(
     connection: asyncpg.Connection, journeys: Sequence[str], channel: str, now: datetime
-) -> list[tuple[int, int]]:
-    """Some of what waits for these paces and has outlived its hours, locked: subscriber id and id.
-    It need not wait for its turn to be put off."""
+) -> list[tuple[int, int, int]]:
+    """Some of what waits for these paces and has outlived its hours, locked: subscriber id, id and
+    attempt. It need not wait for its turn to be put off."""
     return [tuple(row) for row in await connection.fetch(OUTLIVED, journeys, channel, now)]
+
+
+async def trim(connection: asyncpg.Connection, attempts: Iterable[int]) -> None:
+    """Attempts from which messages went are as large as what is left in them; empty ones are
+    over."""
+    await connection.execute(TRIM, [*attempts])
 
 
 async def free(connection: asyncpg.Connection, paces: Mapping[str, Pace]) -> None:
