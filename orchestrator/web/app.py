@@ -22,7 +22,7 @@ from orchestrator.web.shapes import EventShape, SubscriberShape, read_batch
 SOURCE = "api"
 """Where events of the API come from: their source ids are unique among themselves."""
 
-HOLDER = "holder"
+HOLDER = web.RequestKey("holder", str)
 """Where a request says whose key it came with, by its name."""
 
 MAX_BODY_OCTETS = 4 * 1024 * 1024

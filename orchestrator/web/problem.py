@@ -86,6 +86,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if refusal.status < 400 or not request.path.startswith("/v1/"):
             raise
         return _translated(refusal).response()
+    except web.RequestPayloadError:
+        return ProblemError(
+            400, "The body cannot be read", "It is cut short, or not coded as its headers say."
+        ).response()
     except Exception as error:
         return _unexpected(request, error).response()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -20,10 +20,24 @@ _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _FIELD = re.compile(r"field `(.+?)`")
 
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
-Time = Annotated[datetime, Meta(tz=True)]
+Time = Annotated[datetime, Meta(tz=True, description="With its offset; from 1970 to 2999.")]
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
-class EventShape(Struct, frozen=True, forbid_unknown_fields=True):
+class _Timed(Struct, frozen=True):
+    """Its `at` is in UTC, and one that calendars and PostgreSQL can go on from."""
+
+    def __post_init__(self) -> None:
+        at: datetime | None = self.at  # type: ignore[attr-defined]
+        if at is None:
+            return
+        if not _EARLIEST <= at < _LATEST:
+            raise ValueError("Expected a time from 1970 to 2999, in field `at`")
+        msgspec.structs.force_setattr(self, "at", at.astimezone(UTC))
+
+
+class EventShape(_Timed, frozen=True, forbid_unknown_fields=True):
     """Something happened to the subscriber of key `subscriber`: at `at`, or now. The same
     `source_id` twice is one event."""
 
@@ -34,7 +48,7 @@ class EventShape(Struct, frozen=True, forbid_unknown_fields=True):
     properties: dict[str, Any] = {}
 
 
-class ConsentShape(Struct, frozen=True, forbid_unknown_fields=True):
+class ConsentShape(_Timed, frozen=True, forbid_unknown_fields=True):
     """Whether we may write for a purpose, since when, and how we know."""
 
     granted: bool
@@ -51,8 +65,8 @@ class SubscriberShape(Struct, frozen=True, forbid_unknown_fields=True):
     timezone: Word | None = None
     attributes: dict[str, Any] = {}
     tags: tuple[Word, ...] = ()
-    addresses: Mapping[str, Word] = {}
-    consents: Mapping[str, ConsentShape] = {}
+    addresses: Mapping[Word, Word] = {}
+    consents: Mapping[Word, ConsentShape] = {}
 
 
 Shape = TypeVar("Shape", EventShape, SubscriberShape)
