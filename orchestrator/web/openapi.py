@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.runtime.ingest import Counts
+from orchestrator.store.dossier import Dossier
+from orchestrator.store.erasure import Holdings
 from orchestrator.store.timeline import Timeline
 from orchestrator.web.problem import Flaw
 from orchestrator.web.shapes import MAX_ITEMS, EventShape, SubscriberShape, Word
@@ -34,6 +36,12 @@ class Added(Struct, frozen=True):
     known: int
 
 
+class Erased(Struct, frozen=True):
+    """What there was of a subscriber, and is no more."""
+
+    erased: Holdings
+
+
 class Alive(Struct, frozen=True):
     """The process answers."""
 
@@ -47,7 +55,18 @@ class Ready(Struct, frozen=True):
     waiting_for: tuple[str, ...]
 
 
-_SPOKEN = (EventShape, SubscriberShape, Counts, Added, Timeline, Alive, Ready, Problem)
+_SPOKEN = (
+    EventShape,
+    SubscriberShape,
+    Counts,
+    Added,
+    Timeline,
+    Dossier,
+    Erased,
+    Alive,
+    Ready,
+    Problem,
+)
 _REASONS = {
     400: "The body is not JSON.",
     401: "No API key, or an unknown one.",
@@ -132,6 +151,24 @@ def document() -> Mapping[str, Any]:
                     "parameters": [key],
                     "responses": {
                         "200": answer(Timeline, "Who they are, and their story."),
+                        **problems(401, 404, 500, 503),
+                    },
+                },
+                "delete": {
+                    "summary": "A subscriber is erased; their opt-outs stay, under a key.",
+                    "parameters": [key],
+                    "responses": {
+                        "200": answer(Erased, "They are gone, and this is what there was."),
+                        **problems(401, 404, 500, 503),
+                    },
+                },
+            },
+            "/v1/subscribers/{key}/export": {
+                "get": {
+                    "summary": "All that is held about a subscriber.",
+                    "parameters": [key],
+                    "responses": {
+                        "200": answer(Dossier, "Everything."),
                         **problems(401, 404, 500, 503),
                     },
                 }
