@@ -61,7 +61,9 @@ async def replay(context: Context, dead: Sequence[Letter], who: str) -> int:
         for subscriber_id, theirs in _by_subscriber(dead).items():
             # As a turn locks them: what a turn has in hand is not put back under its feet.
             await scenes.claim_named(connection, [subscriber_id])
-            revived += await letters.revive(connection, subscriber_id, [it.id for it in theirs])
+            revived += await letters.revive(
+                connection, subscriber_id, [it.id for it in theirs], context.clock.now()
+            )
         if revived:
             subscribers = sorted({it.subscriber_id for it in dead})
             deed = Deed(
@@ -82,7 +84,9 @@ async def _try(
     now = context.clock.now()
     try:
         rows = await scenes.claim_named(connection, [subscriber_id])
-        await letters.revive(connection, subscriber_id, [it.id for it in theirs])
+        await letters.revive(
+            connection, subscriber_id, [it.id for it in theirs], context.clock.now()
+        )
         taken, decided = await turn(context, connection, rows, now)
         if taken.failed:
             return (), await letters.last_error(connection, subscriber_id)

@@ -25,9 +25,6 @@ FRESH_S = 2.0
 """Real seconds in which a reply belongs to the process that received it: in a turn with hundreds of
 others it would wait for all of them."""
 
-MOST_TRIES = 5
-"""Turns that may fail on an event before it is given up."""
-
 log = logging.getLogger(__name__)
 
 Claim = Callable[[asyncpg.Connection], Awaitable[list[asyncpg.Record]]]
@@ -135,7 +132,7 @@ async def turn(
             now,
             retry_at,
         )
-        await events.put_back(connection, aside, retry_at, now, MOST_TRIES)
+        await events.put_back(connection, aside, retry_at, now, failures.MOST_TRIES)
     return Taken(len(rows), len(failed), frozenset(channels)), decided
 
 
@@ -202,7 +199,7 @@ async def _put_aside(context: Context, subscriber_id: int, error: Exception, now
     async with context.pool.acquire() as connection, connection.transaction():
         await scenes.claim_named(connection, [subscriber_id])
         await failures.record(connection, [(subscriber_id, "turn", _text(error))], now, retry_at)
-        await events.put_back(connection, [subscriber_id], retry_at, now, MOST_TRIES)
+        await events.put_back(connection, [subscriber_id], retry_at, now, failures.MOST_TRIES)
 
 
 def _text(error: Exception) -> str:

@@ -41,7 +41,7 @@ UPDATE enrollments e SET
     waiting = ($7::text[])[u.n]::jsonb, ran_at = ($8::timestamptz[])[u.n],
     ran_step = ($9::text[])[u.n], goal_at = ($10::timestamptz[])[u.n],
     ended_at = ($11::timestamptz[])[u.n], reason = ($12::text[])[u.n],
-    held = ($13::boolean[])[u.n]
+    held = ($13::boolean[])[u.n], tries = 0
 FROM unnest($1::bigint[], $2::integer[]) AS u (subscriber_id, n)
 WHERE e.subscriber_id = u.subscriber_id AND e.journey = ($3::text[])[u.n]
 """

@@ -27,15 +27,20 @@ FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u (subscriber_id, what, err
 JOIN subscribers s ON s.id = u.subscriber_id
 """
 
-# Their due enrollments are looked at again later.
+MOST_TRIES = 5
+"""Turns in a row that may fail on an event or a timer before it is given up."""
+
+# Their due enrollments are looked at again later, or, tried too often, are due no more.
 PUT_OFF = """
-UPDATE enrollments SET due_at = $3
+UPDATE enrollments SET tries = tries + 1,
+    due_at = CASE WHEN tries + 1 < $4 THEN $3::timestamptz END
 WHERE subscriber_id = ANY($1::bigint[]) AND due_at <= $2 AND NOT held
 """
 
-# Their due points are looked at again later.
+# The same for their due points.
 PUT_OFF_POINTS = """
-UPDATE accounts SET due_at = $3
+UPDATE accounts SET tries = tries + 1,
+    due_at = CASE WHEN tries + 1 < $4 THEN $3::timestamptz END
 WHERE subscriber_id = ANY($1::bigint[]) AND due_at <= $2
 """
 
@@ -46,8 +51,9 @@ async def record(
     now: datetime,
     retry_at: datetime,
 ) -> None:
-    """Each (subscriber id, what, error) is on record, and what was due for them is put off."""
+    """Each (subscriber id, what, error) is on record, and what was due for them is put off, or
+    given up if that was its last try."""
     who = [f[0] for f in failed]
     await connection.execute(RECORD, who, [f[1] for f in failed], [f[2] for f in failed], now)
-    await connection.execute(PUT_OFF, who, now, retry_at)
-    await connection.execute(PUT_OFF_POINTS, who, now, retry_at)
+    await connection.execute(PUT_OFF, who, now, retry_at, MOST_TRIES)
+    await connection.execute(PUT_OFF_POINTS, who, now, retry_at, MOST_TRIES)

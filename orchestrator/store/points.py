@@ -138,7 +138,7 @@ WHEN MATCHED THEN UPDATE SET
     spent_points = a.spent_points + m.spent,
     expired_points = a.expired_points + m.expired,
     earned_points = a.earned_points - m.issued,
-    due_at = m.due_at
+    due_at = m.due_at, tries = 0
 WHEN NOT MATCHED THEN INSERT
     (subscriber_id, shard, balance_points, held_points, spent_points, expired_points,
      earned_points, due_at)

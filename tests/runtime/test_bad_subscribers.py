@@ -9,7 +9,10 @@ import asyncpg
 import pytest
 
 from orchestrator.runtime.context import Context
-from orchestrator.runtime.turn import MOST_TRIES, take_due
+from orchestrator.runtime.replay import replay
+from orchestrator.runtime.turn import take_due
+from orchestrator.store import letters
+from orchestrator.store.failures import MOST_TRIES
 from tests.runtime.installation import EVERY_SHARD, NOON, at, do, happened, people, rows, turns
 from tests.runtime.installation import value as found
 
@@ -74,6 +77,47 @@ async def test_an_event_that_always_fails_is_given_up(office: Context) -> None:
     assert await found(office, "SELECT count(*) FROM failures") == MOST_TRIES
     assert await rows(office, "SELECT tries FROM events WHERE tries > 0") == [(MOST_TRIES,)]
     assert await found(office, "SELECT count(*) FROM events WHERE taken_at IS NULL") == 0
+
+
+@pytest.mark.parametrize("how", ["a version whose text is lost", "a wait of another shape"])
+async def test_a_timer_that_always_fails_is_given_up_and_replayed_when_it_is_mended(
+    office: Context, how: str
+) -> None:
+    known = await people(office, [7])
+    await do(office, SPOILT[how])
+    for hour in range(MOST_TRIES + 3):
+        await turns(at(office, NOON + timedelta(hours=hour)))
+    assert await found(office, "SELECT count(*) FROM failures") == MOST_TRIES
+    later = at(office, NOON + timedelta(days=1))
+    async with office.pool.acquire() as connection:
+        (letter,) = await letters.letters(connection, 50)
+    assert (letter.key, letter.kind, letter.name) == (BAD, "timer", "welcome/hello")
+    assert (letter.tries, letter.given_up) == (MOST_TRIES, True)
+    await do(
+        office, "UPDATE enrollments SET waiting = NULL, version = (SELECT version FROM versions"
+        " WHERE journey = 'welcome' LIMIT 1)"
+    )  # fmt: skip
+    assert await replay(later, [letter], "cli:ann@host") == 1
+    assert (await turns(later)).failed == 0
+    sent = "SELECT count(*) FROM messages WHERE subscriber_id = $1"
+    assert await found(office, sent, known[BAD]) == 1
+    assert await found(office, "SELECT max(tries) FROM enrollments") == 0
+
+
+async def test_points_whose_expiry_always_fails_are_given_up(office: Context) -> None:
+    await people(office, [7])
+    await do(office, SPOILT["attributes that are no object"])
+    await do(
+        office, "INSERT INTO accounts (subscriber_id, shard, balance_points, held_points,"
+        " spent_points, expired_points, earned_points, due_at) SELECT id, shard, 0, 0, 0, 0, 0, $1"
+        " FROM subscribers", NOON,
+    )  # fmt: skip
+    for hour in range(MOST_TRIES + 3):
+        await turns(at(office, NOON + timedelta(hours=hour)))
+    assert await found(office, "SELECT count(*) FROM failures") == MOST_TRIES
+    async with office.pool.acquire() as connection:
+        (letter,) = await letters.letters(connection, 50)
+    assert (letter.kind, letter.name, letter.given_up) == ("timer", "points", True)
 
 
 async def test_what_mends_later_goes_on(office: Context) -> None:

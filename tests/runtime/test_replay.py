@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.replay import rehearse, replay
-from orchestrator.runtime.turn import MOST_TRIES
 from orchestrator.store import letters
+from orchestrator.store.failures import MOST_TRIES
 from orchestrator.store.letters import Letter
 from tests.runtime.installation import NOON, at, do, happened, people, rows, turns, value
 
