@@ -29,7 +29,11 @@ class Gathering(Generic[Item]):
         self._waiting.append((items, done))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        await done
+        try:
+            await done
+        except asyncio.CancelledError:  # nobody waits for what was not begun
+            self._waiting = [entry for entry in self._waiting if entry[1] is not done]
+            raise
 
     async def _run(self) -> None:
         try:

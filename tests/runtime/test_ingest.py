@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from channels.carriers.customer import Delivery
+from channels.carriers.smsc import Smsc, SmscSettings
 from orchestrator.core.delivery import Reply
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
@@ -209,3 +211,31 @@ async def _cut(base: asyncpg.Connection, spared: int, for_s: float) -> None:
                     spared,
                 )
                 await asyncio.sleep(0.02)
+
+
+async def test_a_reply_that_the_database_keeps_waiting_is_refused_in_time_and_counts_once(
+    office: Context,
+) -> None:
+    """The carrier hears so before it thinks the connection dead, and brings it again."""
+    await people(office, [1])
+    refused: list[bool] = []
+
+    class Counting(Smsc):
+        def brought_back(self, delivery: Delivery, delay: bool) -> None:
+            refused.append(delay)
+            super().brought_back(delivery, delay)
+
+    smsc = Counting(SmscSettings(redeliver_after_s=8.0))
+    smsc.handset(number(1)).say("points", "10086")
+    await smsc.start()
+    async with office.pool.acquire() as connection, holding(office, [sms(smsc)]):
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE events")
+            await until(lambda: any(refused), patience_s=9)
+        (said,) = smsc.handset(number(1)).said
+        await until(lambda: said.acknowledged_at)
+        await until(lambda: smsc.handset(number(1)).arrived)
+    await smsc.stop()
+    assert refused == [True], "answered, not given up by the carrier or lost with its connection"
+    assert await value(office, "SELECT count(*) FROM events WHERE kind = 'reply'") == 1
+    assert len(smsc.handset(number(1)).arrived) == 1
