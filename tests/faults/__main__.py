@@ -39,8 +39,17 @@ def told(verdict: Verdict) -> str:
     good = "BROKEN: " + ", ".join(verdict.failed) if verdict.failed else "kept"
     return (
         f"{verdict.name:>24}  {good}. {verdict.messages:,} messages, {verdict.lost} lost"
-        f"{shown}; {verdict.seconds:.0f} s"
+        f"{shown}{measured(verdict)}; {verdict.seconds:.0f} s"
     )
+
+
+def measured(verdict: Verdict) -> str:
+    """How late and how soon, where that was looked at."""
+    late = "" if verdict.late_s is None else f"; late by {verdict.late_s:.1f} s at most"
+    if verdict.recovered_pct is None:
+        return late
+    soon = "never" if verdict.recovered_s is None else f"after {verdict.recovered_s:.1f} s"
+    return f"{late}; the rate again {soon}, {verdict.recovered_pct} % of it"
 
 
 def main() -> int:

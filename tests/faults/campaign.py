@@ -64,6 +64,7 @@ SELECT id, 'blast', shard, $1, 1, 'active', 'first',
     $2::timestamptz + make_interval(secs => $4 * key::float / $3), $2
 FROM subscribers
 """
+DUE = "CREATE TABLE witness_due AS SELECT subscriber_id, due_at FROM enrollments"
 
 # What the judge reads afterwards: when PostgreSQL saw a message queued, who claimed an attempt
 # when, and (as it commits) who opted out.
@@ -96,4 +97,5 @@ async def begin(
     await connection.execute(ADDRESSES)
     version = project.journeys["blast"].version
     await connection.execute(ENROLLMENTS, version, now, people, spread_s)
+    await connection.execute(DUE)
     await connection.execute("ANALYZE")

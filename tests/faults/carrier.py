@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 
 from channels.carriers.customer import Customer, Delivery
 from channels.carriers.faults import Faults
 from channels.carriers.smsc import Smsc, SmscSettings
+from channels.carriers.taken import Taken
 from channels.sms import codec, pdu, status
 
 
@@ -25,6 +27,7 @@ class RudeSmsc(Smsc):
         self.receipts_twice = False
         self.refused_binds = 0
         self.binds = 0
+        self.taken_at: list[float] = []
         self._rude = Random(seed)
         self._cut_next = False
         self._silent: list[Customer] = []
@@ -63,6 +66,10 @@ class RudeSmsc(Smsc):
             self._answer(customer, answer)
         else:
             super().submitted(customer, sequence, message)
+
+    def _take(self, account: str, message: pdu.SubmitSm) -> Taken:
+        self.taken_at.append(time.monotonic())
+        return super()._take(account, message)
 
     def _answer(self, customer: Customer, octets: bytes) -> None:
         if self._cut_next:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import asyncpg
 from msgspec import Struct
@@ -14,6 +14,10 @@ from channels.carriers.handset import Handset
 from tests.faults.campaign import STEPS
 
 _WORDS = re.compile(r"N(\d+) (first|second)\.")
+
+RECOVERED = 0.9
+"""Of the allowed rate: reached again, a fault is over."""
+RECOVERED_WITHIN_S = 60.0
 
 SLACK_S = 1.0
 """A turn's time is read a little before its transaction begins."""
@@ -26,7 +30,11 @@ class Verdict(Struct, kw_only=True):
     """One run of one fault. `lost`: never arrived, though nothing says that it may not have.
     `duplicates`: arrivals too many; `unflagged`: those of messages that are not flagged
     may_duplicate. `unknown`: those that end as unknown; `refused`: those that end as rejected,
-    undelivered, expired or suppressed. `untrue`: said to be refused, but arrived."""
+    undelivered, expired or suppressed. `untrue`: said to be refused, but arrived. `recovered_pct`:
+    the best second after the carrier was well again, in percent of what it allows;
+    `recovered_s`: how soon after that a second had nine tenths of it. `late_s`: how long after it
+    was due the latest message stood on its phone; sweeps are `sweep_s` apart. `left`:
+    what was still under way when patience ended."""
 
     name: str
     seed: int
@@ -42,8 +50,13 @@ class Verdict(Struct, kw_only=True):
     untrue: int = 0
     exposure: int = 0
     kills: int = 0
+    gateway_kills: int = 0
     recovered_pct: int | None = None
+    recovered_s: float | None = None
+    late_s: float | None = None
+    sweep_s: float | None = None
     seconds: float = 0.0
+    left: str = ""
     failed: list[str] = []
 
 
@@ -54,6 +67,13 @@ JOIN witness_queued w ON w.message_id = m.id
 WHERE m.journey = 'blast'
 """
 CLAIMS = "SELECT attempt_id, min(at) AS at FROM witness_claimed GROUP BY attempt_id"
+
+DUE = """
+SELECT s.key, d.due_at, q.at AS first_at FROM witness_due d
+JOIN subscribers s ON s.id = d.subscriber_id
+LEFT JOIN messages m ON m.subscriber_id = s.id AND m.journey = 'blast' AND m.step = 'first'
+LEFT JOIN witness_queued q ON q.message_id = m.id
+"""
 
 _REFUSED = {"rejected", "undelivered", "expired", "suppressed"}
 
@@ -106,3 +126,37 @@ def arrivals(handsets: Mapping[str, Handset]) -> Counter[Name]:
                 key = match[1] if number.endswith(match[1]) else f"{match[1]} on {number}"
                 found[key, match[2]] += 1
     return found
+
+
+async def lateness(
+    connection: asyncpg.Connection, handsets: Mapping[str, Handset], wait_s: float
+) -> float:
+    """How many seconds after it was due the latest message arrived, the first time it did."""
+    due: dict[Name, datetime] = {}
+    for key, due_at, first_at in await connection.fetch(DUE):
+        due[key, "first"] = due_at
+        if first_at is not None:
+            due[key, "second"] = first_at + timedelta(seconds=wait_s)
+    latest: dict[Name, float] = {}
+    for handset in handsets.values():
+        for message in handset.arrived:
+            if (match := _WORDS.match(message.text)) and (match[1], match[2]) in due:
+                name = match[1], match[2]
+                latest.setdefault(name, (message.at - due[name]).total_seconds())
+    return round(max(latest.values(), default=0.0), 1)
+
+
+def recovery(
+    taken_at: Sequence[float], well_at: float, rate: float
+) -> tuple[int | None, float | None]:
+    """The best second after `well_at` in percent of `rate`, and how soon a second with nine tenths
+    of it was over. `taken_at`: when the carrier took each message, in order."""
+    later = [at for at in taken_at if at > well_at]
+    best, soon, first = 0, None, 0
+    for last, at in enumerate(later):
+        while later[first] <= at - 1:
+            first += 1
+        best = max(best, last - first + 1)
+        if soon is None and best >= RECOVERED * rate:
+            soon = round(at - well_at, 1)
+    return (round(100 * best / rate) if later else None), soon

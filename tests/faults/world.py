@@ -17,7 +17,7 @@ from msgspec import Struct
 from channels.carriers.smsc import Change, SmscSettings
 from tests.faults import campaign
 from tests.faults.carrier import RudeSmsc
-from tests.faults.judge import Verdict, judge
+from tests.faults.judge import Verdict, judge, lateness, recovery
 from tests.faults.servers import Servers
 from tests.faults.staff import Member
 
@@ -27,21 +27,26 @@ PACE = 400.0
 """Messages per second that fall due, unless a fault says otherwise."""
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
-# Leases of a life that was killed end now, instead of 120 seconds after its claims.
-LAPSE = """
-UPDATE attempts SET lease_until = now() WHERE claimed_by IS NOT NULL
-AND id IN (SELECT attempt_id FROM witness_claimed WHERE life = $1)
-"""
-STILL_THERE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
 OPEN = """
 SELECT (SELECT count(*) FROM enrollments WHERE status = 'active')
     + (SELECT count(*) FROM messages WHERE state = 'queued') + (SELECT count(*) FROM attempts)
 """
 
 
+LEFT = """
+SELECT concat_ws(', ',
+    (SELECT count(*) FROM enrollments WHERE status = 'active') || ' active',
+    (SELECT count(*) FROM messages WHERE state = 'queued') || ' queued',
+    (SELECT string_agg(concat_ws(' ', 'attempt', id, priority, claimed_by, not_before, lease_until),
+        ', ') FROM (SELECT * FROM attempts ORDER BY id LIMIT 5) some))
+"""
+
+
 class Fault(Struct, frozen=True, kw_only=True):
     """One thing that goes wrong. `disturb` does it while the messages go out, and returns once
-    everything is well again; `promise` looks at the verdict and says what it breaks."""
+    everything is well again; `promise` looks at the verdict and says what it breaks. `rate`: what
+    the carrier allows per second; everybody is due at once then, and how soon that rate is reached
+    again is measured. `late`: how late the latest message was is measured."""
 
     name: str
     disturb: Callable[[World], Awaitable[None]]
@@ -52,6 +57,8 @@ class Fault(Struct, frozen=True, kw_only=True):
     wait_s: int = 2
     clocks_off_s: float = 0.0
     pace: float = PACE
+    rate: int = 0
+    late: bool = False
     smpp: str = ""
     carrier: dict[str, Any] = {}
     staff: tuple[str, ...] = ("worker", "gateway")
@@ -68,7 +75,7 @@ class World:
         carrier = {"receipt_delay_s": 0.02, "deliver_window": 200, **fault.carrier}
         self.smsc = RudeSmsc(SmscSettings(**carrier), seed)
         self.arrived = 0
-        self.arrived_at: list[float] = []
+        self.well_at = 0.0
         self.opted_out: dict[str, datetime] = {}
         self.skew = servers.folder.root / "skew"
         self.staff = {role: Member(role, self._env, servers.folder.root) for role in fault.staff}
@@ -92,13 +99,12 @@ class World:
     async def kill(self, role: str) -> None:
         """The process was killed with -9, and its supervisor starts another."""
         self.verdict.kills += 1
-        await self.lapse(await self.staff[role].kill())
+        self.verdict.gateway_kills += role.startswith("gateway")
+        await self.staff[role].kill()
 
-    async def lapse(self, life: str) -> None:
-        """PostgreSQL has noticed that this life is over, and its leases are too."""
-        while await self.ask(STILL_THERE, life):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        await self.ask(LAPSE, life)
+    def well(self) -> None:
+        """The carrier is well again: from now on its rate can be reached."""
+        self.well_at = time.monotonic()
 
     async def ask(self, query: str, *values: object) -> Any:
         """What the database answers, once it does."""
@@ -125,18 +131,26 @@ class World:
         try:
             connection = await asyncpg.connect(self.servers.database_url(DATABASE))
             people = self.messages // len(campaign.STEPS)
-            spread_s = self.messages / fault.pace
+            spread_s = 0.0 if fault.rate else self.messages / fault.pace
             await campaign.begin(connection, people, fault.uncertain, fault.wait_s, spread_s)
             await connection.close()
             for member in self.staff.values():
                 member.start()
             async with self._supervision():
                 await fault.disturb(self)
-                await self._settle(spread_s + fault.wait_s + fault.patience_s)
+                sent_s = self.messages / fault.rate if fault.rate else spread_s
+                await self._settle(sent_s + fault.wait_s + fault.patience_s)
             connection = await asyncpg.connect(self.servers.database_url(DATABASE))
             handsets = self.smsc.handsets
             await judge(connection, verdict, handsets, fault.wait_s, self.opted_out)
+            if fault.late:
+                verdict.late_s = await lateness(connection, handsets, fault.wait_s)
+                verdict.sweep_s = SWEEP_S
             await connection.close()
+            if fault.rate and self.well_at:
+                verdict.recovered_pct, verdict.recovered_s = recovery(
+                    self.smsc.taken_at, self.well_at, fault.rate
+                )
         finally:
             for member in self.staff.values():
                 await member.kill()
@@ -147,10 +161,12 @@ class World:
 
     async def _settle(self, patience_s: float) -> None:
         """Nothing is on its way any more, or it has taken too long; then it counts as it is."""
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(patience_s):
                 while await self.ask(OPEN):  # noqa: ASYNC110
                     await asyncio.sleep(0.2)
+        except TimeoutError:
+            self.verdict.left = await self.ask(LEFT)
         await asyncio.sleep(self.smsc.settings.receipt_delay_s + 0.5)
 
     @asynccontextmanager
@@ -163,7 +179,6 @@ class World:
                     if not member.runs:
                         if member.process is not None and member.process.returncode != -9:
                             member.ended_by_itself += 1
-                            await self.lapse(member.life)
                         member.start()
                 await asyncio.sleep(0.05)
 
@@ -178,12 +193,13 @@ class World:
     def _see(self, change: Change) -> None:
         if change.kind == "arrived":
             self.arrived += 1
-            self.arrived_at.append(time.monotonic())
 
     def _env(self, life: str) -> dict[str, str]:
         """The settings of one process."""
         account = f"outreach:secret@127.0.0.1:{self.smsc.port}"
         usual = "source=10086&reconnect=0.1&reconnect_max_s=1&refused_s=0.5&deadline=3"
+        if self.fault.rate:
+            usual += f"&rate={self.fault.rate}"
         return {
             "DATABASE_URL": self.servers.database_url(DATABASE, life),
             "REDIS_URL": self.servers.redis_url,
