@@ -205,8 +205,14 @@ def submit_body(it: Submit, version: int) -> bytes:
         len(it.phones),
     )
     phones = b"".join([fixed("phone", phone, size).ljust(size, b"\0") for phone in it.phones])
-    last = fixed("link_id", it.link_id, _LAST_OCTETS[version]).ljust(_LAST_OCTETS[version], b"\0")
-    return b"%b%b%b%c%b%b" % (head, phones, phone_pseudo, len(it.content), it.content, last)
+    return b"%b%b%b%c%b%b" % (
+        head,
+        phones,
+        phone_pseudo,
+        len(it.content),
+        it.content,
+        _last(it.link_id, version),
+    )
 
 
 def read_submit(body: bytes, version: int) -> Submit:
@@ -282,8 +288,7 @@ def deliver_body(it: Deliver, version: int) -> bytes:
         it.registered,
         len(it.content),
     )
-    octets = _LAST_OCTETS[version]
-    return head + it.content + fixed("link_id", it.link_id, octets).ljust(octets, b"\0")
+    return head + it.content + _last(it.link_id, version)
 
 
 def read_deliver(body: bytes, version: int) -> Deliver:
@@ -376,3 +381,9 @@ def read_cancel_resp(body: bytes) -> bool:
     if not body:
         raise cut_short()
     return int.from_bytes(body[:4], "big") == 0
+
+
+def _last(link_id: str, version: int) -> bytes:
+    if not link_id or version != V3:
+        return bytes(_LAST_OCTETS[version])
+    return fixed("link_id", link_id, 20).ljust(20, b"\0")
