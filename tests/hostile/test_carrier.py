@@ -7,9 +7,11 @@ import asyncio
 import struct
 import time
 import tracemalloc
+from contextlib import suppress
 
 import pytest
 
+from channels.carriers.smsc import Smsc
 from channels.sms import codec, pdu, receipt, status
 from channels.sms.arrivals import Arrivals
 from channels.sms.channel import SmsChannel
@@ -18,7 +20,10 @@ from channels.sms.receipt import ReceiptIds
 from channels.sms.settings import SmppSettings
 from channels.sms.wire import MOST_UNREAD_OCTETS
 from tests.channels.contract.rig import Kept, until
-from tests.channels.sms.conftest import CALLED, Far, bound, carrier, message
+from tests.channels.sms.conftest import CALLED, Far, bound, carrier, message, smsc
+from tests.hostile.seeds import mutated
+
+__all__ = ["smsc"]  # a fixture
 
 DELIVER, DELIVER_RESP = pdu.DeliverSm.command_id, pdu.DeliverSmResp.command_id
 
@@ -142,3 +147,47 @@ async def test_a_carrier_that_asks_and_never_reads_is_hung_up_on() -> None:
         await until(lambda: channel.health() != "up")
         await channel.stop()
     assert sent < MOST_UNREAD_OCTETS + 30_000_000
+
+
+async def test_a_carrier_serves_its_customers_while_others_talk_nonsense(smsc: Smsc) -> None:
+    async def rude(octets: bytes) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", smsc.port)
+        with suppress(ConnectionError):
+            writer.write(octets)
+            writer.write_eof()
+            async with asyncio.timeout(20):
+                while await reader.read(65_536):
+                    pass
+        writer.close()
+
+    async with bound(smsc.port) as (channel, _):
+        for number, octets in enumerate(mutated("customers", 200, seed=3)):
+            await rude(octets)
+            if number % 20 == 0:
+                [outcome] = await channel.send([message(number)])
+                assert outcome.result == "accepted"
+        assert channel.health() == "up"
+
+
+async def test_a_channel_carries_on_after_whatever_ended_its_connections() -> None:
+    """On one connection each; whatever ends it, the next is bound and sends."""
+    odd = iter([*mutated("customers", 40, seed=4)])
+    binds = 0
+
+    async def play(far: Far) -> None:
+        nonlocal binds
+        await far.bind()
+        binds += 1
+        if (octets := next(odd, None)) is not None:
+            far.writer.write(octets)
+            far.writer.write_eof()
+            await far.reader.read()
+            return
+        while True:
+            command_id, _, sequence, _ = await far.read()
+            far.writer.write(codec.response(command_id, sequence))
+
+    async with carrier(play) as port, bound(port, "&reconnect_max=0.05") as (channel, _):
+        await until(lambda: binds == 41 and channel.health() == "up", within_s=60)
+        [outcome] = await channel.send([message(1)])
+        assert outcome.result == "accepted"

@@ -175,7 +175,7 @@ async def test_what_is_compressed_may_not_unfold_without_end(api: Api) -> None:
         for body in bodies:
             octets = (
                 b"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n"
-                b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n"
+                b"Connection: close\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n"
                 % (KEY.encode(), encoding.encode(), len(body))
             )
             found = await raw(api.url, octets + body)
