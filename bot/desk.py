@@ -11,6 +11,7 @@ from orchestrator.core import contact
 from orchestrator.core.effects import SendMessage, Suppress
 from orchestrator.core.errors import RenderError
 from orchestrator.core.events import ReplyReceived
+from orchestrator.core.links import rendered
 from orchestrator.core.model import Conversation, Message
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
@@ -75,9 +76,8 @@ class Desk:
             raise RenderError(f"there is no message {name}", f"write templates/{name}.en.j2")
         locale = self.stage.subscriber.locale
         word = word_of(self.reply.channel)
-        content = wordings.render(
-            word if word in wordings.channels(locale) else "sms", locale, variables
-        )
+        word = word if word in wordings.channels(locale) else "sms"
+        content = rendered(wordings, word, locale, variables)
         rules = self.project.contact.classes.get(ANSWER)
         return Message(
             template=name,

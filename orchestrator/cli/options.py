@@ -124,6 +124,7 @@ async def opened(
         clock=settings.clock,
         batch=settings.batch,
         sweep_s=settings.sweep_s,
+        links=settings.links or "",
         role=role,
     ) as context:
         yield context

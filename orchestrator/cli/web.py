@@ -20,7 +20,7 @@ from orchestrator.runtime import channels
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings, load_api_keys
-from orchestrator.web import operations
+from orchestrator.web import clicks, operations
 from orchestrator.web.app import create_app
 from orchestrator.web.doors import open_doors
 
@@ -41,7 +41,7 @@ async def _serve(settings: Settings, context: Context) -> None:
     held = channels.build(found, "web", channels.means(context))
     async with holding(context, held) as ingest:
         called = [route for channel in held for route in cast(Called, channel).routes()]
-        routes = [*called, *operations.routes(context)]
+        routes = [*called, *clicks.routes(context, ingest), *operations.routes(context)]
         app = create_app(open_doors(context, ingest), api_keys=keys, routes=routes)
         host, port = settings.web_host, settings.web_port
 

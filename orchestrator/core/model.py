@@ -117,7 +117,8 @@ class Button(Struct, frozen=True, gc=False):
 
 class Content(Struct, frozen=True, gc=False, omit_defaults=True):
     """The words of one message on one channel, rendered. Channels use the fields they know.
-    `action`: what a phone does with a push, where the channel's own default is not meant."""
+    `action`: what a phone does with a push, where the channel's own default is not meant.
+    `links` are the addresses in it that are to be tracked, see `core.links`."""
 
     text: str = ""
     subject: str = ""
@@ -125,6 +126,7 @@ class Content(Struct, frozen=True, gc=False, omit_defaults=True):
     image: str = ""
     buttons: tuple[Button, ...] = ()
     action: str = ""
+    links: tuple[str, ...] = ()
 
 
 class Message(Struct, frozen=True, gc=False):

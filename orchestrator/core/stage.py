@@ -34,6 +34,7 @@ from orchestrator.core.model import (
     Sent,
     Waiting,
 )
+from orchestrator.core.links import rendered
 from orchestrator.core.scene import Decision, Scene
 from orchestrator.core.steps.base import Go, Step
 
@@ -80,7 +81,6 @@ class Stage:
                 balance_points=self.account.balance_points,
                 earned_points=self.account.earned_points,
             )
-            self._scope["link"] = str
         return {**self._scope, "event": properties}
 
     def journey(self, enrollment: Enrollment) -> Journey:
@@ -232,7 +232,7 @@ class Stage:
             if reached is None or word_of(word) not in channels:
                 continue
             try:
-                content = wordings.render(word, self.subscriber.locale, where.scope())
+                content = rendered(wordings, word, self.subscriber.locale, where.scope())
             except RenderError as failure:
                 return f"render_failed: {failure.message}"
             return Message(

@@ -10,8 +10,11 @@ from datetime import datetime
 
 import asyncpg
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator.core.errors import OutreachError
+from orchestrator.core.links import tracked
+from orchestrator.core.model import Content
 from orchestrator.runtime import bell
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.meters import Meters
@@ -23,7 +26,8 @@ from orchestrator.store.ids import Ids
 
 class Context(Struct, frozen=True):
     """The means of one process. `name` tells it from the others; `secret` keys its hashes;
-    `batch` bounds how many subscribers one turn takes."""
+    `batch` bounds how many subscribers one turn takes; `links` is the site below which tracked
+    links lead to us, or ''."""
 
     pool: asyncpg.Pool
     bell: bell.Bell
@@ -35,6 +39,7 @@ class Context(Struct, frozen=True):
     name: str
     batch: int = 500
     sweep_s: float = 1.0
+    links: str = ""
     meters: Meters = field(default_factory=Meters)
 
     async def real_now(self) -> datetime:
@@ -44,6 +49,12 @@ class Context(Struct, frozen=True):
     async def now(self) -> datetime:
         """Domain time by the same clock. Whatever is due, is due by it."""
         return self.clock.domain_at((await self.real_now()).timestamp())
+
+    def linked(self, content: Content, subscriber_id: int, message_id: int) -> Content:
+        """The content as it goes out: with tracked links, if there is a site for them."""
+        if not self.links:
+            return replace(content, links=())
+        return tracked(content, self.links, subscriber_id, message_id, self.secret)
 
 
 @asynccontextmanager
@@ -55,6 +66,7 @@ async def open_context(
     clock: Clock,
     batch: int = 500,
     sweep_s: float = 1.0,
+    links: str = "",
     role: str = "process",
     connections: int = 8,
 ) -> AsyncIterator[Context]:
@@ -79,6 +91,7 @@ async def open_context(
                 name=f"{role}@{socket.gethostname()}:{secrets.token_hex(4)}",
                 batch=batch,
                 sweep_s=sweep_s,
+                links=links,
             )
         finally:
             await redis.aclose()

@@ -128,6 +128,14 @@ SETTINGS = (
         _number(int, 0, 65535),
     ),
     Setting(
+        "OUTREACH_LINKS",
+        "links",
+        "links are not tracked",
+        "The site whose `/l/` reaches the web process, such as `https://go.example`: links in "
+        "messages become short and signed, and a click is the event `link.clicked`.",
+        lambda text: _url("http", "https")(text).rstrip("/"),
+    ),
+    Setting(
         "OUTREACH_OPS_HOST",
         "ops_host",
         "127.0.0.1",
@@ -200,6 +208,7 @@ class Settings(Struct, frozen=True):
     channels: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: int = 8080
+    links: str | None = None
     ops_host: str = "127.0.0.1"
     ops_port: int | None = None
     secret: bytes | None = None

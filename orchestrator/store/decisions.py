@@ -14,6 +14,7 @@ from orchestrator.core.contact import EVERYTHING, refusal
 from orchestrator.core.effects import (
     Effect,
     EmitEvent,
+    Invite,
     MoveTo,
     PostEntry,
     Redeem,
@@ -27,9 +28,9 @@ from orchestrator.core.effects import (
     SetLocale,
     Suppress,
 )
-from orchestrator.core.model import Enrollment, Message, Subscriber
+from orchestrator.core.model import Content, Enrollment, Message, Subscriber
 from orchestrator.core.scene import Scene
-from orchestrator.store import events, json, optouts, points
+from orchestrator.store import events, invitations, json, optouts, points
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.ids import Ids
 from orchestrator.store.messages import ATTEMPT_SIZE
@@ -152,6 +153,10 @@ _CHANGES_SUBSCRIBER = (SetAttributes, SetConsent, SetConversation, SetLocale)
 _CHANGES_POINTS = (PostEntry, Reserve, Redeem, Release)
 
 
+Linked = Callable[[Content, int, int], Content]
+"""Content, subscriber id, message id: the content as it goes out."""
+
+
 class Decided(Struct, frozen=True, gc=False):
     """What was decided for one subscriber: the scene it was decided on, the effects, the scene
     that they make. `urgent` messages are answers to somebody who waits."""
@@ -172,10 +177,15 @@ class _Queued(Struct, frozen=True, gc=False):
 
 
 async def save(
-    connection: asyncpg.Connection, decided: Sequence[Decided], now: datetime, ids: Ids
+    connection: asyncpg.Connection,
+    decided: Sequence[Decided],
+    now: datetime,
+    ids: Ids,
+    linked: Linked,
 ) -> set[str]:
     """Everything decided is in the database (in the caller's transaction); returns the channels
-    that now have something to deliver."""
+    that now have something to deliver. `linked` puts the addresses of its links into a content
+    that has some."""
     moved: dict[tuple[int, str], tuple[Enrollment, Decided]] = {}
     queued: list[_Queued] = []
     suppressed: list[tuple[int, Suppress]] = []
@@ -183,6 +193,7 @@ async def save(
     changed: list[Decided] = []
     emitted: list[tuple[Subscriber, EmitEvent]] = []
     posted: list[tuple[int, int, Effect]] = []
+    invited: list[tuple[bytes, int, datetime]] = []
     paces = decided[0].after.project.paces if decided else {}
     for decision in decided:
         subscriber = decision.after.subscriber
@@ -203,6 +214,8 @@ async def save(
                 queued.append(_Queued(subscriber.id, message, 1, at, paced, effect.message_id))
             elif isinstance(effect, EmitEvent):
                 emitted.append((subscriber, effect))
+            elif isinstance(effect, Invite):
+                invited.append((effect.code_hash, subscriber.id, effect.expires_at))
             elif isinstance(effect, _CHANGES_POINTS):
                 posted.append((subscriber.id, subscriber.shard, effect))
             elif isinstance(effect, _CHANGES_SUBSCRIBER):
@@ -212,7 +225,7 @@ async def save(
         if changes:
             changed.append(decision)
     await _save_enrollments(connection, moved)
-    await _save_messages(connection, queued, now, ids)
+    await _save_messages(connection, queued, now, ids, linked)
     await _save_subscribers(connection, changed, consents, now)
     if suppressed:
         await connection.execute(
@@ -226,6 +239,8 @@ async def save(
         await events.add_emitted(connection, emitted, now, ids)
     if posted:
         await points.save_points(connection, posted)
+    if invited:
+        await invitations.add(connection, invited, now)
     return {item.message.channel for item in queued}
 
 
@@ -263,7 +278,11 @@ async def _save_enrollments(
 
 
 async def _save_messages(
-    connection: asyncpg.Connection, queued: list[_Queued], now: datetime, ids: Ids
+    connection: asyncpg.Connection,
+    queued: list[_Queued],
+    now: datetime,
+    ids: Ids,
+    linked: Linked,
 ) -> None:
     if not queued:
         return
@@ -291,16 +310,18 @@ async def _save_messages(
     rerouted: list[tuple[Any, ...]] = []
     for item, place in zip(queued, places, strict=True):
         m = item.message
-        content, via, attempt = json.encode(m.content), ",".join(m.via), attempt_ids[place]
+        who, message_id = item.subscriber_id, item.reroutes or ids.draw(now)
+        said = linked(m.content, who, message_id) if m.content.links else m.content
+        content, via, attempt = json.encode(said), ",".join(m.via), attempt_ids[place]
         if item.reroutes is None:
             new.append((
-                (ids.draw(now), item.subscriber_id, m.address, content),
+                (message_id, who, m.address, content),
                 (m.template, m.journey, m.contact_class, attempt, m.channel, via, m.run, m.step,
                  m.valid_until),
             ))  # fmt: skip
         else:
             rerouted.append(
-                (item.subscriber_id, item.reroutes, attempt, m.channel, m.address, content, via,
+                (who, message_id, attempt, m.channel, m.address, content, via,
                  m.valid_until, item.not_before)
             )  # fmt: skip
     if new:

@@ -112,7 +112,8 @@ class Wording:
                     f"{self._file}: {_FIELDS[word][field]} comes out empty",
                     "a message without words is not sent: say something in every case",
                 )
-        return Content(buttons=self._buttons(buttons) if buttons else (), **said)
+        shown = self._buttons(buttons) if buttons else ()
+        return Content(buttons=shown, links=(), **said)
 
     def _say(self, block: str, variables: Mapping[str, Any]) -> str:
         try:
