@@ -31,8 +31,8 @@ class SmscSettings(Struct, frozen=True, kw_only=True):
     `accounts` maps system_id to password; what handsets say goes to the first account, unless
     `numbers` maps the number they say it to. `message_ids`: `hex` answers submits in hexadecimal
     and writes receipts' text in decimal, as some carriers do. `receipt_tlvs`: receipts also carry
-    receipted_message_id and message_state. Unacknowledged deliveries come again after
-    `redeliver_after_s`.
+    receipted_message_id and message_state; `replies_named`: what handsets say carries the
+    former. Unacknowledged deliveries come again after `redeliver_after_s`.
     """
 
     accounts: Mapping[str, str] = field(default_factory=lambda: {"outreach": "secret"})
@@ -43,6 +43,7 @@ class SmscSettings(Struct, frozen=True, kw_only=True):
     message_ids: Literal["decimal", "hex"] = "decimal"
     receipt_delay_s: float = 0.05
     receipt_tlvs: bool = True
+    replies_named: bool = True
     redeliver_after_s: float = 5.0
     deliver_window: int = 500
     remembered: int = 200
@@ -134,7 +135,8 @@ class Smsc(Network):
 
         for number, part in enumerate(coded.parts, 1):
             name = b"mo%d-%d\0" % (self._utterances, number)
-            tlvs = codec.pack_tlvs((pdu.RECEIPTED_MESSAGE_ID, name))
+            named = self.settings.replies_named
+            tlvs = codec.pack_tlvs((pdu.RECEIPTED_MESSAGE_ID, name)) if named else b""
             body = codec.message_body(
                 source, destination, esm_class, 0, coded.data_coding, part, b"", tlvs
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from channels.carriers.handset import Handset
 from tests.faults.judge import RECOVERED_WITHIN_S, Verdict
 from tests.faults.world import DATABASE, Fault, World, now
 
@@ -199,6 +200,16 @@ async def refuse_binds(world: World) -> None:
     world.well()
 
 
+def understood(verdict: Verdict) -> list[str]:
+    """Everything that was said counts once, and is answered."""
+    counts = {
+        "a reply lost": verdict.replies_lost,
+        "a reply counted twice": verdict.replies_twice,
+        "a reply without an answer": verdict.unanswered,
+    }
+    return held(verdict) + [what for what, count in counts.items() if count]
+
+
 def losing(share: float, name: str, uncertain: str) -> Fault:
     """A carrier that took messages, and whose responses are lost."""
 
@@ -239,6 +250,33 @@ async def stop_in_a_blast(world: World) -> None:
     while await world.ask("SELECT count(*) FROM attempts"):  # noqa: ASYNC110
         await asyncio.sleep(0.2)
     await connection.close()
+
+
+async def talk_meanwhile(world: World) -> None:
+    """PostgreSQL goes away while people talk, who go on while it is away, and receipts come; it is
+    killed first, and the second time asked to stop."""
+    away_s = 60 if world.messages >= 1_000 else 10
+    for number, how in enumerate((signal.SIGQUIT, signal.SIGINT)):
+        await world.reached(0.2 + 0.3 * number)
+        talk = asyncio.create_task(_talk(world, f"about {number}", away_s / 2 + 4))
+        await asyncio.sleep(2)
+        await world.servers.away(world.servers.postgres, how, away_s / 2)
+        await talk
+    async with asyncio.timeout(90):
+        while any(not said.acknowledged_at for it in _phones(world) for said in it.said):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def _talk(world: World, about: str, for_s: float) -> None:
+    """Two hundred people say something, each words of their own."""
+    people = world.random.sample(range(1, world.messages // 2 + 1), min(200, world.messages // 2))
+    for key in people:
+        world.smsc.handset(f"8613{key:09}").say(f"{key} asks {about}", "10086")
+        await asyncio.sleep(for_s / len(people))
+
+
+def _phones(world: World) -> list[Handset]:
+    return list(world.smsc.handsets.values())
 
 
 async def jump(world: World) -> None:
@@ -295,7 +333,7 @@ CATALOGUE = (
         name="two-gateways", disturb=two_gateways, promise=held, messages=5_000,
         staff=("worker", "gateway-a", "gateway-b"), patience_s=150,
     ),
-    ill("throttle", throttle),
+    ill("throttle", throttle, messages=4_000),
     ill("queue-full", carrier({"full": 0.2})),
     losing(0.01, "responses-lost-1", "hold"),
     losing(0.10, "responses-lost-10", "hold"),
@@ -315,6 +353,11 @@ CATALOGUE = (
     Fault(
         name="hex-ids", disturb=calm, promise=exactly,
         carrier={"message_ids": "hex", "receipt_tlvs": False},
+    ),
+    Fault(
+        name="replies-postgres-away", disturb=talk_meanwhile, promise=understood, replies=True,
+        messages=1_000, pace=25, late=True,
+        carrier={"replies_named": False, "redeliver_after_s": 10.0}, patience_s=120,
     ),
     Fault(
         name="stop", disturb=stop_in_a_blast, promise=held, rate=RATE, short=300,

@@ -15,6 +15,11 @@ from tests.faults.campaign import STEPS
 
 _WORDS = re.compile(r"N(\d+) (first|second)\.")
 
+REPLIES = """
+SELECT properties ->> 'text' AS text, count(*) AS times FROM events
+WHERE kind = 'reply' GROUP BY 1
+"""
+
 RECOVERED = 0.9
 """Of the allowed rate: reached again, a fault is over."""
 RECOVERED_WITHIN_S = 60.0
@@ -34,7 +39,9 @@ class Verdict(Struct, kw_only=True):
     the best second after the carrier was well again, in percent of what it allows;
     `recovered_s`: how soon after that a second had nine tenths of it. `late_s`: how long after it
     was due the latest message stood on its phone; sweeps are `sweep_s` apart. `left`:
-    what was still under way when patience ended."""
+    what was still under way when patience ended. `replies`: what people said,
+    of which `replies_lost` were never stored, `replies_twice` were counted again, and `unanswered`
+    got no answer."""
 
     name: str
     seed: int
@@ -57,6 +64,10 @@ class Verdict(Struct, kw_only=True):
     sweep_s: float | None = None
     seconds: float = 0.0
     left: str = ""
+    replies: int | None = None
+    replies_lost: int = 0
+    replies_twice: int = 0
+    unanswered: int = 0
     failed: list[str] = []
 
 
@@ -160,3 +171,19 @@ def recovery(
         if soon is None and best >= RECOVERED * rate:
             soon = round(at - well_at, 1)
     return (round(100 * best / rate) if later else None), soon
+
+
+async def heard(
+    connection: asyncpg.Connection, verdict: Verdict, handsets: Mapping[str, Handset]
+) -> None:
+    """`verdict` has its counts of replies. Everybody's words are their own."""
+    stored = {row["text"]: row["times"] for row in await connection.fetch(REPLIES)}
+    verdict.replies = 0
+    for handset in handsets.values():
+        answers = sum(not _WORDS.match(message.text) for message in handset.arrived)
+        verdict.replies += len(handset.said)
+        verdict.unanswered += max(0, len(handset.said) - answers)
+        for said in handset.said:
+            times = stored.get(said.text, 0)
+            verdict.replies_lost += times == 0
+            verdict.replies_twice += max(0, times - 1)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from channels.carriers.smsc import Change, SmscSettings
 from tests.faults import campaign
 from tests.faults.carrier import RudeSmsc
-from tests.faults.judge import Verdict, judge, lateness, recovery
+from tests.faults.judge import Verdict, heard, judge, lateness, recovery
 from tests.faults.servers import Servers
 from tests.faults.staff import Member
 
@@ -46,7 +46,8 @@ class Fault(Struct, frozen=True, kw_only=True):
     """One thing that goes wrong. `disturb` does it while the messages go out, and returns once
     everything is well again; `promise` looks at the verdict and says what it breaks. `rate`: what
     the carrier allows per second; everybody is due at once then, and how soon that rate is reached
-    again is measured. `late`: how late the latest message was is measured."""
+    again is measured. `late`: how late the latest message was is measured; `replies`:
+    what people say is counted."""
 
     name: str
     disturb: Callable[[World], Awaitable[None]]
@@ -59,6 +60,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     pace: float = PACE
     rate: int = 0
     late: bool = False
+    replies: bool = False
     smpp: str = ""
     carrier: dict[str, Any] = {}
     staff: tuple[str, ...] = ("worker", "gateway")
@@ -146,6 +148,8 @@ class World:
             if fault.late:
                 verdict.late_s = await lateness(connection, handsets, fault.wait_s)
                 verdict.sweep_s = SWEEP_S
+            if fault.replies:
+                await heard(connection, verdict, handsets)
             await connection.close()
             if fault.rate and self.well_at:
                 verdict.recovered_pct, verdict.recovered_s = recovery(
