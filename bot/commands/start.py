@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bot.command import Command, Said
+from bot.commands.link import start_code
 from bot.desk import Desk
 from orchestrator.core import contact
 from orchestrator.core.model import Consent
@@ -23,7 +24,7 @@ class Start(Command, frozen=True):
     @classmethod
     def parse(cls, said: Said) -> Command | None:
         if said.slash and said.words.startswith("start "):
-            return cls()
+            return cls() if start_code(said) is None else None
         return super().parse(said)
 
     def answer(self, desk: Desk) -> None:

@@ -128,6 +128,13 @@ class Release(Struct, frozen=True, gc=False):
     at: datetime
 
 
+class Invite(Struct, frozen=True, gc=False):
+    """Until then, whoever says the code with this keyed hash on another channel is this person."""
+
+    code_hash: bytes
+    expires_at: datetime
+
+
 Effect = (
     SendMessage
     | RerouteMessage
@@ -142,4 +149,5 @@ Effect = (
     | Reserve
     | Redeem
     | Release
+    | Invite
 )

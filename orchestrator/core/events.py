@@ -8,6 +8,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+Joined = Literal["", "done", "wrong", "taken", "often"]
+"""`done`: the address is theirs now. `wrong`: there is no such code, or no longer. `taken`: two
+people we know cannot become one. `often`: too many wrong ones; it was not looked at."""
+
 
 class SubscriberEvent(Struct, frozen=True):
     """Something happened out there, or was emitted by a journey: may enter, move or end journeys,
@@ -31,13 +35,15 @@ class TimerDue(Struct, frozen=True):
 
 
 class ReplyReceived(Struct, frozen=True):
-    """A reply, already found not to be the bot's to answer. `channel` is where it came in."""
+    """A reply, already found not to be the bot's to answer. `channel` is where it came in.
+    `joined`: what became of the code in it that joins this address to a person."""
 
     text: str
     channel: str
     address: str
     at: datetime
     source_id: str
+    joined: Joined = ""
 
 
 class MessageFailed(Struct, frozen=True):

@@ -15,6 +15,7 @@ from channels.base import Inbox
 from orchestrator.core.delivery import Receipt, Reply
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gather import Gathering
+from orchestrator.runtime.joining import join
 from orchestrator.runtime.turn import take_named
 from orchestrator.store import events, optouts, receipts, subscribers
 from orchestrator.store.events import NewEvent
@@ -100,6 +101,7 @@ class Ingest:
             replace(r, address=clean(r.address), text=clean(r.text), source_id=clean(r.source_id))
             for r in replies
         ]
+        joined = await join(context, replies)
         async with context.pool.acquire() as connection, connection.transaction():
             senders = [(r.channel, r.address) for r in replies]
             owners = await subscribers.owners(connection, senders)
@@ -126,12 +128,13 @@ class Ingest:
                             "text": r.text[:LONGEST_REPLY],
                             "channel": r.channel,
                             "address": r.address,
+                            **({"joined": joined[position]} if position in joined else {}),
                         },
                         now,
                         r.channel,
                         r.source_id,
                     )
-                    for r in replies
+                    for position, r in enumerate(replies)
                 ],
                 now,
                 context.ids,

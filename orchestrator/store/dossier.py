@@ -111,6 +111,12 @@ SELECT hold, reward, given_at, used_at, used_as
 FROM codes WHERE subscriber_id = $1 ORDER BY given_at, hold
 """
 
+# The codes they were given to join another address, and whether they did.
+INVITATIONS = """
+SELECT expires_at, used_by IS NOT NULL AS used FROM invitations WHERE subscriber_id = $1
+ORDER BY expires_at
+"""
+
 # What operators did about them.
 ACTS = """
 SELECT number, entry::json ->> 'at' AS at, entry::json ->> 'what' AS what
@@ -330,6 +336,14 @@ class Code(Struct, frozen=True):
     used_as: str | None
 
 
+class Invitation(Struct, frozen=True):
+    """A code they were given to join another address, until when it was good, and whether they
+    did."""
+
+    expires_at: datetime
+    used: bool
+
+
 class Points(Struct, frozen=True):
     """Everything about their points; no `account` if they never had any."""
 
@@ -374,6 +388,7 @@ class Dossier(Struct, frozen=True, kw_only=True):
     events: list[Event]
     not_sent: list[NotSent]
     points: Points
+    invitations: list[Invitation]
     failures: list[Failure]
     acts: list[Act]
     timeline: list[Moment]
@@ -422,6 +437,7 @@ async def load(connection: asyncpg.Connection, subscriber_id: int, now: datetime
                 "purchases": await several(HOLDS),
                 "codes": await several(CODES),
             },
+            "invitations": await several(INVITATIONS),
             "failures": await several(FAILURES),
             "acts": await several(ACTS),
             "timeline": [{"at": it.at, "kind": it.kind, "what": it.what} for it in story.moments],

@@ -87,6 +87,15 @@ TABLES: Mapping[str, Treatment] = {
         left_out={"subscriber_id": _WHOSE, "code_hash": "a secret between us and whoever holds it"},
         erased="deleted: an unused one is worth nothing any more",
     ),
+    "invitations": Treatment(
+        dossier.INVITATIONS,
+        left_out={
+            "subscriber_id": _WHOSE,
+            "code_hash": "a secret between us and whoever holds it",
+            "used_by": "the keyed hash of an address, which is told with the others",
+        },
+        erased="deleted",
+    ),
     "listed": Treatment(
         dossier.LISTS,
         left_out={"version": "which load it came with"},
@@ -118,6 +127,10 @@ TABLES: Mapping[str, Treatment] = {
     "forgotten_addresses": Treatment(
         because="keyed hashes: whose they are cannot be told without the address",
         kept="it is what keeps the opt-out",
+    ),
+    "invitation_tries": Treatment(
+        because="keyed hashes: whose they are cannot be told without the address",
+        kept="it is forgotten within an hour of the next wrong code that anybody says",
     ),
     "attempts": _impersonal("batches of messages: channel, time, which gateway"),
     "paces": _impersonal(),

@@ -15,7 +15,7 @@ from bot.router import answer
 from orchestrator.core import contact, points
 from orchestrator.core.effects import Effect, SendMessage, Suppress
 from orchestrator.core.engine import decide
-from orchestrator.core.events import Event, ReplyReceived
+from orchestrator.core.events import Event, Joined, ReplyReceived
 from orchestrator.core.grammar import parse_duration
 from orchestrator.core.model import Consent, Content, Subscriber
 from orchestrator.core.points import Account
@@ -51,9 +51,11 @@ class Chat:
         lots: tuple[tuple[int, timedelta | None], ...] = (),
         stock: Mapping[str, int] | None = None,
         opted_out: bool = False,
+        joined: Joined = "",
     ) -> None:
         self.now = NOON
         self.channel = channel
+        self.joined = joined
         self.number = 0
         self.effects: list[Effect] = []
         account, history = Account(), []
@@ -90,7 +92,8 @@ class Chat:
         self.now += PACE
         self.number += 1
         address = ADDRESSES[self.channel]
-        reply = ReplyReceived(text, self.channel, address, at or self.now, f"reply-{self.number}")
+        source_id = f"reply-{self.number}"
+        reply = ReplyReceived(text, self.channel, address, at or self.now, source_id, self.joined)
         return self._done(answer(self.scene, reply, self.now))
 
     def happens(self, event: Event) -> list[str]:
@@ -129,6 +132,7 @@ def chat_of(written: Mapping[str, Any]) -> Chat:
         ),
         stock=written.get("stock"),
         opted_out=written.get("opted_out", False),
+        joined=written.get("joined", ""),
     )
 
 
