@@ -83,6 +83,8 @@ class PapChannel:
         basic = {"Authorization": f"Basic {base64.b64encode(account).decode()}"}
         self._session = aiohttp.ClientSession(
             headers=basic if self.settings.username else None,
+            # Kannel puts these into the push, at 22 octets of the short message.
+            skip_auto_headers=("User-Agent", "Accept"),
             connector=aiohttp.TCPConnector(limit=self.settings.connections),
             timeout=aiohttp.ClientTimeout(self.settings.deadline_s),
         )
