@@ -334,7 +334,7 @@ CATALOGUE = (
         staff=("worker", "gateway-a", "gateway-b"), patience_s=150,
     ),
     ill("throttle", throttle, messages=4_000),
-    ill("queue-full", carrier({"full": 0.2})),
+    ill("queue-full", carrier({"full": 0.2}), messages=4_000),
     losing(0.01, "responses-lost-1", "hold"),
     losing(0.10, "responses-lost-10", "hold"),
     losing(1.00, "responses-lost-100", "hold"),
