@@ -23,7 +23,7 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import source
 from orchestrator.project.findings import ProjectErrors
-from orchestrator.project.load import load
+from orchestrator.project.load import check, load
 from orchestrator.runtime import projects
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import set_up_logs
@@ -67,7 +67,9 @@ def checked_files(settings: Settings) -> dict[str, str]:
     before anything is touched."""
     try:
         files = source.read_folder(settings.project)
-        load(files)
+        _, findings = check(files)
+        if errors := [found for found in findings if found.severity == "error"]:
+            raise ProjectErrors(errors)
     except ProjectErrors as errors:
         for found in errors.findings:
             typer.echo(str(found), err=True)

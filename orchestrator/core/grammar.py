@@ -211,7 +211,7 @@ class Pace(Struct, frozen=True):
     def every(self) -> timedelta:
         """The least time from one such lot to the next. In any unit of time there are then no more
         than `count` messages."""
-        return timedelta(seconds=self.unit_s / (self.count // self.at_once))
+        return timedelta(microseconds=-(-self.unit_s * 10**6 // (self.count // self.at_once)))
 
 
 class TagChange(Struct, frozen=True):

@@ -26,6 +26,7 @@ from orchestrator.project.forms import (
     SegmentsForm,
 )
 from orchestrator.project.reader import Places, Reader
+from orchestrator.project.rules import RULES
 
 Form = TypeVar("Form", bound=Struct)
 
@@ -36,11 +37,17 @@ _TEMPLATE = re.compile(rf"templates/(?P<name>[^.]+)(?:\.(?P<locale>{LOCALE.patte
 
 
 def load(files: Mapping[str, str]) -> Project:
-    """The project these texts, by path, make up. Raises `ProjectErrors` with every error found."""
-    project, findings = check(files)
-    if project is None:
-        raise ProjectErrors(found for found in findings if found.severity == "error")
-    return project
+    """The project these texts, by path, make up. Raises `ProjectErrors` with every error found, but
+    for those with which a project runs all the same."""
+    draft = read(files)
+    found = [*draft.findings, *lint.findings(draft)]
+    if errors := [it for it in found if it.severity == "error" and not _runs_with(it)]:
+        raise ProjectErrors(errors)
+    return _compiled(draft)
+
+
+def _runs_with(error: Finding) -> bool:
+    return error.rule in RULES and RULES[error.rule].runs_anyway
 
 
 def load_folder(folder: Path) -> Project:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("tests.bench.authoring", "tests.bench.pipeline", "tests.bench.replies")
+BENCHES = (
+    "tests.bench.authoring",
+    "tests.bench.year",
+    "tests.bench.pipeline",
+    "tests.bench.replies",
+)
 
 
 def main() -> int:

@@ -178,6 +178,9 @@ def test_more_a_day_than_any_class_allows_is_over_the_cap() -> None:
     texts = ["a", "b", "c"]
     crowded = replace(life, rows=[*life.rows, *(sent(text, text, day=5) for text in texts)])
     assert wrong(more(crowded, *(Heard(at(5, 12), text) for text in texts))) == {"over_cap": 1}
+    decided_before = replace(life, rows=[*life.rows, *(sent(text, text, day=4) for text in texts)])
+    later = more(decided_before, *(Heard(at(5, 12), text) for text in texts))
+    assert wrong(later) == {"over_cap": 1}, "it counts for the day on which it comes"
 
 
 def test_who_is_held_out_or_was_never_let_in_gets_nothing() -> None:

@@ -15,6 +15,7 @@ from orchestrator.core.grammar import (
     WEEKDAYS,
     Again,
     At,
+    Pace,
     Schedule,
     TagChange,
     Window,
@@ -34,6 +35,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "schedule": Schedule.parse,
     "tag": TagChange.parse,
     "pause": Pause.parse,
+    "pace": Pace.parse,
 }
 
 times = st.times().map(lambda t: t.replace(second=0, microsecond=0, fold=0))
@@ -177,3 +179,20 @@ def test_what_means_nothing_is_an_error_that_shows_what_would(kind: str, text: s
 def test_any_text_is_a_value_or_a_grammar_error(kind: str, text: str) -> None:
     with suppress(GrammarError):
         PARSERS[kind](text)
+
+
+@given(st.integers(1, 999_999), st.sampled_from(["s", "min", "h"]))
+def test_a_pace_lets_no_more_through_than_it_says_and_hardly_less(count: int, unit: str) -> None:
+    pace = Pace.parse(f"{count}/{unit}")
+    assert str(pace) == f"{count}/{unit}"
+    lots = timedelta(seconds=pace.unit_s) / pace.every
+    assert lots * pace.at_once <= count + 0.01
+    assert lots * pace.at_once >= count * 0.9
+    assert pace.at_once == 1 or pace.every <= timedelta(seconds=0.5)
+
+
+@pytest.mark.parametrize("text", ["", "200", "0/s", "200/day", "-1/s", "1.5/s", "9999999/s"])
+def test_what_is_no_pace_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(GrammarError, match="is not a pace") as refused:
+        Pace.parse(text)
+    assert "200/s" in refused.value.hint

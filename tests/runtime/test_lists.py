@@ -9,9 +9,11 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from orchestrator.core.delivery import Reply
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.context import Context
-from orchestrator.store import lists, scenes
+from orchestrator.runtime.ingest import Ingest
+from orchestrator.store import lists, messages, scenes
 from tests.runtime.installation import (
     CONTACT,
     FILES,
@@ -21,6 +23,7 @@ from tests.runtime.installation import (
     installed,
     number,
     people,
+    rows,
     turns,
 )
 
@@ -154,3 +157,67 @@ async def test_a_cap_of_one_lets_one_of_a_thousand_racing_sends_through(
             "SELECT count(*) FROM suppressions WHERE reason = 'per_day'"
         )
         assert put_off == 1000 - 20
+
+
+BLACKLISTED = {
+    **FILES,
+    "journeys/program/contact.yaml": CONTACT + "not_on: [blacklist]\n",
+}
+
+
+@pytest.mark.parametrize(("files", "name"), [(GUARDED, "dnd"), (BLACKLISTED, "blacklist")])
+async def test_who_comes_on_a_list_after_the_message_was_queued_gets_nothing(
+    files: dict[str, str], name: str, database_url: str, redis_url: str
+) -> None:
+    async with installed(database_url, redis_url, files) as context:
+        await put(context, [], name)
+        await people(context, range(4))
+        await happened(context, map(str, range(4)))
+        await turns(context)
+        assert await fates(context) == {"went": 4}
+        await put(context, [number(1)], name)
+        async with context.pool.acquire() as connection, connection.transaction():
+            claim = await messages.claim(
+                connection, "sms", "test", NOON, NOON + DAY, 9, context.ids,
+                context.projects.project,
+            )  # fmt: skip
+        assert len(claim.messages) == 3
+        assert number(1) not in {m.outgoing.address for m in claim.messages}
+        dropped = await rows(context, "SELECT reason FROM messages WHERE state = 'suppressed'")
+        assert dropped == [(f"on_list:{name}",)]
+
+
+async def test_nobody_on_the_lists_of_all_classes_is_written_to_but_in_answer(
+    database_url: str, redis_url: str
+) -> None:
+    async with installed(database_url, redis_url, BLACKLISTED) as context:
+        await people(context, range(3))
+        await put(context, [number(0)], "blacklist")
+        await happened(context, map(str, range(3)))
+        await turns(context)
+        assert await fates(context) == {"went": 2, "on_list:blacklist": 1}
+        reply = Reply("sms", number(0), "help", "r1")
+        await Ingest(context).inbox.replies([reply])
+        await turns(context)
+        answered = await rows(context, "SELECT contact_class FROM messages WHERE address = $1",
+                              number(0))  # fmt: skip
+        assert answered == [("answer",)]
+
+
+async def test_a_claim_looks_at_lists_only_if_a_class_names_one(
+    database_url: str, redis_url: str
+) -> None:
+    async with installed(database_url, redis_url) as context:
+        asked: list[str] = []
+        async with context.pool.acquire() as connection, connection.transaction():
+            await people(context, range(2))
+            await happened(context, "01")
+            await turns(context)
+            with connection.query_logger(lambda record: asked.append(record.query)):
+                claim = await messages.claim(
+                    connection, "sms", "test", NOON, NOON + DAY, 9, context.ids,
+                    context.projects.project,
+                )  # fmt: skip
+        assert len(claim.messages) == 2
+        assert len(asked) == 2
+        assert not any("listed" in query or "paces" in query for query in asked)

@@ -152,8 +152,8 @@ def _look_at_times(plan: Plan, player: Player, rows: Sequence[Recorded], found: 
 
 
 def _count_days(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
-    """Of no local day came more messages to the screen than any of their classes allows. A message
-    counts for the day on which it was decided: one that its hours ended for comes a day later."""
+    """On no local day came more messages to the screen than any of their classes allows. What came
+    late, after its hours, counts for the day on which it went."""
     by_text = {row.text: row for row in rows if not _answers(row)}
     tz = calendar.zone(player.person.subscriber.timezone)
     if tz is None:
@@ -161,9 +161,11 @@ def _count_days(plan: Plan, player: Player, rows: Sequence[Recorded], found: Fou
     days: dict[date, list[float]] = {}
     for heard in player.heard:
         if (row := by_text.get(heard.text)) is not None:
-            most = plan.project.contact.classes[row.contact_class].per_day
-            day = calendar.local_day(row.queued_at, tz)
-            days.setdefault(day, []).append(most or math.inf)
+            rules = plan.project.contact.classes[row.contact_class]
+            hours = rules.hours
+            late = hours and calendar.next_open(heard.at, hours, rules.weekdays, tz) != heard.at
+            day = calendar.local_day(heard.at - plan.latency if late else heard.at, tz)
+            days.setdefault(day, []).append(rules.per_day or math.inf)
     found.over_cap += int(sum(max(0, len(most) - max(most)) for most in days.values()))
 
 

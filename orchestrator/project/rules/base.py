@@ -17,6 +17,9 @@ class Rule:
 
     severity: ClassVar[Severity] = "error"
 
+    runs_anyway: ClassVar[bool] = False
+    """Whether a project that breaks it, and was applied before it was a rule, still runs."""
+
     @classmethod
     def name(cls) -> str:
         """`UnknownTemplate` is `unknown-template`."""
