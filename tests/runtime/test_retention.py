@@ -13,6 +13,7 @@ from orchestrator.runtime.context import Context
 from orchestrator.runtime.sweep import sweep
 from orchestrator.store import acts, retention
 from orchestrator.store.checks import examine
+from orchestrator.store.ids import first_id
 from orchestrator.store.retention import PASSES
 from tests.runtime.installation import (
     CONTACT,
@@ -42,6 +43,7 @@ SHORT = {
     ),
     "journeys/program/retention.yaml": "messages: 1d\ntexts: 2d\n",
 }
+FIRST = first_id(NOON)
 OLD = (
     "DELETE FROM attempts",
     "UPDATE messages SET state = 'delivered', carrier_id = 'c1', code = '000' WHERE id > 0",
@@ -50,11 +52,12 @@ OLD = (
     """INSERT INTO failures (subscriber_id, at, what, error)
        SELECT id, $1, 'turn', 'x' FROM subscribers""",
     "INSERT INTO past_enrollments SELECT * FROM enrollments",
-    """INSERT INTO events SELECT 1 + id, id, shard, 'reply', 'sms', '{}', $1, 'sms', 'r' || id, $1
+    f"""INSERT INTO events
+       SELECT {FIRST} + 100 + id, id, shard, 'reply', 'sms', '{{}}', $1, 'sms', 'r' || id, $1
        FROM subscribers""",
-    """INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source, source_id,
+    f"""INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source, source_id,
            taken_at, tries)
-       SELECT 2 + id, id, shard, 'event', 'bad', '{}', $1, 'crm', 'b' || id, $1, 5
+       SELECT {FIRST} + 200 + id, id, shard, 'event', 'bad', '{{}}', $1, 'crm', 'b' || id, $1, 5
        FROM subscribers""",
 )
 COUNTS = """
