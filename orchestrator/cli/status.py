@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.runtime.settings import Settings
-from orchestrator.store import counts, halts
+from orchestrator.store import counts, halts, pace
 
 SINCE = timedelta(hours=24)
 
@@ -27,6 +27,7 @@ def status(
             **msgspec.to_builtins(await counts.waiting(connection, now)),
             "messages_24h": await counts.messages(connection, now - SINCE),
             "failures_24h": await counts.failures(connection, now - SINCE),
+            "paced": await pace.count(connection),
             "halted": {name: kind for name, (kind, _) in (await halts.look(connection)).items()},
         }
 
@@ -35,8 +36,11 @@ def status(
         typer.echo(msgspec.json.encode(found).decode())
         return
     states, halted = found.pop("messages_24h"), found.pop("halted")
+    paced = found.pop("paced")
     for name, number in found.items():
         typer.echo(f"{name.replace('_', ' '):<18}{number}")
+    for journey, number in paced.items():
+        typer.echo(f"{number} wait for the pace of {journey}")
     for journey, kind in halted.items():
         typer.echo(f"{kind:<18}{journey}")
     typer.echo("messages of the last 24 h")

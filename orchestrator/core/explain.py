@@ -12,6 +12,7 @@ from msgspec import Struct
 from orchestrator.core.contact import ContactClass
 from orchestrator.core.effects import Suppress
 from orchestrator.core.expression import Condition, subscriber_scope
+from orchestrator.core.grammar import Pace
 from orchestrator.core.journey import Entry, Journey, Placed
 from orchestrator.core.model import Enrollment
 from orchestrator.core.scene import Scene
@@ -124,7 +125,8 @@ def explain(scene: Scene, record: Record, journey: str, now: datetime) -> Explan
     enrollment = scene.enrollments.get(journey)
     version = _version(scene, journey, enrollment)
     rules = scene.project.contact.classes.get(version.contact_class) if version else None
-    reasons = [_sent(it) for it in record.letters if it.journey == journey]
+    pace = scene.project.paces.get(journey)
+    reasons = [_sent(it, pace) for it in record.letters if it.journey == journey]
     reasons += [_refused(it, rules) for it in record.refusals if it.journey == journey]
     reasons.sort(key=lambda it: it.at or now)
     if enrollment is not None and version is not None and (next_ := _now(scene, version, now)):
@@ -155,8 +157,10 @@ def _version(scene: Scene, journey: str, enrollment: Enrollment | None) -> Journ
     return known or scene.project.journeys.get(journey)
 
 
-def _sent(letter: Letter) -> Reason:
+def _sent(letter: Letter, pace: Pace | None) -> Reason:
     why = STATES.get(letter.state, letter.state)
+    if pace is not None and letter.state == "queued":
+        why += f", and for the journey's pace of {pace}"
     for more in (letter.reason, letter.code):
         why += f" ({more})" if more else ""
     why += "; it was sent again after no answer and may have come twice" * letter.may_duplicate

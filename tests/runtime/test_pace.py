@@ -11,6 +11,7 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from channels.base import Capabilities, Health, Inbox
+from orchestrator.cli.explain import answer
 from orchestrator.core.delivery import Outcome, Outgoing
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.deliver import Delivery
@@ -145,6 +146,8 @@ async def test_a_paced_journey_holds_no_other_up(database_url: str, redis_url: s
         assert [one for _, one in line.handed] == [who[0], *who]
         async with context.pool.acquire() as connection:
             assert await pace.count(connection) == {"welcome": 4}
+            told = await answer(connection, "4", "welcome", NOON)
+        assert "the journey's pace of 1/h" in told.journeys[0].messages[0].why
 
 
 async def test_a_new_pace_holds_for_what_is_queued_and_for_older_versions_and_ends_when_taken_out(
