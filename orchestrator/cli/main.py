@@ -20,6 +20,7 @@ COMMANDS = {
     "up": ("up:up", "outreach up --project shop"),
     "import": ("importing:import_csv", "outreach import subscribers.csv --country 86"),
     "list": ("lists:list_numbers", "outreach list load dnd do-not-disturb.txt --country 86"),
+    "link": ("link:link", "outreach link +8613800138000 --channel telegram --qr ann.svg"),
     "event": ("event:event", "outreach event u1 order.placed amount=12.5 --source-id order-1001"),
     "show": ("show:show", "outreach show +8613800138000"),
     "explain": ("explain:explain", "outreach explain +8613800138000 --journey hello"),

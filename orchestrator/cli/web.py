@@ -20,7 +20,7 @@ from orchestrator.runtime import channels
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings, load_api_keys
-from orchestrator.web import clicks, operations
+from orchestrator.web import clicks, invitations, operations
 from orchestrator.web.app import create_app
 from orchestrator.web.doors import open_doors
 
@@ -37,11 +37,16 @@ async def _serve(settings: Settings, context: Context) -> None:
     keys = load_api_keys(settings)
     if not keys:
         log.warning("api_closed because=OUTREACH_API_KEYS_is_not_set")
-    found = channels.configured(settings, os.environ).values()
-    held = channels.build(found, "web", channels.means(context))
+    found = channels.configured(settings, os.environ)
+    held = channels.build(found.values(), "web", channels.means(context))
     async with holding(context, held) as ingest:
         called = [route for channel in held for route in cast(Called, channel).routes()]
-        routes = [*called, *clicks.routes(context, ingest), *operations.routes(context)]
+        routes = [
+            *called,
+            *clicks.routes(context, ingest),
+            *invitations.routes(context, found),
+            *operations.routes(context),
+        ]
         app = create_app(open_doors(context, ingest), api_keys=keys, routes=routes)
         host, port = settings.web_host, settings.web_port
 

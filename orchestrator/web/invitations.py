@@ -1,0 +1,57 @@
+"""`POST /v1/subscribers/{key}/invitations`: a link that makes somebody's chat theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from orchestrator.core.errors import OutreachError
+from orchestrator.runtime.channels import Configured
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.inviting import invite, qr_code
+from orchestrator.store import subscribers
+from orchestrator.web.problem import ProblemError
+
+
+class InvitationShape(Struct, frozen=True, forbid_unknown_fields=True):
+    """To which channel; `qr`: with a QR code of the link, as SVG."""
+
+    channel: str
+    qr: bool = False
+
+
+def routes(context: Context, configured: Mapping[str, Configured]) -> list[web.RouteDef]:
+    """The route of invitations, for holders of an API key."""
+
+    async def post(request: web.Request) -> web.Response:
+        key = request.match_info["key"]
+        try:
+            asked = msgspec.json.decode(await request.read(), type=InvitationShape)
+        except msgspec.ValidationError as error:
+            raise ProblemError(422, "Not valid", str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ProblemError(400, "The body is not JSON", str(error)) from None
+        known = {}
+        if "\0" not in key:
+            async with context.pool.acquire() as connection:
+                known = await subscribers.find_keys(connection, [key])
+        if key not in known:
+            raise ProblemError(404, "No such subscriber", "Subscribers are named by your own key.")
+        try:
+            made = await invite(context, configured, known[key][0], asked.channel)
+        except OutreachError as error:
+            raise ProblemError(409, error.message, error.hint) from None
+        body = msgspec.to_builtins(made)
+        if asked.qr:
+            body["qr"] = qr_code(made.url or made.say)
+        return web.Response(
+            status=201,
+            body=msgspec.json.encode(body),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    return [web.post("/v1/subscribers/{key}/invitations", post)]
