@@ -10,7 +10,7 @@ from channels.sms import addresses
 COUNTRY = "86"
 
 Form = Literal["national", "international"]
-"""`13800138000`, or `8613800138000`."""
+"""`13800138000` (and `01062345678`, with the area's code), or `8613800138000`."""
 
 
 def outgoing(number: str, form: Form) -> str:
@@ -24,7 +24,9 @@ def outgoing(number: str, form: Form) -> str:
         return digits
     if not digits.startswith(COUNTRY):
         raise FieldError("the address is not a telephone number in China")
-    return digits[len(COUNTRY) :]
+    inside = digits[len(COUNTRY) :]
+    mobile = len(inside) == 11 and inside[0] == "1"
+    return inside if mobile or len(inside) < 10 else "0" + inside
 
 
 def incoming(number: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Callable
 from datetime import datetime
 
 from channels.china.fields import FieldError
+from channels.china.proof import check
 from channels.china.session import GatewaySession
 from channels.china.times import month_to_second
 from channels.china.wire import RESPONSE
@@ -72,7 +72,8 @@ class CmppSession(GatewaySession):
                 f"the gateway refused the login (status {answer.status}): {why}",
                 "Check sp_id and secret, and that the carrier knows this machine's IP address.",
             )
-        self._check(answer, digest)
+        expected = pdu.gateway_digests(digest, settings.secret)
+        check(answer.authenticator, expected, settings.gateway_proof, self.protocol)
         self.open_window()
         return "CMPP 3.0" if self.version == pdu.V3 else "CMPP 2.0"
 
@@ -119,20 +120,6 @@ class CmppSession(GatewaySession):
         if not self.lost.done():
             body = pdu.result_body(msg_id, result, self.version)
             self.say(pdu.DELIVER | RESPONSE, sequence, body)
-
-    def _check(self, answer: pdu.ConnectResp, digest: bytes) -> None:
-        settings = self._settings
-        if settings.gateway_proof == "ignore":
-            return
-        expected = pdu.gateway_digests(digest, settings.secret)
-        if any(hmac.compare_digest(answer.authenticator, it) for it in expected):
-            return
-        if settings.gateway_proof == "require":
-            raise RefusedError(
-                "the gateway could not show that it knows our secret",
-                "Check whose host it is; `gateway_proof: warn` connects all the same.",
-            )
-        log.warning("gateway_unproven protocol=cmpp")
 
 
 _RESULTS = {smpp.OK: status.OK, smpp.QUEUE_FULL: status.TOO_FAST}

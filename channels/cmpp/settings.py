@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from channels.china.proof import Proof
 from channels.china.settings import GatewaySettings, Octet, Port
 
 
@@ -38,7 +39,7 @@ class CmppSettings(GatewaySettings, frozen=True, kw_only=True, forbid_unknown_fi
     fee_type: Annotated[str, Meta(pattern=r"^\d{2}$")] = "01"
     fee_code: Annotated[str, Meta(pattern=r"^\d{1,6}$")] = "0"
     level: Octet = 0
-    gateway_proof: Literal["warn", "require", "ignore"] = "warn"
+    gateway_proof: Proof = "warn"
 
     def __repr__(self) -> str:
         return f"CmppSettings({self.sp_id}@{self.host}:{self.port})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,12 +10,15 @@ from msgspec import Struct
 
 from channels.carriers.cmpp import CmppExchange
 from channels.carriers.exchange import Exchange, ExchangeSettings
+from channels.carriers.smgp import SmgpExchange
 from channels.china.gateway import GatewayChannel
 from channels.cmpp.channel import CmppChannel
 from channels.cmpp.settings import CmppSettings
+from channels.smgp.channel import SmgpChannel
+from channels.smgp.settings import SmgpSettings
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.model import Content
-from tests.channels.contract.rig import Kept, until
+from tests.channels.contract.rig import Kept, Rig, until
 
 NUMBER = "+8613800138000"
 
@@ -34,6 +37,11 @@ def cmpp(exchange: Exchange, changed: dict[str, Any]) -> CmppChannel:
     return CmppChannel("sms", CmppSettings(**settings))
 
 
+def smgp(exchange: Exchange, changed: dict[str, Any]) -> SmgpChannel:
+    settings = {"client_id": "900001", "secret": "888888", **common(exchange), **changed}
+    return SmgpChannel("sms", SmgpSettings(**settings))
+
+
 def common(exchange: Exchange) -> dict[str, Any]:
     return {
         "host": "127.0.0.1",
@@ -44,7 +52,10 @@ def common(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-PROTOCOLS = {"cmpp": Protocol(CmppExchange, cmpp, 13, "CMPP-13")}
+PROTOCOLS = {
+    "cmpp": Protocol(CmppExchange, cmpp, 13, "CMPP-13"),
+    "smgp": Protocol(SmgpExchange, smgp, 47, "SMGP-47"),
+}
 
 
 class World:
@@ -84,3 +95,34 @@ async def world(name: str, **changed: Any) -> AsyncIterator[World]:
 
 def message(message_id: int, text: str = "hello", address: str = NUMBER) -> Outgoing:
     return Outgoing(message_id, message_id, address, Content(text=text))
+
+
+@asynccontextmanager
+async def contract(name: str) -> AsyncIterator[Rig]:
+    """The case table of a protocol for the contract suite."""
+    async with world(name) as there, there.up(deadline_s=0.5) as (channel, kept):
+        exchange = there.exchange
+
+        def shown(address: str) -> Sequence[str]:
+            return [arrived.text for arrived in exchange.handset(address).arrived]
+
+        async def say(address: str, words: str) -> None:
+            exchange.handset(address).say(words, "10086")
+
+        def refuse() -> None:
+            exchange.faults.reject = lambda number: there.protocol.refusal
+
+        def mute() -> None:
+            exchange.faults.drop_responses = 1.0
+
+        yield Rig(
+            channel,
+            kept,
+            reachable=(NUMBER, "+8613800138001"),
+            wrong="nobody",
+            shown=shown,
+            say=say,
+            cut=exchange.stop,
+            refuse=refuse,
+            mute=mute,
+        )
