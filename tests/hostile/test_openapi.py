@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -62,7 +63,7 @@ async def test_every_answer_is_one_that_the_description_tells_of(
 
     def ask() -> None:
         for found in schema.get_all_operations():
-            operation = found.ok()
+            operation = found.ok()  # type: ignore[union-attr]
             if mode is GenerationMode.NEGATIVE and not (
                 operation.body or operation.path_parameters
             ):
@@ -77,7 +78,7 @@ async def test_every_answer_is_one_that_the_description_tells_of(
                 suppress_health_check=list(HealthCheck),
             )
             @given(case=operation.as_strategy(generation_mode=mode))
-            def one(case: schemathesis.Case) -> None:
+            def one(case: schemathesis.Case[Any]) -> None:
                 case.call_and_validate(base_url=api.url, headers=AUTHORIZED)
 
             one()

@@ -162,13 +162,13 @@ def _gzipped(times: int, octets: bytes) -> bytes:
 
 async def test_what_is_compressed_may_not_unfold_without_end(api: Api) -> None:
     packer = zlib.compressobj(9)
-    gigabyte = b"".join([*(packer.compress(b" " * 2**20) for _ in range(1_024)), packer.flush()])
+    unfolding = b"".join([*(packer.compress(b" " * 2**20) for _ in range(256)), packer.flush()])
     bombs = {
-        "deflate": [gigabyte, b"", b"nonsense", gigabyte[:1_000]],
-        "gzip": [_gzipped(1, b" " * 2**26), _gzipped(3, b" " * 2**26), b"", b"\x1f\x8b" * 500],
+        "deflate": [unfolding, b"", b"nonsense", unfolding[:1_000]],
+        "gzip": [_gzipped(1, b" " * 2**25), _gzipped(3, b" " * 2**25), b"", b"\x1f\x8b" * 500],
         "br": [b"\xff" * 1_000],
         "zstd": [b"\x28\xb5\x2f\xfd" + b"\xff" * 1_000],
-        "gzip, gzip": [_gzipped(2, b" " * 2**26)],
+        "gzip, gzip": [_gzipped(2, b" " * 2**25)],
     }
     before = _forget_peak()
     for encoding, bodies in bombs.items():
@@ -297,7 +297,7 @@ FRAMES = {
     "nonsense": bytes(range(256)) * 20,
     "no text": _frame(0x81, b"\xff\xfe\xed\xa0\x80"),
     "a frame of 2^63 octets": _frame(0x81, b"x", 2**63),
-    "a frame of a gigabyte": _frame(0x81, b"x" * 100_000, 2**30),
+    "a frame of a unfolding": _frame(0x81, b"x" * 100_000, 2**30),
     "reserved bits": _frame(0xB1, b"x"),
     "a reserved opcode": _frame(0x83, b"x"),
     "a long ping": _frame(0x89, b"x" * 1_000),
