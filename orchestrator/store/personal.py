@@ -24,6 +24,7 @@ class Treatment(Struct, frozen=True):
 
 
 _SHARD = "where we keep it, not what we know"
+_TRIES = "how many turns about it failed in a row"
 _WHOSE = "whose it is: they are the one who asked"
 _NOBODY = "nothing in it is about a person"
 
@@ -42,12 +43,12 @@ TABLES: Mapping[str, Treatment] = {
     ),
     "enrollments": Treatment(
         dossier.ENROLLMENTS,
-        left_out={"subscriber_id": _WHOSE, "shard": _SHARD},
+        left_out={"subscriber_id": _WHOSE, "shard": _SHARD, "tries": _TRIES},
         erased="ended; kept for reports, without a person",
     ),
     "past_enrollments": Treatment(
         dossier.PAST_ENROLLMENTS,
-        left_out={"subscriber_id": _WHOSE, "shard": _SHARD},
+        left_out={"subscriber_id": _WHOSE, "shard": _SHARD, "tries": _TRIES},
         kept="names a journey and times; without the subscriber's row there is no person",
     ),
     "messages": Treatment(
@@ -68,7 +69,7 @@ TABLES: Mapping[str, Treatment] = {
     ),
     "accounts": Treatment(
         dossier.ACCOUNTS,
-        left_out={"subscriber_id": _WHOSE, "shard": _SHARD},
+        left_out={"subscriber_id": _WHOSE, "shard": _SHARD, "tries": _TRIES},
         erased="closed: what was there is forfeited; kept for the accounts, without a person",
     ),
     "entries": Treatment(

@@ -8,8 +8,8 @@ import asyncpg
 
 from channels.carriers.smsc import Smsc
 from channels.sms import pdu
-from tests.faults.catalogue import held, resent
-from tests.faults.judge import Verdict, judge
+from tests.faults.catalogue import held, recovered, resent, understood
+from tests.faults.judge import Verdict, heard, judge, lateness, recovery
 
 WITNESS = "CREATE TABLE witness_queued (message_id bigint, at timestamptz)"
 CLAIMED = "CREATE TABLE witness_claimed (attempt_id bigint, at timestamptz, life text)"
@@ -82,3 +82,59 @@ async def test_a_claim_after_the_opt_out_and_a_state_that_is_not_true_are_seen(
     verdict = await judged(database_url, said, ALL)
     assert (verdict.after_opt_out, verdict.untrue) == (1, 1)
     assert {"a message after the opt-out", "a state that is not true"} <= set(held(verdict))
+
+
+async def test_how_late_things_are_is_told(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    smsc = Smsc(now=lambda: START + timedelta(seconds=25))
+    try:
+        await connection.execute(WITNESS)
+        await connection.execute(
+            "CREATE TABLE witness_due (subscriber_id bigint, due_at timestamptz)"
+        )
+        await connection.execute(SOMEBODY, 1)
+        await connection.execute("INSERT INTO witness_due VALUES (1, $1)", START)
+        await connection.execute(MESSAGE, 1, 1, "first", "delivered")
+        await connection.execute("INSERT INTO witness_queued VALUES (1, $1)", START)
+        words = pdu.SubmitSm(destination_addr="8613000000001", short_message=b"N1 second. Bye")
+        smsc.handset("8613000000001").receive(words)
+        assert await lateness(connection, smsc.handsets, 20) == 5.0
+    finally:
+        await connection.close()
+
+
+async def test_what_was_said_is_counted_once_and_answered_or_the_judge_says_so(
+    database_url: str,
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    smsc, verdict = Smsc(), Verdict(name="planted", seed=0, messages=0)
+    try:
+        await connection.execute(SOMEBODY, 1)
+        for words in ("never stored", "stored twice"):
+            smsc.handset("8613000000001").say(words, "10086")
+        for number in (1, 2):
+            await connection.execute(
+                "INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source,"
+                " source_id) VALUES ($1, 1, 0, 'reply', 'sms', $2, now(), 'sms', $1::bigint::text)",
+                number,
+                '{"text": "stored twice"}',
+            )
+        await heard(connection, verdict, smsc.handsets)
+    finally:
+        await connection.close()
+    counts = (verdict.replies, verdict.replies_lost, verdict.replies_twice, verdict.unanswered)
+    assert counts == (2, 1, 1, 2)
+    assert len(understood(verdict)) == 3
+
+
+def test_a_rate_that_is_not_reached_again_is_seen() -> None:
+    half = [number / 100 for number in range(1000)]
+    assert recovery(half, 2.0, 200) == (50, None)
+    mended = [*half, *(10 + number / 200 for number in range(400))]
+    percent, soon = recovery(mended, 2.0, 200)
+    assert percent == 100
+    assert soon is not None
+    assert 8.5 < soon < 9.0
+    assert recovery([], 2.0, 200) == (None, None)
+    verdict = Verdict(name="planted", seed=0, messages=4, recovered_s=61.0)
+    assert recovered(held)(verdict) == ["the rate not reached again in time"]

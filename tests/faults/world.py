@@ -30,6 +30,7 @@ AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 OPEN = """
 SELECT (SELECT count(*) FROM enrollments WHERE status = 'active')
     + (SELECT count(*) FROM messages WHERE state = 'queued') + (SELECT count(*) FROM attempts)
+    + (SELECT count(*) FROM events WHERE taken_at IS NULL)
 """
 
 
