@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
 from channels.china.fields import FieldError
-from channels.china.settings import GatewaySettings
+from channels.china.settings import GatewaySettings, TestedSettings
 from channels.china.wire import RESPONSE, Frames
 from channels.sms.batch import NO_ANSWER, UNKNOWN, UNSENT, Answer, Batch
 from channels.sms.pace import Pace
@@ -52,10 +53,9 @@ class GatewaySession(Frames, Window):
             window=settings.window,
             pace=pace,
             deadline_s=settings.deadline_s,
-            idle_s=settings.test_after_s,
+            idle_s=settings.test_after_s if isinstance(settings, TestedSettings) else math.inf,
         )
-        self._test_wait_s = settings.test_wait_s
-        self._tests = settings.tests
+        self._tested = settings if isinstance(settings, TestedSettings) else None
         self._sequence = 0
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._admitted = False
@@ -107,16 +107,17 @@ class GatewaySession(Frames, Window):
         self.close()
 
     async def try_line(self) -> None:
-        if self.TEST is None:
+        tested = self._tested
+        if tested is None or self.TEST is None:
             return
-        for _ in range(self._tests):
+        for _ in range(tested.tests):
             try:
-                await self.request(self.TEST, within_s=self._test_wait_s)
+                await self.request(self.TEST, within_s=tested.test_wait_s)
                 return
             except RequestError as error:
                 if error.status == UNSENT or self.lost.done():
                     return
-        log.warning("line_dead after=active_test tries=%d", self._tests)
+        log.warning("line_dead after=active_test tries=%d", tested.tests)
         self.abort()
 
     # What the window and the wire ask for

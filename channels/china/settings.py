@@ -26,9 +26,14 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     window: Annotated[int, Meta(ge=1, le=1000)] = 16
     rate_per_s: Annotated[float, Meta(gt=0)] = math.inf
     deadline_s: Seconds = 20.0
-    test_after_s: Seconds = 60.0
-    test_wait_s: Seconds = 60.0
-    tests: Annotated[int, Meta(ge=1, le=10)] = 3
     reconnect_s: Seconds = 0.5
     reconnect_max_s: Seconds = 60.0
     refused_s: Annotated[float, Meta(ge=0)] = 30.0
+
+
+class TestedSettings(GatewaySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same for protocols that can try an idle line."""
+
+    test_after_s: Seconds = 60.0
+    test_wait_s: Seconds = 60.0
+    tests: Annotated[int, Meta(ge=1, le=10)] = 3

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from channels.china.proof import Proof
-from channels.china.settings import GatewaySettings, Octet, Port
+from channels.china.settings import Octet, Port, TestedSettings
 
 
-class CmppSettings(GatewaySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CmppSettings(TestedSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account at a gateway (ISMG) of China Mobile.
 
     `host`, `port`: where it listens. `sp_id`: the company's code, also the login; `secret`: what

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from channels.china.proof import Proof
-from channels.china.settings import GatewaySettings, Port
+from channels.china.settings import Port, TestedSettings
 from channels.china.text import Chinese
 
 
-class SmgpSettings(GatewaySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SmgpSettings(TestedSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account at a gateway (SMGW) of China Telecom.
 
     `host`, `port`: where it listens. `client_id`, `secret`: the login. `mode`: what this connection

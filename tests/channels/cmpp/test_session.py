@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -18,56 +18,16 @@ from channels.cmpp.channel import CmppChannel
 from channels.cmpp.session import CmppSession
 from channels.cmpp.settings import CmppSettings
 from orchestrator.core.delivery import Outcome
+from tests.channels.china.far import RESPONSE, Far, gateway
 from tests.channels.china.worlds import NUMBER, message, world
 from tests.channels.contract.rig import Kept, until
 
-RESPONSE = 0x80000000
 
-
-class Far:
-    """A gateway's end of a bare connection, to say odd things by hand."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def read(self) -> tuple[int, int, bytes]:
-        """The next PDU: command, sequence, body."""
-        length, command_id, sequence = struct.unpack(">III", await self.reader.readexactly(12))
-        return command_id, sequence, await self.reader.readexactly(length - 12)
-
-    def say(self, command_id: int, sequence: int, body: bytes = b"") -> None:
-        self.writer.write(struct.pack(">III", 12 + len(body), command_id, sequence) + body)
-
-    async def admit(self, version: int = pdu.V3) -> None:
-        """The login is read and accepted, without proof."""
-        _, sequence, _ = await self.read()
-        answer = pdu.ConnectResp(0, bytes(16), version, version)
-        self.say(pdu.CONNECT | RESPONSE, sequence, pdu.connect_resp_body(answer))
-
-
-@asynccontextmanager
-async def gateway(play: Callable[[Far], Awaitable[None]]) -> AsyncIterator[int]:
-    """A listening port; `play` is the gateway's part on each connection, then it hangs up."""
-    failures: list[BaseException] = []
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await play(Far(reader, writer))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        if failures:
-            raise failures[0]
+async def admit(far: Far, version: int = pdu.V3) -> None:
+    """The login is read and accepted, without proof."""
+    _, sequence, _ = await far.read()
+    answer = pdu.ConnectResp(0, bytes(16), version, version)
+    far.say(pdu.CONNECT | RESPONSE, sequence, pdu.connect_resp_body(answer))
 
 
 def made(port: int, **changed: Any) -> CmppChannel:
@@ -106,7 +66,7 @@ async def answered(body: bytes) -> Outcome:
     """The outcome of one message whose submit gets this answer."""
 
     async def play(far: Far) -> None:
-        await far.admit()
+        await admit(far)
         command_id, sequence, _ = await far.read()
         assert command_id == pdu.SUBMIT
         far.say(pdu.SUBMIT | RESPONSE, sequence, body)
@@ -159,7 +119,7 @@ async def test_a_gateway_of_2_0_is_spoken_to_in_2_0() -> None:
 
 async def test_a_gateway_that_answers_in_2_0_is_taken_at_its_word() -> None:
     async def play(far: Far) -> None:
-        await far.admit(pdu.V2)
+        await admit(far, pdu.V2)
         _, sequence, body = await far.read()
         assert pdu.read_submit(body, pdu.V2).phones == ("13800138000",)
         far.say(pdu.SUBMIT | RESPONSE, sequence, struct.pack(">QB", 5, 0))
@@ -205,7 +165,7 @@ async def test_an_active_test_is_answered_with_one_octet() -> None:
     is_up = asyncio.Event()
 
     async def play(far: Far) -> None:
-        await far.admit()
+        await admit(far)
         await is_up.wait()
         far.say(pdu.ACTIVE_TEST, 41)
         heard.append(await far.read())
@@ -227,7 +187,7 @@ async def test_an_idle_line_is_tried_three_times_and_then_cut() -> None:
 
     async def play(far: Far) -> None:
         connections.append(1)
-        await far.admit()
+        await admit(far)
         while True:
             heard.append((await far.read())[0])
 
@@ -263,7 +223,7 @@ async def test_a_delivery_that_cannot_be_read_is_refused_and_stored_nowhere() ->
     heard: list[tuple[int, int, bytes]] = []
 
     async def play(far: Far) -> None:
-        await far.admit()
+        await admit(far)
         far.say(pdu.DELIVER, 9, b"\0" * 7 + b"\x05" + b"short")
         heard.append(await far.read())
         await far.read()
@@ -294,7 +254,7 @@ async def test_every_stat_means_something_and_is_answered(stat: str, state: str 
     answers: list[bytes] = []
 
     async def play(far: Far) -> None:
-        await far.admit()
+        await admit(far)
         content = pdu.report_content(pdu.Report(77, stat, "", "", "13800138000"), pdu.V3)
         deliver = pdu.Deliver(6, "10086", "13800138000", content, registered=1)
         far.say(pdu.DELIVER, 3, pdu.deliver_body(deliver, pdu.V3))
@@ -315,7 +275,7 @@ async def test_what_cannot_be_stored_is_answered_so() -> None:
     answers: list[bytes] = []
 
     async def play(far: Far) -> None:
-        await far.admit()
+        await admit(far)
         deliver = pdu.Deliver(6, "10086", "13800138000", b"TD")
         far.say(pdu.DELIVER, 3, pdu.deliver_body(deliver, pdu.V3))
         answers.append((await far.read())[2])
@@ -335,7 +295,7 @@ async def test_a_length_that_cannot_be_ends_the_connection(
     length: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def play(far: Far) -> None:
-        await far.admit()
+        await admit(far)
         await far.read()
         far.writer.write(struct.pack(">III", length, pdu.SUBMIT | RESPONSE, 1))
         assert await far.reader.read() == b""
@@ -348,7 +308,7 @@ async def test_a_length_that_cannot_be_ends_the_connection(
 
 async def test_an_answer_in_single_octets_is_an_answer() -> None:
     async def play(far: Far) -> None:
-        await far.admit()
+        await admit(far)
         _, sequence, _ = await far.read()
         body = struct.pack(">QI", 77, 0)
         for octet in struct.pack(">III", 24, pdu.SUBMIT | RESPONSE, sequence) + body:
