@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,12 +28,12 @@ from orchestrator.store import acts
 
 def audit(
     action: Annotated[
-        str, typer.Argument(metavar="[list|export|verify]", help="What to do; list by default.")
+        str, typer.Argument(metavar="list|export|verify", help="What to do; list by default.")
     ] = "list",
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="Where to export to, or what to verify; without it the database is verified.",
         ),
     ] = None,
@@ -41,7 +41,8 @@ def audit(
         str | None, typer.Option(metavar="WHO", help="List those by somebody: ann, api-key.")
     ] = None,
     what: Annotated[
-        str | None, typer.Option(metavar="WHAT", help="List those of a kind: journey, erase.")
+        str | None,
+        typer.Option(metavar="WHAT", help="List those of a kind: journey, subscriber.erased."),
     ] = None,
     about: Annotated[
         str | None, typer.Option(metavar="THING", help="List those about this: journey:hello.")
@@ -102,12 +103,17 @@ def _list(
 def told(act: Act) -> str:
     """An entry on one line."""
     deed = act.deed
-    facts = [f"{name}={_short(value)}" for name, value in deed.after.items()]
-    if deed.before:
-        facts.append("before: " + " ".join(f"{k}={_short(v)}" for k, v in deed.before.items()))
+    facts = _facts(deed.after)
+    if before := _facts(deed.before):
+        facts.append(f"before: {' '.join(before)}")
     moment = f"{act.at:%Y-%m-%d %H:%M:%S}Z"
     said = f"{act.number:>6}  {moment}  {deed.who}  {deed.what}  {deed.about}"
     return plain("  ".join([said, *([" ".join(facts)] if facts else [])]))
+
+
+def _facts(said: Mapping[str, Any]) -> list[str]:
+    """What was so, save for what was nothing."""
+    return [f"{name}={_short(value)}" for name, value in said.items() if value]
 
 
 def _short(value: Any) -> str:
@@ -126,7 +132,7 @@ def _export(file: Path, json: bool, project: Path | None, verbose: int) -> None:
             raise OutreachError(f"{file} exists already", "name a file that does not") from None
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
             out.writelines(f"{line}\n" for line in written)
-        return verify(written)
+        return verify(written, load_secret(settings))
 
     _answer(run_once(project, verbose, write), f"{file}: ", json)
 

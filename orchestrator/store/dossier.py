@@ -45,12 +45,12 @@ FROM consent_records WHERE subscriber_id = $1 ORDER BY at, purpose
 # Where they stand, and where they stood in earlier runs.
 ENROLLMENTS = """
 SELECT journey, version, run, status, step, due_at, entered_at, waiting, ran_at, ran_step, goal_at,
-    ended_at, reason, held
+    ended_at, reason, held, tries
 FROM enrollments WHERE subscriber_id = $1 ORDER BY entered_at, journey
 """
 PAST_ENROLLMENTS = """
 SELECT journey, version, run, status, step, due_at, entered_at, waiting, ran_at, ran_step, goal_at,
-    ended_at, reason, held
+    ended_at, reason, held, tries
 FROM past_enrollments WHERE subscriber_id = $1 ORDER BY entered_at, journey
 """
 
@@ -94,7 +94,8 @@ FAILURES = "SELECT at, what, error FROM failures WHERE subscriber_id = $1 ORDER 
 
 # Their points: what they have, what moved, what is left of what, what was bought.
 ACCOUNTS = """
-SELECT balance_points, held_points, spent_points, expired_points, earned_points, day, awards, due_at
+SELECT balance_points, held_points, spent_points, expired_points, earned_points, day, awards, due_at,
+    tries
 FROM accounts WHERE subscriber_id = $1
 """
 ENTRIES = """
@@ -186,6 +187,7 @@ class Enrollment(Struct, frozen=True):
     ended_at: Instant | None
     reason: str | None
     held: bool
+    tries: int
 
 
 class Version(Struct, frozen=True):
@@ -291,6 +293,7 @@ class Account(Struct, frozen=True):
     day: date | None
     awards: dict[str, int]
     due_at: Instant | None
+    tries: int
 
 
 class Entry(Struct, frozen=True):

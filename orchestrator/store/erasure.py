@@ -81,7 +81,7 @@ WHERE e.subscriber_id = $1 AND s.source = e.source AND s.source_id = e.source_id
 
 # They are in no journey.
 END_ENROLLMENTS = """
-UPDATE enrollments SET step = NULL, due_at = NULL, waiting = NULL, held = false,
+UPDATE enrollments SET step = NULL, due_at = NULL, waiting = NULL, held = false, tries = 0,
     status = CASE WHEN ended_at IS NULL AND status = 'active' THEN 'left' ELSE status END,
     reason = CASE WHEN ended_at IS NULL THEN 'erased' ELSE reason END,
     ended_at = coalesce(ended_at, $2)
@@ -106,7 +106,7 @@ WHERE a.subscriber_id = $1 AND had.points > 0
 # Their figures say so.
 CLOSE_ACCOUNT = """
 UPDATE accounts SET expired_points = expired_points + balance_points + held_points,
-    balance_points = 0, held_points = 0, day = NULL, awards = '{}', due_at = NULL
+    balance_points = 0, held_points = 0, day = NULL, awards = '{}', due_at = NULL, tries = 0
 WHERE subscriber_id = $1
 """
 
