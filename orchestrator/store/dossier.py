@@ -94,8 +94,8 @@ FAILURES = "SELECT at, what, error FROM failures WHERE subscriber_id = $1 ORDER 
 
 # Their points: what they have, what moved, what is left of what, what was bought.
 ACCOUNTS = """
-SELECT balance_points, held_points, spent_points, expired_points, earned_points, day, awards, due_at,
-    tries
+SELECT balance_points, held_points, spent_points, expired_points, earned_points, day, awards,
+    due_at, tries
 FROM accounts WHERE subscriber_id = $1
 """
 ENTRIES = """
