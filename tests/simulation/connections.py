@@ -78,9 +78,10 @@ class Stock:
         self._free.append(raw)
 
     async def close(self) -> None:
-        """No connection is left."""
+        """No connection is left, whatever was open on it."""
         for raw in self._all:
-            await raw.close()
+            raw.terminate()
+        self._all, self._free = [], []
 
 
 class Pool:

@@ -2,8 +2,9 @@
 
 It knows the journeys as they were drawn, what was said to us and when that was committed, and what
 the carrier was handed; it uses nothing of the engine, the contact policy or the store. From the
-database it takes what is on record, and lets it lie to nobody: each step once and in an order that
-the journey leads to, none early, each branch for a reason, each message's state true of the screens.
+database it takes what is on record, and holds it against that: each step once and in an order that
+the journey leads to, none early, each branch for a reason, each message's state true of the
+screens.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ SUPPRESSIONS = """
 SELECT subscriber_id, at, journey, step, reason, until FROM suppressions
 WHERE subscriber_id = ANY($1::bigint[]) ORDER BY at
 """
-ENTRIES = "SELECT subscriber_id, key, points, at FROM entries WHERE subscriber_id = ANY($1::bigint[])"
+ENTRIES = """
+SELECT subscriber_id, key, points, at FROM entries WHERE subscriber_id = ANY($1::bigint[])
+"""
 RUNS = """
 SELECT subscriber_id, journey, run, status, reason, entered_at, ended_at FROM enrollments
 WHERE subscriber_id = ANY($1::bigint[])
@@ -63,7 +66,8 @@ FROM events WHERE subscriber_id = ANY($1::bigint[])
 WITNESSED = "SELECT * FROM witness WHERE subscriber_id = ANY($1::bigint[]) ORDER BY number"
 PEOPLE = """
 SELECT s.id, s.key, a.balance_points,
-    (SELECT min(r.at) FROM consent_records r WHERE r.subscriber_id = s.id AND NOT granted) AS out_at,
+    (SELECT min(r.at) FROM consent_records r
+     WHERE r.subscriber_id = s.id AND NOT granted) AS out_at,
     (SELECT min(f.what || ': ' || f.error) FROM failures f WHERE f.subscriber_id = s.id) AS failure
 FROM subscribers s LEFT JOIN accounts a ON a.subscriber_id = s.id
 WHERE s.id = ANY($1::bigint[]) ORDER BY s.id
@@ -84,7 +88,7 @@ _ZONE = ZoneInfo(ZONE)
 _SPANS = {"h": "hours", "m": "minutes"}
 
 
-class Left(Exception):
+class LeftError(Exception):
     """The run ended here."""
 
 
@@ -153,9 +157,8 @@ class Judge:
         """No message's state went back, and each has come to rest."""
         for row in self.found["witness"]:
             before, after = row["before"], row["after"]
-            onward = before in _MOVES_ON and (
-                (after == "queued" and (row["channel_before"] != row["channel"] or before == "expired"))
-            )
+            elsewhere = row["channel_before"] != row["channel"] or before == "expired"
+            onward = before in _MOVES_ON and after == "queued" and elsewhere
             if before != after and after not in _STEPS.get(before, set()) and not onward:
                 self.wrong(row["subscriber_id"], f"a message went from {before} to {after}")
         for (who, _), row in self.messages.items():
@@ -293,7 +296,7 @@ class Walk:
                 self._wrong(f"came to its end and is {run['status']}")
             elif run["ended_at"] is not None and run["ended_at"] < self._at:
                 self._wrong("ended early")
-        except Left:
+        except LeftError:
             out_at = self._judge.people[self._who]["out_at"]
             if run["status"] != "left" or run["reason"] != "opted_out" or out_at is None:
                 self._wrong(f"is {run['status']} ({run['reason']}), and not at its end")
@@ -331,7 +334,7 @@ class Walk:
     def _act(self, name: str) -> None:
         times = self._left.get(name)
         if not times:
-            raise Left
+            raise LeftError
         at = times.pop(0)
         if at < self._at:
             self._wrong(f"took {name} at {at}, before {self._at}")
@@ -344,9 +347,9 @@ class Walk:
         if self._left.get(name):
             self._act(name)
             for row in self._judge.suppressed[key]:
-                if row["until"] is not None and run["entered_at"] <= row["at"] < self._at:
-                    if self._at < row["until"]:
-                        self._wrong(f"took {name} at {self._at}, put off to {row['until']}")
+                until = row["until"]
+                if until is not None and run["entered_at"] <= row["at"] < self._at < until:
+                    self._wrong(f"took {name} at {self._at}, put off to {until}")
             return True
         for row in self._judge.suppressed[key]:
             ended = run["ended_at"]
@@ -359,7 +362,7 @@ class Walk:
                     self._wrong(f"left {name} out at {row['at']}, before {self._at}")
                 self._at = self._last = row["at"]
                 return False
-        raise Left
+        raise LeftError
 
     def _way(self, step: Mapping[str, Any], name: str) -> tuple[str, datetime]:
         """The one branch that was taken, and when."""
@@ -367,7 +370,7 @@ class Walk:
         if len(taken) > 1:
             self._wrong(f"took more than one way at {name}: {taken}")
         if not taken:
-            raise Left
+            raise LeftError
         return taken[0], self._left[f"{name}.{taken[0]}.1"][0]
 
     def _wait_for(self, step: Mapping[str, Any], name: str) -> None:

@@ -12,17 +12,27 @@ import asyncpg
 import pytest
 from msgspec import Struct, field
 
+from orchestrator.runtime import deliver
 from orchestrator.runtime.deliver import Delivery
 from orchestrator.runtime.projects import Projects, apply
+from orchestrator.store import retention
 from orchestrator.store.checks import examine
 from tests.simulation.campaign import FILES
 from tests.simulation.connections import SETTINGS, Stock
 from tests.simulation.judge import WITNESS, verdict
-from tests.simulation.schedule import yielding
+from tests.simulation.schedule import WorldTime, yielding
 from tests.simulation.world import NOON, Means, World
 
 TOGETHER = 25
 """Worlds that the doctor looks at together: it reads whole tables."""
+
+PATIENCE_S = 60.0
+"""Real seconds after which a world is stuck."""
+
+END_OTHERS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 CLEAR = """
 TRUNCATE subscribers, addresses, consent_records, enrollments, past_enrollments, events, sources,
@@ -71,18 +81,23 @@ class Theatre:
         self._means = means
         self._unseen: list[int] = []
         self.traces: dict[int, list[str]] = {}
+        self.digests: dict[int, str] = {}
+        """What tells the trace of each seed from any other."""
 
     async def play(self, seeds: Iterable[int], report: Report, keep: bool = False) -> None:
         """These seeds have been run and judged, into `report`."""
         began = time.monotonic()
         for seed in seeds:
+            await self._means.stock.grow(6)
             world = World(seed, self._means)
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(PATIENCE_S):
                     await world.run()
                 problems = await verdict(world, self._means.monitor)
             except TimeoutError:
                 problems = [f"stuck after {world.schedule.trace[-1:]}"]
+                for member in world.staff:
+                    member.life.dead = True
             report.seeds += 1
             report.steps += world.schedule.steps
             report.statements += world.schedule.statements
@@ -90,12 +105,13 @@ class Theatre:
             report.blocks += world.schedule.blocks
             report.deadlocks += world.schedule.deadlocks
             report.handed += len(world.carrier.handed)
+            self.digests[seed] = world.schedule.digest()
             if keep:
                 self.traces[seed] = [*world.schedule.trace]
             self._unseen.append(seed)
             if problems:
                 report.add(seed, problems)
-                await self._clear()
+                await self.clear()
             elif len(self._unseen) >= TOGETHER:
                 await self._examine(report, world)
         if self._unseen:
@@ -117,12 +133,14 @@ class Theatre:
         for seed, theirs in by_seed.items():
             report.add(seed, theirs)
         if lines:
-            await self._clear()
+            await self.clear()
         await self._means.monitor.execute("DELETE FROM parked_receipts")
         self._unseen = []
 
-    async def _clear(self) -> None:
-        """Nothing of a world that failed is left for the next."""
+    async def clear(self) -> None:
+        """Nothing of the worlds that were is left for the next."""
+        await self._means.stock.close()
+        await self._means.monitor.fetch(END_OTHERS)
         await self._means.monitor.execute(CLEAR)
         self._unseen = []
 
@@ -137,10 +155,14 @@ async def theatre(database_url: str) -> AsyncIterator[Theatre]:
         projects = Projects()
         await apply(monitor, FILES, NOON)
         await projects.follow(monitor)
+        # What is kept for how long is not played here: how far it has come depends on pages.
+        await retention.ensure(monitor, NOON.replace(year=2999))
         await stock.grow(6)
         with pytest.MonkeyPatch.context() as patch:
             # A record that PostgreSQL was away for waits in the world's time.
-            patch.setattr(Delivery._record.retry, "sleep", yielding)  # type: ignore[attr-defined]
+            patch.setattr(Delivery._record.retry, "sleep", yielding)
+            # How much a gateway claims follows how long the carrier takes.
+            patch.setattr(deliver, "time", WorldTime)
             yield Theatre(Means(stock, monitor, projects))
     finally:
         await stock.close()

@@ -16,8 +16,8 @@ one who came last gets the error that PostgreSQL would give after `deadlock_time
 
 **Death.** Whoever is killed is killed at a yield point: nothing of it runs any more, and its open
 transaction is rolled back, as PostgreSQL does when a connection ends. The connection itself is
-used again by others, because making a new one costs as much as all the rest of a world; no code here
-holds anything on a connection but its transaction.
+used again by others, because making a new one costs as much as all the rest of a world; no code
+here holds anything on a connection but its transaction.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Life:
 class Parked:
     """A task at a yield point, about to do `what`, maybe on `connection`."""
 
-    def __init__(self, life: Life, what: str, connection: object | None) -> None:
-        self.life, self.what, self.connection = life, what, connection
+    def __init__(self, life: Life, what: str, connection: object | None, since: int) -> None:
+        self.life, self.what, self.connection, self.since = life, what, connection, since
         self.go: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
@@ -81,8 +81,6 @@ class Schedule:
     def __init__(self, random: Random, monitor: asyncpg.Connection, began: float) -> None:
         self.random, self.now = random, began
         self.steps = self.statements = self.blocks = self.deadlocks = 0
-        self.calm = False
-        """Nobody is interrupted any more: yield points do not park."""
         self.parked: list[Parked] = []
         self.trace: list[str] = []
         self.broken: list[str] = []
@@ -102,10 +100,7 @@ class Schedule:
         life = _life.get()
         if life.dead:
             raise Killed
-        if self.calm:
-            self._step(life, what)
-            return
-        parked = Parked(life, what, connection)
+        parked = Parked(life, what, connection, self.steps)
         self.parked.append(parked)
         await parked.go
 
@@ -195,6 +190,12 @@ class Schedule:
             parked.go.set_result(None)
         await self._rest()
 
+    async def finish(self) -> None:
+        """Everybody has come to the end of what they do, each in turn."""
+        while self.parked or self.someone_waits:
+            can = self.choice()
+            await (self.go_on(can[0]) if can else self.end_deadlock())
+
     async def kill(self, life: Life, others: Iterable[asyncio.Task[Any]] = ()) -> None:
         """That process is gone, with its jobs and other tasks, and PostgreSQL has noticed."""
         self.note(f"{self.steps} {life.name} is killed")
@@ -267,6 +268,8 @@ class Schedule:
             elif self._ready:
                 await asyncio.sleep(0)
             else:
+                # Whoever a commit woke races with whoever committed: their order here is ours.
+                self.parked.sort(key=lambda it: (it.since, it.life.name, it.what))
                 return
 
     async def _look(self) -> None:
@@ -283,9 +286,20 @@ class Schedule:
                 self.note(f"{self.steps} {running.life.name} waits for a lock")
 
 
-async def yielding(_: float) -> None:
+class WorldTime:
+    """What stands in for the module `time` where seconds are measured to decide by."""
+
+    @staticmethod
+    def monotonic() -> float:
+        return _schedule.get().now
+
+
+async def yielding(seconds: float) -> None:
     """A sleep, as the world that this task runs in has it."""
-    await _schedule.get().park("has slept")
+    schedule = _schedule.get()
+    schedule.now += seconds
+    await asyncio.sleep(0)
+    await schedule.park("has slept")
 
 
 def pid(raw: asyncpg.Connection) -> int:

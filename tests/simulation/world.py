@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -30,7 +31,7 @@ BEGAN_REAL = 1_800_000_000.0
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
 CHANNELS = ("sms", "webchat")
 HALVES = (range(0, 64, 2), range(1, 64, 2))
-MOST_STEPS = 600
+MOST_STEPS = 180
 """Steps of a world before it is let run to its end."""
 MOST_ROUNDS = 80
 """Rounds to its end; a world that needs more never comes to rest."""
@@ -45,6 +46,10 @@ SELECT least(
     (SELECT count(*) FROM attempts WHERE claimed_by IS NOT NULL) AS claimed,
     (SELECT count(*) FROM parked_receipts p JOIN messages m USING (carrier_id)) AS parked
 """
+
+
+# Channels with messages to deliver.
+WAITING = "SELECT DISTINCT channel FROM attempts ORDER BY 1"
 
 
 class Means:
@@ -187,15 +192,16 @@ class World:
                 self.script += [self._telling(event)] * random.choice([1, 1, 1, 2])
             if random.random() < 0.12:
                 channel = random.choice(sorted(addresses))
-                self.script.append(
-                    lambda c=channel, a=addresses[channel]: self.carrier.say(c, a, "STOP")
-                )
+                self.script.append(self._stopping(channel, addresses[channel]))
         self.script.append(self.carrier.litter)
         # Most are told of early, the rest at any time.
         random.shuffle(self.script)
 
     def _telling(self, event: EventIn) -> Callable[[], None]:
         return lambda: self.reports.append(event)
+
+    def _stopping(self, channel: str, address: str) -> Callable[[], None]:
+        return lambda: self.carrier.say(channel, address, "STOP")
 
     async def _populate(self) -> None:
         raw = self.means.stock.lend()
@@ -317,9 +323,11 @@ class World:
         async def begin() -> None:
             air = self.carrier.air
             self.random.shuffle(air)
-            some = [air.pop() for _ in range(min(len(air), self.random.choice([1, 2, 4])))]
+            some = [air.pop() for _ in range(min(len(air), self.random.choice([1, 2, 4, 8])))]
             self.jobs += 1
-            await self.schedule.start(gateway.life, f"hears {self.jobs}", self._bring(gateway, some))
+            await self.schedule.start(
+                gateway.life, f"hears {self.jobs}", self._bring(gateway, some)
+            )
 
         return begin
 
@@ -335,7 +343,7 @@ class World:
                 left = []
         finally:
             again = left
-            if not left and not self.schedule.calm and self.random.random() < 0.1:
+            if not left and not self.carrier.calm and self.random.random() < 0.1:
                 again = [*some]  # our acknowledgement was lost
             self.carrier.air += again
 
@@ -363,29 +371,31 @@ class World:
         self.carrier.calm = True
         while self.script:
             self.script.pop()()
-        while schedule.parked:
-            await self.means.stock.grow(6)
-            if schedule.someone_waits:
-                can = schedule.choice()
-                await (schedule.go_on(can[0]) if can else schedule.end_deadlock())
-            else:
-                await schedule.go_on(schedule.parked[0])
-        schedule.calm = True
+        await schedule.finish()
         worker, gateway = self.workers[0], self.gateways[0]
-        await schedule.start(worker.life, "sweeps", sweep(worker.context))
+        await self._see_to(worker, "sweeps", sweep(worker.context))
         for _ in range(MOST_ROUNDS):
+            if self.broken:
+                return
             await self.means.stock.grow(6)
             while self.reports:
                 await self._report()
+                await schedule.finish()
             while self.carrier.air:
                 some, self.carrier.air = self.carrier.air, []
-                await schedule.start(gateway.life, "hears", self._bring(gateway, some))
+                await self._see_to(gateway, "hears", self._bring(gateway, some))
             left = await self._left()
             if left["due_at"] is None and not left["claimed"] and not left["parked"]:
                 return
             await self._reach(left)
-            await schedule.start(worker.life, "turns", self._turn_and_deliver())
+            await self._see_to(worker, "turns", self._turn_and_deliver())
         self.broken.append(f"never comes to rest: {dict(left)}")
+
+    async def _see_to(self, member: Member, job: str, work: Coroutine[Any, Any, None]) -> None:
+        """The job has been done, and what came of it."""
+        await self.means.stock.grow(6)
+        await self.schedule.start(member.life, job, work)
+        await self.schedule.finish()
 
     async def _left(self) -> Any:
         raw = self.means.stock.lend()
@@ -400,20 +410,18 @@ class World:
         now = self.domain(schedule.now)
         if left["due_at"] is not None and left["due_at"] > now:
             ahead_s = (left["due_at"] - now).total_seconds() / self.clock.speed
-            schedule.now += ahead_s + self.random.choice([0.001, 0.1, 5.0])
+            late_s = self.random.choice([0.0, 600.0, 7200.0, 20000.0]) / self.clock.speed
+            schedule.now += ahead_s + late_s + 0.001
         if left["claimed"]:
             schedule.now += LEASE.total_seconds() + 1
         if left["claimed"] or left["parked"]:
             worker = self.workers[0]
-            await schedule.start(worker.life, "sweeps", sweep(worker.context))
+            await self._see_to(worker, "sweeps", sweep(worker.context))
 
     async def _turn_and_deliver(self) -> None:
         worker, gateway = self.workers[0], self.gateways[0]
         await take_due(worker.context, range(64))
-        raw = self.means.stock.lend()
-        try:
-            rows = await raw.fetch("SELECT DISTINCT channel FROM attempts ORDER BY 1")
-        finally:
-            self.means.stock.take_back(raw)
+        async with worker.context.pool.acquire() as connection:
+            rows = await connection.fetch(WAITING)
         for row in rows:
-            await gateway.deliveries[row["channel"]].run()
+            await gateway.deliveries[row["channel"]].run(partial(next, iter([True]), False))
