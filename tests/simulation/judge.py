@@ -409,9 +409,9 @@ class Walk:
         self._block(labelled(step)[way], f"{name}.{way}")
 
     def _surely(self, at: datetime, began: datetime, until: datetime) -> bool:
-        """What came in at `at` was committed after the wait's beginning was, and in its time."""
+        """What happened at `at` was committed after the wait's beginning was, and in its time."""
         step, committed_at = self._judge.committed(at)
-        return step > self._judge.committed(began)[0] > 0 and committed_at <= until
+        return at > began and step > self._judge.committed(began)[0] > 0 and committed_at <= until
 
 
 def _span(text: str) -> timedelta:
