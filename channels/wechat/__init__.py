@@ -1,0 +1,1 @@
+"""WeChat: an official account, by its callbacks and its customer-service messages."""
