@@ -47,12 +47,13 @@ class ExchangeSettings(Struct, frozen=True, kw_only=True):
 
 class Parcel(Struct, eq=False):
     """A request on its way to an account. `body` writes it for the connection that takes it;
-    `acknowledged` is called once it is there."""
+    `acknowledged` is called once it is there. With a `sequence` it has the same one every time."""
 
     account: str
     command_id: int
     body: Callable[[Caller], bytes]
     acknowledged: Callable[[], None] = lambda: None
+    sequence: int = 0
 
 
 class Caller(Frames):
@@ -103,7 +104,7 @@ class Caller(Frames):
 
     def bring(self, parcel: Parcel) -> None:
         """The parcel goes out; it comes back to the exchange unless acknowledged."""
-        sequence = self.next_sequence()
+        sequence = parcel.sequence or self.next_sequence()
         self._pending[sequence] = (parcel, self.loop.time())
         self.say(parcel.command_id, sequence, parcel.body(self))
 

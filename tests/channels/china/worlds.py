@@ -10,10 +10,13 @@ from msgspec import Struct
 
 from channels.carriers.cmpp import CmppExchange
 from channels.carriers.exchange import Exchange, ExchangeSettings
+from channels.carriers.sgip import SgipExchange
 from channels.carriers.smgp import SmgpExchange
 from channels.china.gateway import GatewayChannel
 from channels.cmpp.channel import CmppChannel
 from channels.cmpp.settings import CmppSettings
+from channels.sgip.channel import SgipChannel
+from channels.sgip.settings import SgipSettings
 from channels.smgp.channel import SmgpChannel
 from channels.smgp.settings import SmgpSettings
 from orchestrator.core.delivery import Outgoing
@@ -42,6 +45,25 @@ def smgp(exchange: Exchange, changed: dict[str, Any]) -> SmgpChannel:
     return SmgpChannel("sms", SmgpSettings(**settings))
 
 
+def sgip(exchange: Exchange, changed: dict[str, Any]) -> SgipChannel:
+    assert isinstance(exchange, SgipExchange)
+    changed = {"password": changed.pop("secret", "888888"), **changed}
+    settings = {
+        "login": "900001",
+        "listen_host": "127.0.0.1",
+        "listen_port": 0,
+        "listen_login": "unicom",
+        "listen_password": "knock",
+        "node": 3_0010_99999,
+        "corp_id": "99999",
+        **common(exchange),
+        **changed,
+    }
+    channel = SgipChannel("sms", SgipSettings(**settings))
+    exchange.provider = lambda: ("127.0.0.1", channel.listen_port)
+    return channel
+
+
 def common(exchange: Exchange) -> dict[str, Any]:
     return {
         "host": "127.0.0.1",
@@ -54,6 +76,7 @@ def common(exchange: Exchange) -> dict[str, Any]:
 
 PROTOCOLS = {
     "cmpp": Protocol(CmppExchange, cmpp, 13, "CMPP-13"),
+    "sgip": Protocol(SgipExchange, sgip, 6, "SGIP-6"),
     "smgp": Protocol(SmgpExchange, smgp, 47, "SMGP-47"),
 }
 
