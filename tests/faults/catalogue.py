@@ -341,8 +341,11 @@ CATALOGUE = (
     losing(0.10, "responses-lost-10-resend", "resend"),
     ill("cut", cut, held),
     ill("cut-resend", cut, resent, uncertain="resend"),
-    ill("half-open", silence, held, smpp="&enquire_link=1"),
-    ill("half-open-resend", silence, resent, uncertain="resend", smpp="&enquire_link=1"),
+    ill("half-open", silence, held, smpp="&enquire_link=1", messages=4_000),
+    ill(
+        "half-open-resend", silence, resent, uncertain="resend", smpp="&enquire_link=1",
+        messages=4_000,
+    ),
     ill("slow", carrier({"delay_s": 1.0})),
     ill("nacks", carrier({"nacks": 0.1})),
     ill("receipts-first", receipts_before_responses),

@@ -20,6 +20,10 @@ SELECT properties ->> 'text' AS text, count(*) AS times FROM events
 WHERE kind = 'reply' GROUP BY 1
 """
 
+UNKNOWN_ANSWERS = """
+SELECT count(*) FROM messages WHERE contact_class = 'answer' AND state = 'unknown'
+"""
+
 RECOVERED = 0.9
 """Of the allowed rate: reached again, a fault is over."""
 RECOVERED_WITHIN_S = 60.0
@@ -41,7 +45,7 @@ class Verdict(Struct, kw_only=True):
     was due the latest message stood on its phone; sweeps are `sweep_s` apart. `left`:
     what was still under way when patience ended. `replies`: what people said,
     of which `replies_lost` were never stored, `replies_twice` were counted again, and `unanswered`
-    got no answer."""
+    got no answer, and none that is unknown."""
 
     name: str
     seed: int
@@ -187,3 +191,6 @@ async def heard(
             times = stored.get(said.text, 0)
             verdict.replies_lost += times == 0
             verdict.replies_twice += max(0, times - 1)
+    unknown: int = await connection.fetchval(UNKNOWN_ANSWERS)
+    verdict.unknown += unknown
+    verdict.unanswered = max(0, verdict.unanswered - unknown)
