@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -21,20 +21,7 @@ from channels.wap_push.documents import (
     Loading,
 )
 from channels.wap_push.tree import PushError
-
-Action = Literal[
-    "signal-none",
-    "signal-low",
-    "signal-medium",
-    "signal-high",
-    "execute-low",
-    "execute-high",
-    "cache",
-    "bookmark",
-    "homepage",
-]
-"""What the phone does: show words and a link more or less loudly (a service indication), open the
-link (a service loading), or keep it."""
+from orchestrator.core.model import PushAction
 
 LONGEST_HREF = 1024
 _SCHEMES = ("http://", "https://")
@@ -43,8 +30,8 @@ _SCHEMES = ("http://", "https://")
 class Push(Struct, frozen=True, kw_only=True):
     """How messages become documents, whichever way they go."""
 
-    action: Action = "signal-medium"
-    actions: Mapping[str, Action] = {}
+    action: PushAction = "signal-medium"
+    actions: Mapping[str, PushAction] = {}
     replaces: bool = True
     keep_h: Annotated[float, Meta(ge=0, le=24 * 366)] = 72.0
 

@@ -49,6 +49,20 @@ class Consent(Struct, frozen=True, gc=False, omit_defaults=True):
 
 class Subscriber(Struct, frozen=True, gc=False):
     """A person. `key` is the operator's own id; `addresses` maps a channel to where it reaches
+PushAction = Literal[
+    "signal-none",
+    "signal-low",
+    "signal-medium",
+    "signal-high",
+    "execute-low",
+    "execute-high",
+    "cache",
+    "bookmark",
+    "homepage",
+]
+"""What a phone does with a push: show it more or less loudly, open its link, or keep that."""
+
+
     them (`{"sms": "+8613800138000"}`); `consents` maps a purpose to its record."""
 
     id: int

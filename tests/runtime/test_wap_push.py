@@ -121,7 +121,7 @@ async def test_a_push_that_does_not_arrive_becomes_the_sms(
         said = files["templates/hello.en.j2"]
         files["templates/hello.en.j2"] = said.replace("Hello {{", "long " * 300 + "{{")
     if how == "no action":
-        files["templates/hello.en.j2"] += "{% block wap_push_action %}shout{% endblock %}"
+        files["templates/hello.en.j2"] += "{% block wap_push_action %}{{ 'shout' }}{% endblock %}"
     async with running(database_url, redis_url, tmp_path, files) as (context, smsc):
         digits = PUSHED.removeprefix("+")
         if how == "refused":

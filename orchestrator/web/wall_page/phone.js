@@ -56,7 +56,7 @@ export function refresh(body, phone) {
 export function bubble(line, tag = 'div') {
   const element = make(tag, `bubble ${line.by}`);
   element.dir = 'auto';
-  element.textContent = line.text;
+  element.textContent = line.text || line.href || '';
   return element;
 }
 
@@ -68,7 +68,7 @@ export function conversation(phone, onPress) {
     const date = day.format(new Date(line.at));
     if (date !== today) items.push(make('li', 'day', (today = date)));
     const item = make('li', `line ${line.by}`);
-    const said = bubble({ ...line, text: '' });
+    const said = bubble({ ...line, text: '', href: '' });
     said.append(...linked(line.text));
     if (line.href) said.append(anchor(line.href, words.link, 'href'));
     item.append(said);

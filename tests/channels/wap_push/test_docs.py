@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from channels.registry import kind_of
-from channels.wap_push.authored import Action
+from orchestrator.core.model import PushAction
 from orchestrator.core.render import BLOCKS
 
 DOCS = Path(__file__).parents[3] / "docs" / "channels"
@@ -23,5 +24,5 @@ def test_every_key_is_named(kind: str) -> None:
 
 def test_every_word_and_block_for_a_push_is_named() -> None:
     page = (DOCS / "wap_push.md").read_text()
-    for word in (*Action.__args__, *(it for it in BLOCKS if it.startswith("wap_push"))):  # type: ignore[attr-defined]
+    for word in (*get_args(PushAction), *(it for it in BLOCKS if it.startswith("wap_push"))):
         assert word in page
