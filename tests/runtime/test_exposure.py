@@ -58,7 +58,7 @@ async def test_who_takes_over_a_channel_settles_what_its_former_holder_claimed(
         assert await rows(office, STATES) == [("queued", 3)], "others may hold it beside us"
     async with holding(office, [sms(smsc)], alone=True):
         await until_found(
-            office, 3, "SELECT count(*) FROM messages WHERE state = 'unknown'", patience_s=5
+            office, 3, "SELECT count(*) FROM messages WHERE state = 'unknown'", patience_s=30
         )
     assert await value(office, "SELECT count(*) FROM attempts") == 0
 
@@ -74,7 +74,7 @@ async def test_what_a_killed_gateway_claimed_goes_out_again_flagged_if_its_class
             await claimed(office)
             await until_found(
                 office, 3, "SELECT count(*) FROM messages WHERE state = 'delivered'"
-                " AND may_duplicate", patience_s=10,
+                " AND may_duplicate",
             )  # fmt: skip
     assert [len(phone.arrived) for phone in smsc.handsets.values()] == [1, 1, 1]
 
@@ -96,7 +96,7 @@ async def test_a_former_holder_that_was_only_slow_still_says_what_became_of_its_
         await sweep(office)
         # What it never sent goes out after all.
         await until_found(
-            office, 3, "SELECT count(*) FROM messages WHERE state = 'delivered'", patience_s=10
+            office, 3, "SELECT count(*) FROM messages WHERE state = 'delivered'", patience_s=30
         )
     assert sum(len(phone.arrived) for phone in smsc.handsets.values()) == 1
 
