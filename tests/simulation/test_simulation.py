@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.run import Report, theatre
 
-CHUNKS, CHUNK = 10, 100
+CHUNKS, CHUNK = 20, 50
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
