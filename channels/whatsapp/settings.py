@@ -1,0 +1,50 @@
+"""What `channels.yaml` may say of a WhatsApp business number."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from orchestrator.core.errors import OutreachError
+
+
+class WhatsAppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`phone_number_id`: the number's id in Meta's console. `access_token`: of a system user who
+    may send; `app_secret`: of the app, which signs webhooks; take both from the environment.
+    `verify_token`: what was typed into the console beside the webhook's address.
+
+    `path` is where webhooks come in. `number`: the number itself, in digits, for links that open
+    the chat. `template`: the name of an approved template whose body is `{{1}}`, in
+    `template_language`: text that may not go, because they have not written for 24 hours, goes as
+    that. `menu`: what stands on the button that opens a list of more than three buttons.
+    `graph_url`: another Graph API server; `version`: its version. `connections`: requests under
+    way at once. `deadline_s`: after that an outcome is unknown. `probe_s`: how often we look
+    whether the API is there.
+    """
+
+    phone_number_id: Annotated[str, Meta(pattern=r"^\d{5,30}$")]
+    access_token: Annotated[str, Meta(min_length=1, max_length=1000)]
+    app_secret: Annotated[str, Meta(min_length=8, max_length=200)]
+    verify_token: Annotated[str, Meta(min_length=8, max_length=200)]
+    path: Annotated[str, Meta(pattern=r"^/[\w/-]+$")] = "/whatsapp"
+    number: Annotated[str, Meta(pattern=r"^(\d{6,15})?$")] = ""
+    template: Annotated[str, Meta(pattern=r"^[a-z0-9_]{0,512}$")] = ""
+    template_language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(_[A-Za-z]{2,4})?$")] = "en"
+    menu: Annotated[str, Meta(min_length=1, max_length=20)] = "☰"
+    graph_url: Annotated[str, Meta(pattern=r"^https?://.+$")] = "https://graph.facebook.com"
+    version: Annotated[str, Meta(pattern=r"^v\d+\.\d+$")] = "v23.0"
+    connections: Annotated[int, Meta(ge=1, le=1000)] = 20
+    deadline_s: Annotated[float, Meta(gt=0)] = 15.0
+    probe_s: Annotated[float, Meta(gt=0)] = 60.0
+
+    def __repr__(self) -> str:
+        return f"WhatsAppSettings(number {self.phone_number_id})"
+
+
+def chat_link(settings: WhatsAppSettings, words: str) -> str:
+    """The address that opens the chat with `LINK words` ready to be sent (WhatsApp, "Click to
+    chat"). Raises OutreachError if nothing says which number it is."""
+    if not settings.number:
+        raise OutreachError("nothing says which number it is", "write `number: '8613800138000'`")
+    return f"https://wa.me/{settings.number}?text=LINK%20{words}"
