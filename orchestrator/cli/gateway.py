@@ -58,8 +58,8 @@ def gateway(
 
 
 def chosen(found: Mapping[str, Configured], names: Sequence[str]) -> list[Configured]:
-    """The channels of these names, and those that they go over, or all that a gateway holds.
-    Raises OutreachError."""
+    """The channels of these names, those that they go over and all that go over those: they share
+    a connection. Without names, all that a gateway holds. Raises OutreachError."""
     held = {name: it for name, it in found.items() if it.place == "gateway"}
     for name in names:
         if name not in held:
@@ -70,8 +70,8 @@ def chosen(found: Mapping[str, Configured], names: Sequence[str]) -> list[Config
             "no channel is configured that a gateway holds",
             f"set OUTREACH_SMPP_URL, or write {channels.FILE}",
         )
-    wanted = {*names, *(held[name].over for name in names)} if names else held.keys()
-    return [it for name, it in held.items() if name in wanted]
+    bearers = {*names, *(held[name].over for name in names)} if names else held.keys()
+    return [it for name, it in held.items() if name in bearers or it.over in bearers]
 
 
 async def _hold(held: list[Channel], settings: Settings, context: Context) -> None:

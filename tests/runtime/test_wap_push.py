@@ -11,6 +11,7 @@ import pytest
 from channels.base import Channel
 from channels.carriers.smsc import Smsc
 from channels.sms import status
+from orchestrator.cli.gateway import chosen
 from orchestrator.core.delivery import Receipt
 from orchestrator.runtime import channels
 from orchestrator.runtime.context import Context
@@ -139,6 +140,15 @@ async def test_a_push_that_does_not_arrive_becomes_the_sms(
             "Hello, see http://wap.example/a"
         ]
         assert not smsc.handset(PUSHED).arrived
+
+
+@pytest.mark.parametrize("name", ["sms", "wap_push"])
+def test_a_gateway_holds_a_push_channel_and_its_bearer_together(name: str, tmp_path: Path) -> None:
+    (tmp_path / channels.FILE).write_text(
+        "wap_push:\n  over: sms\nsms:\n  url: smpp://outreach:secret@carrier\n"
+    )
+    found = channels.configured(Settings.from_env({}, tmp_path), {})
+    assert [it.name for it in chosen(found, [name])] == ["sms", "wap_push"]
 
 
 async def test_a_receipt_for_a_push_may_come_before_its_response(
