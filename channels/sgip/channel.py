@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from channels.base import Inbox, Kind, Means
+from channels.base import Health, Inbox, Kind, Means
 from channels.china import text
 from channels.china.gateway import GatewayChannel, Part
 from channels.sgip import pdu, status
@@ -40,6 +40,7 @@ class SgipChannel(GatewayChannel[SgipSession]):
             self._new_visit,
             most=settings.listen_most,
             login_within_s=settings.deadline_s,
+            again_s=min(5.0, settings.reconnect_max_s),
         )
 
     @property
@@ -48,9 +49,18 @@ class SgipChannel(GatewayChannel[SgipSession]):
         return self._door.port
 
     async def start(self, inbox: Inbox) -> None:
-        """Listening, and connecting has begun; `health` tells when it is done."""
+        """Connecting has begun, and listening; `health` tells when both are done."""
         await super().start(inbox)
         await self._door.open()
+
+    def health(self) -> Health:
+        """Up when we may submit and the gateway may come in."""
+        health = super().health()
+        return "connecting" if health == "up" and not self._door.is_open else health
+
+    @property
+    def trouble(self) -> str:
+        return super().trouble or self._door.trouble
 
     async def stop(self) -> None:
         await super().stop()

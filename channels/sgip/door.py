@@ -13,8 +13,11 @@ log = logging.getLogger("outreach.sms")
 
 
 class Door:
-    """Listens. At most `most` callers are in; for one more, the one that was silent longest goes. A
-    caller that has not logged in within `login_within_s` goes too."""
+    """Listens, and tries again while the port is taken; `trouble` then says why, for people.
+
+    At most `most` callers are in; for one more, the one that was silent longest goes. A caller that
+    has not logged in within `login_within_s` goes too.
+    """
 
     def __init__(
         self,
@@ -24,6 +27,7 @@ class Door:
         *,
         most: int,
         login_within_s: float,
+        again_s: float = 5.0,
     ) -> None:
         self.port = port
         self.visits: set[SgipVisit] = set()
@@ -31,17 +35,27 @@ class Door:
         self._new = new
         self._most = most
         self._login_within_s = login_within_s
+        self._again_s = again_s
         self._server: asyncio.Server | None = None
         self._calls: set[asyncio.Task[None]] = set()
+        self._opening: asyncio.Task[None] | None = None
+        self.trouble = ""
+
+    @property
+    def is_open(self) -> bool:
+        """The gateway may come in."""
+        return self._server is not None
 
     async def open(self) -> None:
-        """Listening; `port` says where. Raises OSError when the port is taken."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._called, self._host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Listening, or about to; `port` says where."""
+        if not await self._tried():
+            self._opening = asyncio.get_running_loop().create_task(self._try_again())
 
     async def close(self) -> None:
         """No longer listening; every caller is gone."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -49,6 +63,24 @@ class Door:
             visit.close()
         if self._calls:
             await asyncio.wait(self._calls)
+
+    async def _tried(self) -> bool:
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(self._called, self._host, self.port)
+        except OSError as error:
+            self.trouble = f"cannot listen at {self._host}:{self.port}: {error.strerror}"
+            log.error("sgip_cannot_listen port=%d", self.port, extra={"reason": self.trouble})
+            return False
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.trouble = ""
+        return True
+
+    async def _try_again(self) -> None:
+        while True:
+            await asyncio.sleep(self._again_s)
+            if await self._tried():
+                return
 
     def _called(self) -> SgipVisit:
         if len(self.visits) >= self._most:

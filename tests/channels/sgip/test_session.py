@@ -302,6 +302,23 @@ async def test_a_length_that_cannot_be_ends_the_connection(
     assert f"sgip_unframed length={length}" in caplog.messages
 
 
+async def test_a_port_that_is_taken_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    squatter = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = squatter.sockets[0].getsockname()[1]
+    async with gateway(idle, HEADER) as far:
+        options = {"port": far, "listen_port": port, "reconnect_max_s": 0.1}
+        channel = SgipChannel("sms", SgipSettings(**{**SETTINGS, **options}))
+        await channel.start(Kept().inbox)
+        await until(lambda: channel.trouble.startswith("cannot listen"))
+        assert channel.health() == "connecting"
+        squatter.close()
+        await squatter.wait_closed()
+        await until(lambda: channel.health() == "up")
+        assert channel.trouble == ""
+        await channel.stop()
+    assert f"sgip_cannot_listen port={port}" in caplog.messages
+
+
 def test_a_door_without_a_password_is_not_opened() -> None:
     with pytest.raises(OutreachError, match="listen_password"):
         SgipSettings(**{**SETTINGS, "port": 8801, "listen_password": ""})
