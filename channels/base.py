@@ -11,6 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Spoken
+from orchestrator.core.media import Media, MediaError
 
 __all__ = [
     "Announcing",
@@ -22,6 +23,8 @@ __all__ = [
     "Inbox",
     "Kind",
     "Means",
+    "Media",
+    "MediaError",
     "Outcome",
     "Outgoing",
     "Prepared",
@@ -74,6 +77,7 @@ class Channel(Protocol):
     def health(self) -> Health: ...
 
 
+@runtime_checkable
 class Called(Channel, Protocol):
     """A channel whose carrier calls us over HTTP: `routes` are mounted by the web process."""
 
@@ -116,18 +120,25 @@ class Rider(Protocol):
     over: str
 
 
+async def no_media(name: str) -> Media:
+    """Where there are no pictures: MediaError for every name."""
+    raise MediaError("there is no picture of this name")
+
+
 class Means(Struct, frozen=True):
     """What an installation lends the channels it builds.
 
     `secret` keys their hashes; `now` is domain time. `history` gives the last so many lines that
     were spoken on a channel with an address, oldest first. `built` holds the channels that were
-    built before, for those that go over another.
+    built before, for those that go over another. `media` gives the picture of a name, as
+    `Content.image` has it, or raises MediaError.
     """
 
     secret: bytes
     now: Callable[[], datetime]
     history: Callable[[str, str, int], Awaitable[Sequence[Spoken]]]
     built: Mapping[str, Channel] = {}
+    media: Callable[[str], Awaitable[Media]] = no_media
 
 
 class Kind(Struct, frozen=True):

@@ -54,8 +54,9 @@ def apply(
     set_up_logs(max(logging.DEBUG, logging.WARNING - 10 * verbose))
     settings = read_settings(project)
     files = checked_files(settings)
+    pictures = source.read_pictures(settings.project, files)
     with run_servers(settings) as urls:
-        applied = run(lambda: apply_files(settings, urls.database_url, files))
+        applied = run(lambda: apply_files(settings, urls.database_url, files, pictures))
     if json:
         typer.echo(msgspec.json.encode(applied).decode())
     else:
@@ -79,14 +80,21 @@ def checked_files(settings: Settings) -> dict[str, str]:
     return files
 
 
-async def apply_files(settings: Settings, database_url: str, files: Mapping[str, str]) -> Applied:
+async def apply_files(
+    settings: Settings,
+    database_url: str,
+    files: Mapping[str, str],
+    pictures: Mapping[str, bytes] | None = None,
+) -> Applied:
     """The database has the newest schema, and these files, without errors, are the project that
-    runs."""
+    runs. `pictures` are the octets of those in it, by hash."""
     async with connected(database_url) as connection:
         migrations = await migrate(connection)
         before = await _running(connection)
         async with connection.transaction():
-            project, changed = await projects.apply(connection, files, settings.clock.now())
+            project, changed = await projects.apply(
+                connection, files, settings.clock.now(), pictures
+            )
             applied = _compared(project, changed, migrations, before)
             if changed or migrations:
                 summary = msgspec.structs.asdict(applied)

@@ -26,6 +26,7 @@ from orchestrator.cli.options import (
     serve_until,
     stop_asked,
 )
+from orchestrator.project import source
 from orchestrator.runtime.channels import configured
 from orchestrator.runtime.embedded import Urls, run_servers
 from orchestrator.runtime.logs import set_up_logs
@@ -66,7 +67,8 @@ class Plan(Struct, frozen=True):
 async def _run(
     settings: Settings, urls: Urls, files: Mapping[str, str], workers: int, verbose: int
 ) -> None:
-    typer.echo(told(await apply_files(settings, urls.database_url, files)))
+    pictures = source.read_pictures(settings.project, files)
+    typer.echo(told(await apply_files(settings, urls.database_url, files, pictures)))
     plan = plan_tree(settings, urls, workers, verbose)
     async with planted(_pass_on) as tree:
         stop = stop_asked(tree.kill)

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from orchestrator.core.media import Picture
 from orchestrator.core.project import PointsProgram, Reward
 from orchestrator.core.render import MessageTemplate
 from orchestrator.core.retention import Retention
@@ -38,6 +39,7 @@ class Draft(Struct):
     settings: ProjectForm | None = None
     messages: dict[str, MessageTemplate] = {}
     template_files: dict[str, dict[str, str]] = {}
+    pictures: dict[str, Picture] = {}
     broken: set[str] = set()
     broken_journeys: bool = False
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from orchestrator.core.journey import Journey
+from orchestrator.core.media import MediaError, is_picture, pointed
 from orchestrator.core.project import PointsProgram, Project
 from orchestrator.core.render import TemplateError, compile_message
 from orchestrator.core.retention import Retention
@@ -136,7 +137,7 @@ def _read_file(
 
 def _read_templates(draft: Draft) -> None:
     for path in sorted(draft.files):
-        if not path.startswith("templates/"):
+        if not path.startswith("templates/") or _took_picture(draft, path):
             continue
         if match := _TEMPLATE.fullmatch(path):
             locale = match["locale"] or ""
@@ -154,6 +155,16 @@ def _read_templates(draft: Draft) -> None:
         except TemplateError as error:
             draft.broken.add(name)
             draft.findings += {_in_template(error), *_each_locale(name, sources)}
+
+
+def _took_picture(draft: Draft, path: str) -> bool:
+    if not is_picture(path):
+        return False
+    try:
+        draft.pictures[path.removeprefix("templates/")] = pointed(draft.files[path])
+    except MediaError as error:
+        draft.findings.append(Finding(Mark(path), error.message, error.hint, "picture"))
+    return True
 
 
 def _each_locale(name: str, sources: Mapping[str, str]) -> Iterator[Finding]:

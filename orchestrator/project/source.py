@@ -1,4 +1,7 @@
-"""A project's texts: from a directory, or from wherever a copy of them is kept."""
+"""A project's texts: from a directory, or from wherever a copy of them is kept.
+
+A picture stands among them as its pointer (`core.media`): its octets are read apart.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,18 @@ from hashlib import sha256
 from pathlib import Path
 
 from orchestrator.core.errors import OutreachError
+from orchestrator.core.media import SUFFIXES, is_picture, pointed
+from orchestrator.project import pictures
 from orchestrator.project.findings import Finding, Mark, ProjectErrors
 
 MAX_FILE_OCTETS = 256 * 1024
 MAX_PROJECT_OCTETS = 32 * 1024 * 1024
 MAX_FILES = 10_000
 
-PATTERNS = ("journeys/**/*.yaml", "journeys/**/*.yml", "templates/**/*.j2")
+PATTERNS = (
+    *("journeys/**/*.yaml", "journeys/**/*.yml", "templates/**/*.j2"),
+    *(f"templates/**/*{suffix}" for suffix in SUFFIXES),
+)
 """What belongs to a project, below its folder."""
 
 
@@ -21,7 +29,8 @@ def read_folder(folder: Path) -> dict[str, str]:
     """The project's files, by path below `folder` with `/`, in order.
 
     Raises `OutreachError` if there is no project there, and `ProjectErrors` for files that are
-    too large or not UTF-8. Hidden files and folders, and links that lead out, are passed over.
+    too large, texts that are not UTF-8 and pictures that are none. Hidden files and folders, and
+    links that lead out, are passed over.
     """
     if not (folder / "journeys").is_dir():
         raise OutreachError(
@@ -34,7 +43,7 @@ def read_folder(folder: Path) -> dict[str, str]:
     for path in sorted(_files(folder.resolve())):
         name = path.relative_to(folder.resolve()).as_posix()
         with path.open("rb") as file:
-            raw = file.read(MAX_FILE_OCTETS + 1)
+            raw = file.read(max(MAX_FILE_OCTETS, pictures.MAX_OCTETS) + 1)
         octets += len(raw)
         if len(texts) >= MAX_FILES or octets > MAX_PROJECT_OCTETS:
             raise OutreachError(
@@ -42,12 +51,29 @@ def read_folder(folder: Path) -> dict[str, str]:
                 "is it really a project? split it, or move what does not belong out of it",
             )
         try:
-            texts[name] = decode(name, raw)
+            picture = is_picture(name)
+            texts[name] = pictures.look(name, raw).pointer() if picture else decode(name, raw)
         except ProjectErrors as errors:
             findings += errors.findings
     if findings:
         raise ProjectErrors(findings)
     return texts
+
+
+def read_pictures(folder: Path, files: Mapping[str, str]) -> dict[str, bytes]:
+    """The octets of the pictures among the files that `read_folder` gave, by their hash.
+
+    Raises `OutreachError` if one is another by now.
+    """
+    octets: dict[str, bytes] = {}
+    for name in filter(is_picture, files):
+        with (folder / name).open("rb") as file:
+            raw = file.read(pictures.MAX_OCTETS + 1)
+        digest = pointed(files[name]).hash
+        if sha256(raw).hexdigest() != digest:
+            raise OutreachError(f"{name} was changed while it was read", "try again")
+        octets[digest] = raw
+    return octets
 
 
 def decode(name: str, raw: bytes) -> str:

@@ -28,13 +28,14 @@ from orchestrator.project import yaml
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean
 from orchestrator.project.yaml import Listing, Node, Scalar, Table
 from orchestrator.runtime.context import Context
+from orchestrator.runtime.media import Gallery
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import subscribers, timeline
 
 FILE = "channels.yaml"
 
-ALWAYS = "webchat"
-"""The channel that needs nothing but ourselves, and so is always there."""
+ALWAYS = {"webchat": "webchat", "counter": "desk", "calls": "desk"}
+"""Channels, and their kinds, that need nothing but ourselves, and so are always there."""
 
 NAMES = tuple(word for word in CHANNEL_WORDS if word != "chat")
 
@@ -82,9 +83,10 @@ def configured(settings: Settings, env: Mapping[str, str]) -> dict[str, Configur
             except ProjectErrors as errors:
                 findings += errors.findings
     if settings.smpp_url is not None and "sms" not in found:
-        found["sms"] = _plain("sms", "OUTREACH_SMPP_URL", {"url": settings.smpp_url})
-    if ALWAYS not in found:
-        found[ALWAYS] = _plain(ALWAYS, str(path), {})
+        found["sms"] = _plain("sms", "sms", "OUTREACH_SMPP_URL", {"url": settings.smpp_url})
+    for name, kind_name in ALWAYS.items():
+        if name not in found:
+            found[name] = _plain(name, kind_name, str(path), {})
     for channel in found.values():
         if channel.over is not None and channel.over not in found:
             hint = did_you_mean(channel.over, found)
@@ -95,9 +97,7 @@ def configured(settings: Settings, env: Mapping[str, str]) -> dict[str, Configur
     return {it.name: it for it in sorted(found.values(), key=lambda it: it.over is not None)}
 
 
-def build(
-    chosen: Iterable[Configured], place: Place, means: Means
-) -> list[Channel]:
+def build(chosen: Iterable[Configured], place: Place, means: Means) -> list[Channel]:
     """Those of the channels that a process of this place holds. A channel goes over one of the same
     place. Raises OutreachError."""
     built: dict[str, Channel] = {}
@@ -120,13 +120,14 @@ def means(context: Context) -> Means:
             who = owner.subscriber_id
             return list(await timeline.conversation(connection, who, channel, limit))
 
-    return Means(context.secret, context.clock.now, history)
+    gallery = Gallery(context.pool)
+    return Means(context.secret, context.clock.now, history, media=gallery.find)
 
 
-def _plain(name: str, file: str, values: Mapping[str, Any]) -> Configured:
+def _plain(name: str, kind_name: str, file: str, values: Mapping[str, Any]) -> Configured:
     """A channel that no file speaks of."""
-    kind = kind_of(name)
-    return Configured(name, name, kind, msgspec.convert(values, kind.settings), Mark(file))
+    kind = kind_of(kind_name)
+    return Configured(name, kind_name, kind, msgspec.convert(values, kind.settings), Mark(file))
 
 
 def _channel(key: Scalar, node: Node, env: Mapping[str, str]) -> Configured:
@@ -136,7 +137,7 @@ def _channel(key: Scalar, node: Node, env: Mapping[str, str]) -> Configured:
     if not isinstance(node, Table):
         raise _wrong(node.mark, f"expected the settings of {name}", "write `key: value` below it")
     word = node.get("kind")
-    kind_name = word.text if isinstance(word, Scalar) else name
+    kind_name = word.text if isinstance(word, Scalar) else ALWAYS.get(name, name)
     if kind_name not in kind_names():
         mark = word.mark if word is not None else key.mark
         hint = did_you_mean(kind_name, kind_names())

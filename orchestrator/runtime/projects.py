@@ -10,27 +10,35 @@ import asyncpg
 from msgspec.structs import replace
 
 from orchestrator.core.errors import OutreachError
+from orchestrator.core.media import pictures_in
 from orchestrator.core.project import Project
 from orchestrator.project import source
 from orchestrator.project.load import load, load_journey
-from orchestrator.store import projects
+from orchestrator.store import media, projects
 
 log = logging.getLogger(__name__)
 
 
 async def apply(
-    connection: asyncpg.Connection, files: Mapping[str, str], now: datetime
+    connection: asyncpg.Connection,
+    files: Mapping[str, str],
+    now: datetime,
+    pictures: Mapping[str, bytes] | None = None,
 ) -> tuple[Project, bool]:
-    """The project of these files is the one that runs, and whether it was not before."""
+    """The project of these files is the one that runs, and whether it was not before. `pictures`
+    are the octets of those it has, by hash."""
     project = load(files)
     paths = {
         source.version_hash(text): path
         for path, text in files.items()
         if source.version_hash(text) in project.versions
     }
-    changed = await projects.apply(
-        connection, project, files, paths, source.content_hash(files), now
-    )
+    async with connection.transaction():
+        changed = await projects.apply(
+            connection, project, files, paths, source.content_hash(files), now
+        )
+        if changed:
+            await media.keep(connection, pictures_in(files), pictures or {}, now)
     return project, changed
 
 

@@ -88,6 +88,9 @@ TABLES: Mapping[str, Treatment] = {
         left_out={"subscriber_id": _WHOSE, "code_hash": "a secret between us and whoever holds it"},
         erased="deleted: an unused one is worth nothing any more",
     ),
+    "desk_items": Treatment(
+        dossier.DESK_ITEMS, left_out={"subscriber_id": _WHOSE}, erased="deleted"
+    ),
     "invitations": Treatment(
         dossier.INVITATIONS,
         left_out={
@@ -137,7 +140,9 @@ TABLES: Mapping[str, Treatment] = {
     "paces": _impersonal(),
     "halts": _impersonal(),
     "lists": _impersonal("which lists there are; who stands on them is in `listed`"),
+    "media": _impersonal("pictures of authors, kept while an applied project names them"),
     "migrations": _impersonal(),
+    "pictures": _impersonal(),
     "projects": _impersonal(),
     "retention_passes": _impersonal(),
     "schedules": _impersonal(),
