@@ -12,10 +12,10 @@ from orchestrator.core.effects import SendMessage, Suppress
 from orchestrator.core.errors import RenderError
 from orchestrator.core.events import ReplyReceived
 from orchestrator.core.links import rendered
-from orchestrator.core.model import Conversation, Message
+from orchestrator.core.model import Conversation, Message, word_of
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
-from orchestrator.core.stage import Stage, word_of
+from orchestrator.core.stage import Stage
 from orchestrator.core.wording import LONGEST
 
 ANSWER = "answer"

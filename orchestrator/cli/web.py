@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from typing import cast
 
 from channels.base import Called
 from orchestrator.cli.listening import listening, shown
@@ -20,7 +19,7 @@ from orchestrator.runtime import channels
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings, load_api_keys
-from orchestrator.web import clicks, invitations, operations
+from orchestrator.web import clicks, desk, invitations, operations
 from orchestrator.web.app import create_app
 from orchestrator.web.doors import open_doors
 
@@ -40,10 +39,13 @@ async def _serve(settings: Settings, context: Context) -> None:
     found = channels.configured(settings, os.environ)
     held = channels.build(found.values(), "web", channels.means(context))
     async with holding(context, held) as ingest:
-        called = [route for channel in held for route in cast(Called, channel).routes()]
+        called = [
+            route for channel in held if isinstance(channel, Called) for route in channel.routes()
+        ]
         routes = [
             *called,
             *clicks.routes(context, ingest),
+            *desk.routes(context, ingest),
             *invitations.routes(context, found),
             *operations.routes(context),
         ]

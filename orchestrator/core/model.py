@@ -18,8 +18,19 @@ SHARDS = 64
 CHAT_CHANNELS = ("webchat", "telegram", "wechat", "whatsapp")
 """Channels that `chat` in a journey's `via` stands for, in order of preference."""
 
-CHANNEL_WORDS = ("sms", "mms", "wap_push", "chat", *CHAT_CHANNELS)
+DESK_CHANNELS = ("counter", "calls")
+"""Channels whose carrier is a person of ours: at a counter, or with a list of calls to make."""
+
+CHANNEL_WORDS = ("sms", "mms", "wap_push", "chat", *CHAT_CHANNELS, *DESK_CHANNELS)
 """Every word that may stand in `via`."""
+
+_WORDS = {**dict.fromkeys(CHAT_CHANNELS, "chat"), **dict.fromkeys(DESK_CHANNELS, "desk")}
+
+
+def word_of(channel: str) -> str:
+    """The word whose wording a channel uses: `chat` for every chat channel, `desk` for people."""
+    return _WORDS.get(channel, channel)
+
 
 State = Literal[
     "queued",
@@ -38,17 +49,6 @@ Status = Literal["active", "control", "finished", "left"]
 """Of an enrollment. `control`: held out, sent nothing, measured; it stays so to the end."""
 
 
-class Consent(Struct, frozen=True, gc=False, omit_defaults=True):
-    """Whether we may write for one purpose, since when, and how we know."""
-
-    granted: bool
-    at: datetime
-    how: str = ""
-    wording: str = ""
-
-
-class Subscriber(Struct, frozen=True, gc=False):
-    """A person. `key` is the operator's own id; `addresses` maps a channel to where it reaches
 PushAction = Literal[
     "signal-none",
     "signal-low",
@@ -63,6 +63,17 @@ PushAction = Literal[
 """What a phone does with a push: show it more or less loudly, open its link, or keep that."""
 
 
+class Consent(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Whether we may write for one purpose, since when, and how we know."""
+
+    granted: bool
+    at: datetime
+    how: str = ""
+    wording: str = ""
+
+
+class Subscriber(Struct, frozen=True, gc=False):
+    """A person. `key` is the operator's own id; `addresses` maps a channel to where it reaches
     them (`{"sms": "+8613800138000"}`); `consents` maps a purpose to its record."""
 
     id: int
@@ -77,11 +88,14 @@ PushAction = Literal[
     created_at: datetime
 
     def reach(self, word: str) -> tuple[str, str] | None:
-        """The channel and address that a `via` word means for this person, or None."""
+        """The channel and address that a `via` word means for this person, or None. Who is handed
+        over to a person of ours is known by their telephone number."""
         names = CHAT_CHANNELS if word == "chat" else (word,)
         for name in names:
             if address := self.addresses.get(name):
                 return name, address
+        if word in DESK_CHANNELS and (number := self.addresses.get("sms")):
+            return word, number
         return None
 
 

@@ -25,16 +25,16 @@ from orchestrator.core.errors import RenderError
 from orchestrator.core.expression import subscriber_scope
 from orchestrator.core.grammar import TagChange
 from orchestrator.core.journey import Journey, Placed
+from orchestrator.core.links import rendered
 from orchestrator.core.model import (
-    CHAT_CHANNELS,
     Consent,
     Conversation,
     Enrollment,
     Message,
     Sent,
     Waiting,
+    word_of,
 )
-from orchestrator.core.links import rendered
 from orchestrator.core.scene import Decision, Scene
 from orchestrator.core.steps.base import Go, Step
 
@@ -273,11 +273,6 @@ class Stage:
         self.subscriber = replace(self.subscriber, attributes=merged, tags=frozenset(held))
         self.effects.append(SetAttributes(merged, frozenset(held)))
         self._scope = None
-
-
-def word_of(channel: str) -> str:
-    """The `via` word whose wording a channel uses: every chat channel uses `chat`."""
-    return "chat" if channel in CHAT_CHANNELS else channel
 
 
 class Here:

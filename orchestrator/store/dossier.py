@@ -118,6 +118,12 @@ SELECT expires_at, used_by IS NOT NULL AS used FROM invitations WHERE subscriber
 ORDER BY expires_at
 """
 
+# What people of ours spoke of with them, and what came of it.
+DESK_ITEMS = """
+SELECT message_id, reserved_by, ready_at, tries, outcome, note, ended_at
+FROM desk_items WHERE subscriber_id = $1 ORDER BY message_id
+"""
+
 # What operators did about them.
 ACTS = """
 SELECT number, entry::json ->> 'at' AS at, entry::json ->> 'what' AS what
@@ -347,6 +353,19 @@ class Invitation(Struct, frozen=True):
     used: bool
 
 
+class SpokenWith(Struct, frozen=True):
+    """What a person of ours was to speak of with them: about which message, who had it, how often
+    it was tried, and what came of it."""
+
+    message_id: int
+    reserved_by: str | None
+    ready_at: datetime
+    tries: int
+    outcome: str | None
+    note: str | None
+    ended_at: datetime | None
+
+
 class Points(Struct, frozen=True):
     """Everything about their points; no `account` if they never had any."""
 
@@ -392,6 +411,7 @@ class Dossier(Struct, frozen=True, kw_only=True):
     not_sent: list[NotSent]
     points: Points
     invitations: list[Invitation]
+    spoken_with: list[SpokenWith]
     failures: list[Failure]
     acts: list[Act]
     timeline: list[Moment]
@@ -441,6 +461,7 @@ async def load(connection: asyncpg.Connection, subscriber_id: int, now: datetime
                 "codes": await several(CODES),
             },
             "invitations": await several(INVITATIONS),
+            "spoken_with": await several(DESK_ITEMS),
             "failures": await several(FAILURES),
             "acts": await several(ACTS),
             "timeline": [{"at": it.at, "kind": it.kind, "what": it.what} for it in story.moments],

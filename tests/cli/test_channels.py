@@ -27,11 +27,12 @@ def test_each_channel_is_listed_with_its_holder_and_the_addresses_for_its_carrie
 ) -> None:
     told = outreach("channels", "--json", env=env(tmp_path, FILE))
     assert told.returncode == 0, told.stderr
-    sms, webchat = json.loads(told.stdout)
+    sms, webchat, *desks = json.loads(told.stdout)
     assert (sms["channel"], sms["kind"], sms["held_by"]) == ("sms", "http", "web")
     address = "https://outreach.example/callbacks/sms/replies?key="
     assert sms["callbacks"]["replies"].startswith(address)
     assert (webchat["channel"], webchat["callbacks"]) == ("webchat", {})
+    assert [(it["channel"], it["kind"]) for it in desks] == [("counter", "desk"), ("calls", "desk")]
     shown = outreach("channels", env=env(tmp_path, FILE)).stdout
     assert sms["callbacks"]["replies"] in shown
     assert "pass" not in shown.replace("passwords", "")

@@ -68,6 +68,7 @@ WORDING = (
     "{%% block mms_text %%}%(name)s{%% endblock %%}"
     "{%% block wap_push_text %%}%(name)s{%% endblock %%}"
     "{%% block wap_push_href %%}http://wap.example/%(name)s{%% endblock %%}"
+    "{%% block script %%}%(name)s{%% endblock %%}"
 )
 """A message that says its own name on every channel."""
 
@@ -89,7 +90,7 @@ def message_names(written: Any) -> Iterator[str]:
     """Every message that these steps name."""
     if isinstance(written, dict):
         for key, value in written.items():
-            if key in ("send", "ask"):
+            if key in ("send", "ask", "hand_over"):
                 yield value
             yield from message_names(value)
     elif isinstance(written, list):

@@ -42,10 +42,10 @@ async def none_spoken(channel: str, address: str, limit: int) -> list[channels.S
 MEANS = Means(b"0123456789abcdef", lambda: datetime(2026, 3, 2, tzinfo=UTC), none_spoken)
 
 
-def test_the_web_chat_is_always_there_and_sms_with_its_url(tmp_path: Path) -> None:
-    assert list(read(tmp_path, None)) == ["webchat"]
+def test_what_needs_only_ourselves_is_always_there_and_sms_with_its_url(tmp_path: Path) -> None:
+    assert list(read(tmp_path, None)) == ["webchat", "counter", "calls"]
     found = read(tmp_path, None, {"OUTREACH_SMPP_URL": "smpp://outreach@carrier"})
-    assert set(found) == {"webchat", "sms"}
+    assert set(found) == {"webchat", "counter", "calls", "sms"}
 
 
 def test_the_file_wins_and_takes_its_secrets_from_the_environment(tmp_path: Path) -> None:
@@ -58,7 +58,11 @@ def test_the_file_wins_and_takes_its_secrets_from_the_environment(tmp_path: Path
 def test_each_process_builds_what_it_holds(tmp_path: Path) -> None:
     found = read(tmp_path, SMS, {"WORD": "secret"}).values()
     assert [it.name for it in channels.build(found, "gateway", MEANS)] == ["sms"]
-    assert [it.name for it in channels.build(found, "web", MEANS)] == ["webchat"]
+    assert [it.name for it in channels.build(found, "web", MEANS)] == [
+        "webchat",
+        "counter",
+        "calls",
+    ]
 
 
 @pytest.mark.parametrize(

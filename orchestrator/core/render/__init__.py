@@ -16,7 +16,7 @@ from jinja2 import TemplateRuntimeError
 from jinja2.runtime import Context
 
 from orchestrator.core.errors import RenderError
-from orchestrator.core.model import CHAT_CHANNELS, Button, Content
+from orchestrator.core.model import Button, Content, word_of
 from orchestrator.core.render.bounds import made, refill
 from orchestrator.core.render.filters import FILTERS
 from orchestrator.core.render.grammar import BLOCKS, TemplateError
@@ -28,6 +28,7 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
     "sms": {"text": "sms"},
     "chat": {"text": "chat", "buttons": "chat_buttons"},
     "mms": {"subject": "mms_subject", "text": "mms_text", "image": "mms_image"},
+    "desk": {"text": "script"},
     "wap_push": {"text": "wap_push_text", "href": "wap_push_href", "action": "wap_push_action"},
 }
 """Per channel word: which field of the content each block fills."""
@@ -56,7 +57,7 @@ class MessageTemplate:
         self._chosen: dict[str, Wording] = {}
 
     def channels(self, locale: str) -> tuple[str, ...]:
-        """The channel words (`sms`, `chat`, `mms`, `wap_push`) it has a wording for."""
+        """The channel words (`sms`, `chat`, `mms`, `wap_push`, `desk`) it has a wording for."""
         return self._wording(locale).channels
 
     def names(self) -> frozenset[str]:
@@ -67,7 +68,7 @@ class MessageTemplate:
         """The words for one channel: `sms`, `chat` (or a chat channel), `mms`, `wap_push`.
         `variables` are those of `subscriber_scope`, `event`, and perhaps `link`, a function from
         one address to another. RenderError says where and why it failed."""
-        return self._wording(locale).render("chat" if word in CHAT_CHANNELS else word, variables)
+        return self._wording(locale).render(word_of(word), variables)
 
     def _wording(self, locale: str) -> Wording:
         if (found := self._chosen.get(locale)) is None:

@@ -24,6 +24,7 @@ BLOCKS = (
     "wap_push_text",
     "wap_push_href",
     "wap_push_action",
+    "script",
 )
 FUNCTIONS = ("link",)
 LOOP = ("index", "index0", "revindex", "revindex0", "first", "last", "length")

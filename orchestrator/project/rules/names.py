@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable, Iterator
 
 from orchestrator.core import calendar
-from orchestrator.core.model import CHANNEL_WORDS
-from orchestrator.core.stage import word_of
+from orchestrator.core.model import CHANNEL_WORDS, word_of
 from orchestrator.core.steps.base import JourneyName, Step, TemplateName, ViaWord
+from orchestrator.core.steps.hand_over import HandOver
 from orchestrator.core.steps.split import Split
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.rules.base import Rule
+
+_MESSAGES = ("send", "ask", "hand_over")
+"""The keys of steps that name a message."""
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -20,7 +23,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 class UnknownTemplate(Rule):
     """there is no message {name!r}
 
-    `send` and `ask` name a file below templates/ without its locale and `.j2`.
+    `send`, `ask` and `hand_over` name a file below templates/ without its locale and `.j2`.
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
@@ -89,16 +92,19 @@ class MissingWording(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         for form in draft.journeys.values():
             for step in draft.within(form):
-                name = getattr(step, "send", None) or getattr(step, "ask", None)
+                name = next((n for w in _MESSAGES if (n := getattr(step, w, None))), None)
                 message = draft.messages.get(name or "")
                 if not isinstance(step, Step) or message is None or name is None:
                     continue
-                for number, word in enumerate(getattr(step, "via", ())):
+                via = (step.to,) if isinstance(step, HandOver) else getattr(step, "via", ())
+                for number, word in enumerate(via):
                     block = word_of(word)
                     for locale, path in sorted(draft.template_files[name].items()):
                         if word in CHANNEL_WORDS and block not in message.channels(locale):
-                            hint = f"add {{% block {block} %}}…{{% endblock %}} to {path}"
-                            mark = draft.places.mark(step, "via", number)
+                            named = "script" if block == "desk" else block
+                            hint = f"add {{% block {named} %}}…{{% endblock %}} to {path}"
+                            at = ("to",) if isinstance(step, HandOver) else ("via", number)
+                            mark = draft.places.mark(step, *at)
                             yield self.at(mark, hint, name=name, word=word, locale=locale)
 
 
