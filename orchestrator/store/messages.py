@@ -105,8 +105,8 @@ WHERE m.subscriber_id = again.subscriber_id AND m.id = again.id
 # What these people allow, now that whoever is about to change it is done.
 LOOK_AGAIN = "SELECT id, consents FROM subscribers WHERE id = ANY($1::bigint[]) FOR SHARE"
 
-# Messages that would have to be claimed again are dropped: they are no longer wanted. Those that may
-# have been sent already stay `unknown`.
+# Messages that would have to be claimed again are dropped: they are no longer wanted. Those that
+# may have been sent already stay `unknown`.
 DROP = """
 UPDATE messages m SET state = CASE WHEN u.uncertain THEN 'unknown' ELSE 'suppressed' END,
     reason = 'opted_out', ended_at = $5
@@ -335,8 +335,8 @@ async def _still_wanted(
     classes: Classes,
     now: datetime,
 ) -> list[tuple[Any, ...]]:
-    """Those of `again` (subscriber id, message id, attempt, uncertain …) that may still be sent; the
-    others are dropped. An opt-out that came while a gateway had them did not reach them."""
+    """Those of `again` (subscriber id, message id, attempt, uncertain …) that may still be sent;
+    the others are dropped. An opt-out that came while a gateway had them did not reach them."""
     consents = {
         row["id"]: row["consents"]
         for row in await connection.fetch(LOOK_AGAIN, sorted({row[0] for row in again}))

@@ -49,8 +49,8 @@ async def kannel(
     mo_url: str = _NOBODY,
 ) -> AsyncIterator[Kannel]:
     """Kannel runs, an ESME of the SMPP carrier at `smpp_port`; messages from telephones go to
-    `mo_url` by GET, with Kannel's own escapes (`%p`, `%b`) filled in. Its programs have ended at the
-    end."""
+    `mo_url` by GET, with Kannel's own escapes (`%p`, `%b`) filled in. Its programs have ended
+    at the end."""
     programs = {name: require(name, PACKAGE) for name in ("bearerbox", "smsbox", "wapbox")}
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     conf = folder / "kannel.conf"
