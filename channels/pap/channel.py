@@ -192,7 +192,7 @@ class PapChannel:
         if isinstance(said, Answer):
             self._rests = 0
             return codes.outcome(number, self.push_id(number), said)
-        if status in _REFUSING:
+        if status in _REFUSING or 300 <= status < 400:
             reason = f"the gateway refuses our account (HTTP {status})"
             return self._rest(number, reason, f"HTTP {status}", refused=True)
         if status in (429, 503):

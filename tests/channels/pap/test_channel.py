@@ -86,7 +86,12 @@ async def test_a_push_whose_answer_was_lost_is_asked_for_and_found(bench: Bench)
 
 @pytest.mark.parametrize(
     ("status", "result", "health"),
-    [(401, "unsent", "down"), (404, "unsent", "down"), (503, "unsent", "connecting")],
+    [
+        (302, "unsent", "down"),
+        (401, "unsent", "down"),
+        (404, "unsent", "down"),
+        (503, "unsent", "connecting"),
+    ],
 )
 async def test_an_http_status_without_an_answer_lets_messages_wait(
     bench: Bench, status: int, result: str, health: str
