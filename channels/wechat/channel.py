@@ -61,6 +61,10 @@ class WeChat:
         path = self.settings.path
         return [web.get(path, self._prove), web.post(path, self._hear)]
 
+    def callbacks(self) -> dict[str, str]:
+        """What to type into the console."""
+        return {"callback": self.settings.public_url.rstrip("/") + self.settings.path}
+
     async def start(self, inbox: Inbox) -> None:
         """The access token is fetched in the background."""
         self._inbox = inbox

@@ -12,16 +12,18 @@ class WeChatSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     environment. `token`: what was typed there for the callback's signature. `aes_key`: the
     EncodingAESKey, 43 letters, if messages are encrypted.
 
-    `path` is where callbacks come in. `hold_s`: how long a callback is held for the answer, which
-    then costs no quota; WeChat waits five seconds. `api_url`: another API server. `connections`:
-    requests under way at once. `deadline_s`: after that an outcome is unknown. `probe_s`: how
-    often we look whether the API is there.
+    `public_url`: how they reach the web processes, `https://outreach.example`, for
+    `outreach channels` to print. `path` is where callbacks come in. `hold_s`: how long a callback
+    is held for the answer, which then costs no quota; WeChat waits five seconds. `api_url`:
+    another API server. `connections`: requests under way at once. `deadline_s`: after that an
+    outcome is unknown. `probe_s`: how often we look whether the API is there.
     """
 
     app_id: Annotated[str, Meta(pattern=r"^[\w-]{4,64}$")]
     app_secret: Annotated[str, Meta(min_length=1, max_length=200)]
     token: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{3,32}$")]
     aes_key: Annotated[str, Meta(pattern=r"^([A-Za-z0-9+/]{43})?$")] = ""
+    public_url: Annotated[str, Meta(pattern=r"^(https?://.+)?$")] = ""
     path: Annotated[str, Meta(pattern=r"^/[\w/-]+$")] = "/wechat"
     hold_s: Annotated[float, Meta(ge=0, le=4.8)] = 4.5
     api_url: Annotated[str, Meta(pattern=r"^https?://.+$")] = "https://api.weixin.qq.com"

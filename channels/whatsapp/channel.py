@@ -77,6 +77,10 @@ class WhatsApp:
         path = self.settings.path
         return [web.get(path, self._prove), web.post(path, self._hear)]
 
+    def callbacks(self) -> dict[str, str]:
+        """What to type into the console."""
+        return {"callback": self.settings.public_url.rstrip("/") + self.settings.path}
+
     async def start(self, inbox: Inbox) -> None:
         """The number is looked for in the background."""
         self._inbox = inbox

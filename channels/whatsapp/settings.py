@@ -14,10 +14,12 @@ class WhatsAppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     may send; `app_secret`: of the app, which signs webhooks; take both from the environment.
     `verify_token`: what was typed into the console beside the webhook's address.
 
-    `path` is where webhooks come in. `number`: the number itself, in digits, for links that open
-    the chat. `template`: the name of an approved template whose body is `{{1}}`, in
-    `template_language`: text that may not go, because they have not written for 24 hours, goes as
-    that. `menu`: what stands on the button that opens a list of more than three buttons.
+    `public_url`: how they reach the web processes, `https://outreach.example`, for
+    `outreach channels` to print. `path` is where webhooks come in. `number`: the number itself,
+    in digits, for links that open the chat. `template`: the name of an approved template whose
+    body is `{{1}}`, in `template_language`: text that may not go, because they have not written
+    for 24 hours, goes as that. `menu`: what stands on the button that opens a list of more than
+    three buttons.
     `graph_url`: another Graph API server; `version`: its version. `connections`: requests under
     way at once. `deadline_s`: after that an outcome is unknown. `probe_s`: how often we look
     whether the API is there.
@@ -27,6 +29,7 @@ class WhatsAppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     access_token: Annotated[str, Meta(min_length=1, max_length=1000)]
     app_secret: Annotated[str, Meta(min_length=8, max_length=200)]
     verify_token: Annotated[str, Meta(min_length=8, max_length=200)]
+    public_url: Annotated[str, Meta(pattern=r"^(https?://.+)?$")] = ""
     path: Annotated[str, Meta(pattern=r"^/[\w/-]+$")] = "/whatsapp"
     number: Annotated[str, Meta(pattern=r"^(\d{6,15})?$")] = ""
     template: Annotated[str, Meta(pattern=r"^[a-z0-9_]{0,512}$")] = ""

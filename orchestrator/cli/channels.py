@@ -34,7 +34,7 @@ def channels(project: ProjectOption = None, json: JsonOption = False) -> None:
         {
             "channel": it.name,
             "kind": it.kind_name,
-            "held_by": it.kind.place,
+            "held_by": it.place,
             "callbacks": called.get(it.name, {}),
         }
         for it in found.values()
@@ -44,7 +44,7 @@ def channels(project: ProjectOption = None, json: JsonOption = False) -> None:
         return
     for it in found.values():
         over = f", over {it.over}" if it.over else ""
-        typer.echo(f"{it.name:<10} {it.kind_name:<10} held by outreach {it.kind.place}{over}")
+        typer.echo(f"{it.name:<10} {it.kind_name:<10} held by outreach {it.place}{over}")
         for what, address in called.get(it.name, {}).items():
             typer.echo(f"{'':<10} {what:<10} {address}")
     typer.echo(f"\nKinds that channels.yaml may name: {', '.join(kind_names())}.")

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from orchestrator.cli.acting import record
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_process
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime import channels
@@ -47,7 +48,11 @@ def link(
             raise OutreachError(
                 f"there is no subscriber {subscriber}", "import them first: outreach import"
             )
-        return await invite(context, found, known.id, channel)
+        made = await invite(context, found, known.id, channel)
+        async with context.pool.acquire() as connection, connection.transaction():
+            about, after = f"subscriber:{known.id}", {"channel": channel}
+            await record(settings, connection, "link", about, after=after)
+        return made
 
     made = run_process(project, verbose, make, "command", logging.WARNING)
     if qr is not None:

@@ -97,19 +97,15 @@ async def accept(
     people = await joining.lock(connection, [it for it in (host, guest) if it is not None])
     if host not in people or (guest is not None and guest not in people):
         return "wrong"
-    if guest is None:
-        roles = (host, None)
-    elif people[guest].differs(people[host]):
+    if guest is None and people[host].is_reached_elsewhere(*sender):
         return "taken"
-    elif people[guest].anonymous:
-        roles = (host, guest)
-    elif people[host].anonymous:
-        roles = (guest, host)
-    else:
+    stays, goes = host, guest
+    if guest is not None and not people[guest].anonymous:
+        stays, goes = guest, host
+    if goes is not None and (people[goes].differs(people[stays]) or not people[goes].anonymous):
         return "taken"
     if await connection.fetchval(USE, code_hash, sender_hash, now) is None:
         return await _wrong(connection, sender_hash, now)
-    stays, goes = roles
     if goes is None:
         await joining.give(connection, stays, sender)
         await optouts.hold_to(connection, [sender], secret, now)

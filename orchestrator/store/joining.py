@@ -64,6 +64,7 @@ MOVE_SUPPRESSIONS = "UPDATE suppressions SET subscriber_id = $2 WHERE subscriber
 MOVE_FAILURES = "UPDATE failures SET subscriber_id = $2 WHERE subscriber_id = $1"
 MOVE_ADDRESSES = "UPDATE addresses SET subscriber_id = $2 WHERE subscriber_id = $1"
 MOVE_INVITATIONS = "UPDATE invitations SET subscriber_id = $2 WHERE subscriber_id = $1"
+MOVE_DESK = "UPDATE desk_items SET subscriber_id = $2 WHERE subscriber_id = $1"
 MOVE_CODES = "UPDATE codes SET subscriber_id = $2 WHERE subscriber_id = $1"
 
 # They go on in the journeys in which the other one never was; in those, their own run counts.
@@ -118,7 +119,7 @@ DROP = "DELETE FROM subscribers WHERE id = $1"
 
 _MOVES = (
     *(MOVE_CONSENTS, MOVE_SUPPRESSIONS, MOVE_FAILURES, MOVE_ADDRESSES, MOVE_INVITATIONS),
-    *(MOVE_CODES, MOVE_ENTRIES, MOVE_LOTS, MOVE_HOLDS),
+    *(MOVE_CODES, MOVE_DESK, MOVE_ENTRIES, MOVE_LOTS, MOVE_HOLDS),
 )
 _MOVES_TO_SHARD = (MOVE_EVENTS, MOVE_ENROLLMENTS, MOVE_RUNS, ADD_ACCOUNT)
 _DROPS = (DROP_ENROLLMENTS, DROP_RUNS, DROP_ACCOUNT, DROP)
@@ -135,13 +136,14 @@ class Person(Struct, frozen=True):
         known = {f"{channel}:{address}" for channel, address in self.subscriber.addresses.items()}
         return self.subscriber.key in known
 
+    def is_reached_elsewhere(self, channel: str, address: str) -> bool:
+        """They have another telephone: who has this one may be somebody else."""
+        known = self.subscriber.addresses.get(channel, address)
+        return channel not in CHAT_CHANNELS and known != address
+
     def differs(self, other: Person) -> bool:
         """Both have telephones, and not the same ones: they may be two people."""
-        mine, theirs = self.subscriber.addresses, other.subscriber.addresses
-        return any(
-            mine[channel] != theirs[channel]
-            for channel in mine.keys() & theirs.keys() - set(CHAT_CHANNELS)
-        )
+        return any(self.is_reached_elsewhere(*it) for it in other.subscriber.addresses.items())
 
 
 async def lock(connection: asyncpg.Connection, subscriber_ids: Sequence[int]) -> dict[int, Person]:

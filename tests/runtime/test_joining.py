@@ -185,6 +185,18 @@ async def test_two_people_we_know_stay_two(context: Context) -> None:
     assert await owner(context, ("sms", "+8613000000001")) == "1"
 
 
+async def test_another_telephone_does_not_take_the_place_of_theirs(context: Context) -> None:
+    ids = await people(context, [1])
+    await invite(context, ids["1"])
+    other = ("sms", "+8613999999999")
+    [told] = await says(context, f"link {CODE}", other)
+    assert "two different customers" in told
+    await says(context, f"link {CODE}", other)
+    assert await owner(context, other) == "sms:+8613999999999"
+    assert await owner(context, ("sms", "+8613000000001")) == "1"
+    assert await sound(context)
+
+
 async def test_a_code_from_a_chat_said_by_text_message_connects_it_too(context: Context) -> None:
     await people(context, [1])
     [told] = await says(context, "/link")
