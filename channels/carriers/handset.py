@@ -93,12 +93,12 @@ class Handset:
         it is a push that shows nothing. As on a real one, a long message that comes twice is shown
         twice."""
         at = self._mast.now()
-        fragment, octets = unwrap(message)
+        fragment, coding, octets = unwrap(message)
         if fragment is None:
-            words, parts = text.decode(message.data_coding, octets), 1
+            words, parts = text.decode(coding, octets), 1
         else:
             # Parts are waited for by real time, however fast the network's clock runs.
-            whole = self._assemble(message, fragment, octets, monotonic())
+            whole = self._assemble(message, fragment, coding, octets, monotonic())
             if whole is None:
                 return None
             words, parts, octets = whole.text, whole.parts, whole.octets
@@ -129,12 +129,12 @@ class Handset:
         return arrived
 
     def _assemble(
-        self, message: pdu.SubmitSm, fragment: Fragment, octets: bytes, now_s: float
+        self, message: pdu.SubmitSm, fragment: Fragment, coding: int, octets: bytes, now_s: float
     ) -> Assembled[None] | None:
         if self._parts is None:
             self._parts = Reassembly(max_messages=20)
         self._parts.expire(now_s)
-        return self._parts.add(message, fragment, octets, None, now_s)
+        return self._parts.add(message, fragment, coding, octets, None, now_s)
 
 
 class Pushes:

@@ -72,27 +72,29 @@ class Inbound:
     def message(self, message: pdu.DeliverSm, carrier_id: bytes, ack: Ack) -> None:
         """The short message, or the long one of which it is the last part missing, will be stored
         and then answered. `carrier_id` is what the carrier calls it, if it has a name."""
-        fragment, octets = unwrap(message)
+        fragment, coding, octets = unwrap(message)
         if fragment is not None:
-            self._part(message, fragment, octets, ack)
+            self._part(message, fragment, coding, octets, ack)
             return
         self._reply(
             message.source_addr_ton,
             message.source_addr,
             message.destination_addr,
-            text.decode(message.data_coding, octets),
+            text.decode(coding, octets),
             carrier_id,
             (ack,),
         )
 
-    def _part(self, message: pdu.DeliverSm, fragment: Fragment, octets: bytes, ack: Ack) -> None:
+    def _part(
+        self, message: pdu.DeliverSm, fragment: Fragment, coding: int, octets: bytes, ack: Ack
+    ) -> None:
         now = self._now()
         finished = self._parts.finished(message, fragment, now)
         if finished != "no":
             kept = status.OK if finished == "stored" else status.TEMPORARY_APPLICATION_ERROR
             ack[0].answer_deliver(ack[1], kept)
             return
-        whole = self._parts.add(message, fragment, octets, ack, now)
+        whole = self._parts.add(message, fragment, coding, octets, ack, now)
         if whole is not None:
             self._assembled(whole)
 

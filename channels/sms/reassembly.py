@@ -12,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 from msgspec import Struct
 
 from channels.sms import pdu, text
+from channels.sms.languages import LOCKING_SHIFT, SINGLE_SHIFT, Tables
 
 _CONCAT_8, _CONCAT_16 = 0x00, 0x08
 _MAX_PART_OCTETS = 254
@@ -32,29 +33,39 @@ class Fragment(Struct, frozen=True):
 
 def unwrap(
     message: pdu.SubmitSm | pdu.DeliverSm,
-) -> tuple[Fragment | None, bytes]:
-    """Which part of a long message this is, if any, and its text in octets."""
-    payload = message.payload
+) -> tuple[Fragment | None, int, bytes]:
+    """Which part of a long message this is, if any, its coding as `text.decode` takes it, and its
+    text in octets."""
+    payload, coding = message.payload, message.data_coding
     short = len(payload) <= _MAX_PART_OCTETS
     if message.esm_class & pdu.HAS_HEADER and payload:
         end = payload[0] + 1
-        return _in_header(payload[1:end]) if short else None, payload[end:]
+        fragment, tables = _in_header(payload[1:end])
+        if fragment is None and message.tlvs:
+            fragment = _in_tlvs(message)
+        return fragment if short else None, text.coding(coding, tables), payload[end:]
     if message.tlvs and short:
-        return _in_tlvs(message), payload
-    return None, payload
+        return _in_tlvs(message), coding, payload
+    return None, coding, payload
 
 
-def _in_header(header: bytes) -> Fragment | None:
+def _in_header(header: bytes) -> tuple[Fragment | None, Tables]:
+    fragment, locking, single = None, 0, 0
     at = 0
     while at + 2 <= len(header):
         kind, length = header[at], header[at + 1]
         value = header[at + 2 : at + 2 + length]
         if kind == _CONCAT_8 and len(value) == 3:
-            return _fragment(value[0], value[1], value[2])
-        if kind == _CONCAT_16 and len(value) == 4:
-            return _fragment(value[0] << 8 | value[1] | 0x10000, value[2], value[3])
+            fragment = fragment or _fragment(value[0], value[1], value[2])
+        elif kind == _CONCAT_16 and len(value) == 4:
+            wide = value[0] << 8 | value[1] | 0x10000
+            fragment = fragment or _fragment(wide, value[2], value[3])
+        elif kind == SINGLE_SHIFT and len(value) == 1:
+            single = value[0]
+        elif kind == LOCKING_SHIFT and len(value) == 1:
+            locking = value[0]
         at += 2 + length
-    return None
+    return fragment, Tables(locking, single)
 
 
 def _in_tlvs(message: pdu.SubmitSm | pdu.DeliverSm) -> Fragment | None:
@@ -121,6 +132,7 @@ class Reassembly(Generic[Mark]):
         self,
         message: pdu.SubmitSm | pdu.DeliverSm,
         fragment: Fragment,
+        coding: int,
         octets: bytes,
         mark: Mark,
         now: float,
@@ -130,7 +142,7 @@ class Reassembly(Generic[Mark]):
         partial = self._partials.get(key)
         if partial is None:
             partial = self._partials[key] = _Partial(now)
-        partial.parts[fragment.number] = (message.data_coding, octets)
+        partial.parts[fragment.number] = (coding, octets)
         partial.marks.append(mark)
         if len(partial.parts) < fragment.total:
             return None

@@ -220,10 +220,10 @@ def parts(octets: bytes) -> None:
         message = pdu.DeliverSm(
             source_addr=str(length % 3), esm_class=0x40, data_coding=length, short_message=piece
         )
-        fragment, words = unwrap(message)
+        fragment, coding, words = unwrap(message)
         if fragment is None or kept.finished(message, fragment, float(at)) != "no":
             continue
-        whole = kept.add(message, fragment, words, at, float(at))
+        whole = kept.add(message, fragment, coding, words, at, float(at))
         for it in [*([whole] if whole else []), *kept.expire(float(at))]:
             storable(it.text, 70_000)
         assert len(kept) <= 5

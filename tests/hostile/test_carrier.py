@@ -92,9 +92,9 @@ def test_parts_longer_than_the_air_can_carry_are_not_waited_for() -> None:
         for number in (1, 2):
             payload = b"\5\0\3%c\xff%c" % (reference, number) + bytes(60_000)
             tlvs = ((pdu.MESSAGE_PAYLOAD, payload),)
-            fragment, octets = unwrap(pdu.DeliverSm(esm_class=0x40, tlvs=tlvs))
+            fragment, coding, octets = unwrap(pdu.DeliverSm(esm_class=0x40, tlvs=tlvs))
             if fragment is not None:
-                parts.add(pdu.DeliverSm(), fragment, octets, 0, 0.0)
+                parts.add(pdu.DeliverSm(), fragment, coding, octets, 0, 0.0)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 1_000_000

@@ -27,9 +27,9 @@ def parts_of(words: str, reference: int = 7, source: str = "861") -> list[pdu.De
 def add(
     kept: Reassembly[int], message: pdu.DeliverSm, mark: int = 0, now: float = 0.0
 ) -> Assembled[int] | None:
-    fragment, octets = unwrap(message)
+    fragment, coding, octets = unwrap(message)
     assert fragment is not None
-    return kept.add(message, fragment, octets, mark, now)
+    return kept.add(message, fragment, coding, octets, mark, now)
 
 
 @given(st.text(min_size=161, max_size=600).filter(lambda words: "\x1b" not in words), st.randoms())
@@ -96,7 +96,7 @@ def test_a_surrogate_pair_that_others_cut_in_two_is_whole_again() -> None:
 def test_a_part_is_known_by_header_or_by_optional_parameters(
     message: pdu.DeliverSm, fragment: tuple[int, int, int]
 ) -> None:
-    assert unwrap(message) == (Fragment(*fragment), b"x")
+    assert unwrap(message) == (Fragment(*fragment), 0, b"x")
 
 
 @pytest.mark.parametrize("header", ["0500030a0203", "0500030a0200", "0500030a0101", "0500", "ff00"])
@@ -122,7 +122,7 @@ def test_a_part_that_comes_twice_counts_once() -> None:
 
 def test_a_part_of_a_message_that_is_whole_is_a_repetition_until_it_failed() -> None:
     first, second = parts_of("a" * 200)
-    fragment, _ = unwrap(first)
+    fragment, _, _ = unwrap(first)
     assert fragment is not None
     kept: Reassembly[int] = Reassembly(max_age_s=60)
     add(kept, first)
