@@ -81,7 +81,7 @@ class SgipCaller(Caller):
         return self._gateway.sequences.next()
 
     def _answered(self, sequence: int, body: bytes) -> None:
-        if sequence != self._binding:
+        if not self._calls or sequence != self._binding:
             super()._answered(sequence, body)
         elif pdu.read_result(body) == status.OK:
             self.entered(self._calls)
@@ -93,7 +93,9 @@ class SgipCaller(Caller):
         result = status.OK
         if asked.login_type != pdu.TO_GATEWAY:
             result = status.WRONG_LOGIN_TYPE
-        elif password is None or not hmac.compare_digest(password, asked.password):
+        elif password is None or not hmac.compare_digest(
+            password.encode(), asked.password.encode()
+        ):
             result = status.WRONG_LOGIN
         self.say(pdu.BIND | RESPONSE, sequence, pdu.result_body(result))
         if result == status.OK:

@@ -6,8 +6,6 @@ It knows no fields of QUERY and CANCEL; of these it reads the header. 2.0 it doe
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from channels.sms.wire import Wire
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.model import Content
 from tests.channels.contract.rig import Kept, until
+from tests.peers.programs import require
 
 NUMBER = "+8613800138000"
 PORT = 7890
@@ -30,11 +29,8 @@ PORT = 7890
 @pytest.fixture(autouse=True, scope="module")
 def tshark() -> None:
     """It is there; in CI that is a must."""
-    if shutil.which("tshark") is None or shutil.which("text2pcap") is None:
-        why = "no tshark here (apt-get install tshark)"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
+    for program in ("tshark", "text2pcap"):
+        require(program, "tshark")
 
 
 def read(folder: Path, said: list[bytes], *fields: str) -> list[list[str]]:
