@@ -90,7 +90,7 @@ class CmppSession(GatewaySession):
 
     def admits(self, body: bytes) -> bool:
         answer = pdu.read_connect_resp(body)
-        if answer.layout == pdu.V2 or answer.version < pdu.V3:
+        if answer.layout == pdu.V2 or pdu.V2 <= answer.version < pdu.V3:
             self.version = pdu.V2
         return answer.status == status.OK
 

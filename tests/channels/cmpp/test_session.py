@@ -130,6 +130,27 @@ async def test_a_gateway_that_answers_in_2_0_is_taken_at_its_word() -> None:
         assert outcome.carrier_id == "5"
 
 
+@pytest.mark.parametrize(
+    ("answer", "spoken"),
+    [
+        (pdu.ConnectResp(0, version=0x30, layout=pdu.V3), pdu.V3),
+        (pdu.ConnectResp(0, version=0x00, layout=pdu.V3), pdu.V3),
+        (pdu.ConnectResp(0, version=0x21, layout=pdu.V3), pdu.V2),
+        (pdu.ConnectResp(0, version=0x30, layout=pdu.V2), pdu.V2),
+    ],
+)
+async def test_the_layout_of_the_answer_counts_before_its_version(
+    answer: pdu.ConnectResp, spoken: int
+) -> None:
+    async def play(far: Far) -> None:
+        _, sequence, _ = await far.read()
+        far.say(pdu.CONNECT | RESPONSE, sequence, pdu.connect_resp_body(answer))
+        await far.read()
+
+    async with gateway(play) as port, up(port) as (channel, _):
+        assert session_of(channel).version == spoken
+
+
 async def test_a_version_that_was_asked_for_and_refused_is_said() -> None:
     async with world("cmpp") as there:
         there.exchange.highest_version = pdu.V2  # type: ignore[attr-defined]
