@@ -18,14 +18,27 @@ from channels.wap_push.documents import Bookmarks, Document, Indication, Loading
 from channels.wap_push.tree import PushError
 
 
+class Shot(Struct, frozen=True):
+    """A picture as the phone shows it."""
+
+    mime: str
+    octets: bytes
+
+    def __repr__(self) -> str:
+        return f"Shot({self.mime} {len(self.octets)})"
+
+
 class Arrived(Struct, frozen=True):
-    """One message as the phone shows it, its parts put together; `href` is the link of a push."""
+    """One message as the phone shows it, its parts put together; `href` is the link of a push,
+    `subject` and `picture` are those of a multimedia message."""
 
     text: str
     sender: str
     at: datetime
     parts: int
     href: str = ""
+    subject: str = ""
+    picture: Shot | None = None
 
 
 class Said(Struct):
@@ -126,6 +139,12 @@ class Handset:
                 self.arrived.remove(gone)
         if arrived is not None:
             self.arrived.append(arrived)
+        return arrived
+
+    def receive_mms(self, subject: str, words: str, picture: Shot | None, sender: str) -> Arrived:
+        """What the multimedia message makes the phone show."""
+        arrived = Arrived(words, sender, self._mast.now(), 0, "", subject, picture)
+        self.arrived.append(arrived)
         return arrived
 
     def _assemble(
