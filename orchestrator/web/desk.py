@@ -41,7 +41,7 @@ class Take(Struct, frozen=True, forbid_unknown_fields=True):
     """Who takes the item, and for how many seconds nobody else gets it."""
 
     by: Who
-    hold_s: Annotated[int, Meta(ge=10, le=86_400)] = 900
+    hold_s: Annotated[float, Meta(ge=10, le=86_400)] = 900
 
 
 class Release(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,8 +51,8 @@ class Release(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Said(Struct, frozen=True, forbid_unknown_fields=True):
-    """What came of it. `later`: they asked to be called `at` a time, and the item stays on the
-    list. `unreached` stays as well, until it was tried three times."""
+    """What came of it. `later`: they asked to be called `at` a time (in two hours, if none
+    is said), and the item stays on the list. `unreached` stays as well, until it was tried three times."""
 
     by: Who
     outcome: Literal["accepted", "refused", "later", "unreached", "wrong_number"]
@@ -74,6 +74,13 @@ class Shown(Struct, frozen=True):
     tries: int
     until: datetime | None
     reserved_until: datetime | None
+
+
+class Standing(Struct, frozen=True):
+    """Whether anything is left to do about the item."""
+
+    id: str
+    open: bool
 
 
 Body = TypeVar("Body", Take, Release, Said)
@@ -130,8 +137,6 @@ class _Desk:
 
     async def outcome(self, request: web.Request) -> web.StreamResponse:
         said = _read(await request.read(), Said)
-        if said.outcome == "later" and said.at is None:
-            raise ProblemError(422, "`later` needs `at`", "Say when they want to be called.")
         item, told = await self._settled(request.match_info["id"], said)
         if told is not None:
             event = {
@@ -146,7 +151,7 @@ class _Desk:
             await self._ingest.events([one], SOURCE)
             state = "delivered" if told in ("accepted", "refused") else "undelivered"
             await self._end(item.channel, [(item.id, state, told)])
-        return _json({"id": item.id, "open": told is None})
+        return _json(Standing(item.id, told is None))
 
     async def release(self, request: web.Request) -> web.StreamResponse:
         asked = _read(await request.read(), Release)
@@ -154,7 +159,7 @@ class _Desk:
         async with self._context.pool.acquire() as connection, connection.transaction():
             item = await self._theirs(connection, request.match_info["id"], asked.by, now)
             await desk.reserve(connection, item, None, now, item.tries)
-        return _json({"id": item.id, "open": True})
+        return _json(Standing(item.id, True))
 
     async def _settled(self, named: str, said: Said) -> tuple[Item, str | None]:
         """The item, and the last word on it: None while it stays on the list. Saying the same
@@ -165,8 +170,9 @@ class _Desk:
             if item is not None and item.outcome == said.outcome:
                 return item, said.outcome
             item = await self._theirs(connection, named, said.by, now)
-            if said.outcome == "later" and said.at is not None:
-                await desk.reserve(connection, item, None, max(now, said.at), item.tries)
+            if said.outcome == "later":
+                ready_at = max(now, said.at or now + AGAIN)
+                await desk.reserve(connection, item, None, ready_at, item.tries)
                 return item, None
             if said.outcome == "unreached" and item.tries + 1 < MOST_TRIES:
                 await desk.reserve(connection, item, None, now + AGAIN, item.tries + 1)

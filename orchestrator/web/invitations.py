@@ -8,11 +8,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from orchestrator.core.acts import Deed
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.channels import Configured
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.inviting import invite, qr_code
-from orchestrator.store import subscribers
+from orchestrator.store import acts, timeline
+from orchestrator.web.app import HOLDER
 from orchestrator.web.problem import ProblemError
 
 
@@ -34,16 +36,25 @@ def routes(context: Context, configured: Mapping[str, Configured]) -> list[web.R
             raise ProblemError(422, "Not valid", str(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ProblemError(400, "The body is not JSON", str(error)) from None
-        known = {}
+        known = None
         if "\0" not in key:
             async with context.pool.acquire() as connection:
-                known = await subscribers.find_keys(connection, [key])
-        if key not in known:
+                known = await timeline.find(connection, key)
+        if known is None:
             raise ProblemError(404, "No such subscriber", "Subscribers are named by your own key.")
         try:
-            made = await invite(context, configured, known[key][0], asked.channel)
+            made = await invite(context, configured, known.id, asked.channel)
         except OutreachError as error:
             raise ProblemError(409, error.message, error.hint) from None
+        deed = Deed(
+            request.get(HOLDER, "api"),
+            "link",
+            f"subscriber:{known.id}",
+            {},
+            {"channel": asked.channel},
+        )
+        async with context.pool.acquire() as connection, connection.transaction():
+            await acts.record(connection, deed, context.clock.now(), context.secret)
         body = msgspec.to_builtins(made)
         if asked.qr:
             body["qr"] = qr_code(made.url or made.say)

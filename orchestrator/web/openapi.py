@@ -9,10 +9,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from orchestrator.core.model import DESK_CHANNELS
 from orchestrator.runtime.ingest import Counts
+from orchestrator.runtime.inviting import Invitation
 from orchestrator.store.dossier import Dossier
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.timeline import Timeline
+from orchestrator.web.desk import Release, Said, Shown, Standing, Take
+from orchestrator.web.invitations import InvitationShape
 from orchestrator.web.problem import Flaw
 from orchestrator.web.shapes import MAX_ITEMS, EventShape, SubscriberShape, Word
 
@@ -42,6 +46,12 @@ class Erased(Struct, frozen=True):
     erased: Holdings
 
 
+class Invited(Invitation, frozen=True, omit_defaults=True):
+    """The invitation; `qr` is its link as SVG, if that was asked for."""
+
+    qr: str = ""
+
+
 class Alive(Struct, frozen=True):
     """The process answers."""
 
@@ -66,12 +76,19 @@ _SPOKEN = (
     Alive,
     Ready,
     Problem,
+    Take,
+    Release,
+    Said,
+    Shown,
+    Standing,
+    InvitationShape,
+    Invited,
 )
 _REASONS = {
     400: "The body is not JSON.",
     401: "No API key, or an unknown one.",
     404: "There is no such subscriber.",
-    409: "An address belongs to another subscriber; nothing was stored.",
+    409: "It belongs to somebody else, or is over; nothing was stored.",
     413: f"More than {MAX_ITEMS} items, or too many octets.",
     422: "Something is not as it must be; nothing was stored.",
     500: "A mistake of ours; the log has it under the incident that is named.",
@@ -98,6 +115,9 @@ def document() -> Mapping[str, Any]:
             for status in statuses
         }  # fmt: skip
 
+    def sent(kind: type[Struct]) -> dict[str, Any]:
+        return {"required": True, "content": {"application/json": {"schema": by_kind[kind]}}}
+
     def post(summary: str, kind: type[Struct], answers: dict[str, Any]) -> dict[str, Any]:
         one = by_kind[kind]
         batch = {"type": "array", "items": one, "maxItems": MAX_ITEMS}
@@ -114,6 +134,20 @@ def document() -> Mapping[str, Any]:
         "in": "path",
         "required": True,
         "description": "Your own key of them, a phone number, or an address like `webchat:ann`.",
+        "schema": msgspec.json.schema(Word),
+    }
+    desk = {
+        "name": "channel",
+        "in": "path",
+        "required": True,
+        "description": "Calls to make, or whoever comes to the counter.",
+        "schema": {"type": "string", "enum": [*DESK_CHANNELS]},
+    }
+    item = {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": "As `next` named it.",
         "schema": msgspec.json.schema(Word),
     }
     return {
@@ -170,6 +204,61 @@ def document() -> Mapping[str, Any]:
                     "responses": {
                         "200": answer(Dossier, "Everything."),
                         **problems(401, 404, 500, 503),
+                    },
+                }
+            },
+            "/v1/subscribers/{key}/invitations": {
+                "post": {
+                    "summary": "A link that makes a chat this subscriber's.",
+                    "parameters": [key],
+                    "requestBody": sent(InvitationShape),
+                    "responses": {
+                        "201": answer(Invited, "Good once, and for a while."),
+                        **problems(400, 401, 404, 409, 422, 500, 503),
+                    },
+                }
+            },
+            "/v1/desk/{channel}/next": {
+                "post": {
+                    "summary": "Take the first item that nobody has.",
+                    "parameters": [desk],
+                    "requestBody": sent(Take),
+                    "responses": {
+                        "200": answer(Shown, "It is reserved for you."),
+                        "204": {"description": "There is none."},
+                        **problems(400, 401, 404, 422, 500, 503),
+                    },
+                }
+            },
+            "/v1/desk/{channel}/subscribers/{key}": {
+                "get": {
+                    "summary": "What may be spoken of with whoever stands there.",
+                    "parameters": [desk, key],
+                    "responses": {
+                        "200": _content({"type": "array", "items": by_kind[Shown]}, "These."),
+                        **problems(401, 404, 500, 503),
+                    },
+                }
+            },
+            "/v1/desk/items/{id}/outcome": {
+                "post": {
+                    "summary": "Say what came of an item.",
+                    "parameters": [item],
+                    "requestBody": sent(Said),
+                    "responses": {
+                        "200": answer(Standing, "It is known."),
+                        **problems(400, 401, 404, 409, 422, 500, 503),
+                    },
+                }
+            },
+            "/v1/desk/items/{id}/release": {
+                "post": {
+                    "summary": "Give an item back.",
+                    "parameters": [item],
+                    "requestBody": sent(Release),
+                    "responses": {
+                        "200": answer(Standing, "Somebody else may take it."),
+                        **problems(400, 401, 404, 409, 422, 500, 503),
                     },
                 }
             },

@@ -96,7 +96,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _translated(refusal: web.HTTPException) -> ProblemError:
     hints = {
-        404: "The paths are /v1/events, /v1/subscribers, /v1/subscribers/{key} and its /export.",
+        404: "The paths are those of /v1/openapi.json.",
         413: "Send fewer items at a time.",
     }
     allow = refusal.headers.get("Allow")

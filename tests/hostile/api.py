@@ -8,28 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 import orchestrator.project
 from orchestrator.project.source import read_folder
+from orchestrator.runtime.channels import configured
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.projects import apply
+from orchestrator.runtime.settings import Settings
 from orchestrator.runtime.turn import take_due
+from orchestrator.web import desk, invitations
 from orchestrator.web.app import create_app
 from orchestrator.web.doors import open_doors
 
 KEY = "an-api-key-of-the-shop"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+CONFIGURED = configured(Settings.from_env({}, Path(__file__).parent), {})
 STARTER = read_folder(Path(orchestrator.project.__file__).parent / "starter")
 
 
 class Api:
     """Where it listens, and what came of it."""
 
-    def __init__(self, context: Context, server: TestServer) -> None:
+    def __init__(self, context: Context, app: web.Application, server: TestServer) -> None:
         self.context = context
+        self.app = app
         self.url = str(server.make_url("/")).rstrip("/")
 
     async def turn(self) -> int:
@@ -55,8 +61,10 @@ async def serving(database_url: str, redis_url: str) -> AsyncIterator[Api]:
         async with context.pool.acquire() as connection, connection.transaction():
             await apply(connection, STARTER, context.clock.now())
             await context.projects.follow(connection)
-        doors = open_doors(context, Ingest(context))
-        server = TestServer(create_app(doors, api_keys=[KEY]))
+        ingest = Ingest(context)
+        routes = [*desk.routes(context, ingest), *invitations.routes(context, CONFIGURED)]
+        app = create_app(open_doors(context, ingest), api_keys=[KEY], routes=routes)
+        server = TestServer(app)
         await server.start_server()
         stack.push_async_callback(server.close)
-        yield Api(context, server)
+        yield Api(context, app, server)
