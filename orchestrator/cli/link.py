@@ -51,7 +51,7 @@ def link(
         made = await invite(context, found, known.id, channel)
         async with context.pool.acquire() as connection, connection.transaction():
             about, after = f"subscriber:{known.id}", {"channel": channel}
-            await record(settings, connection, "link", about, after=after)
+            await record(settings, connection, "subscriber.invited", about, after=after)
         return made
 
     made = run_process(project, verbose, make, "command", logging.WARNING)

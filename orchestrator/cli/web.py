@@ -20,7 +20,7 @@ from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings, load_api_keys
 from orchestrator.web import clicks, desk, invitations, operations
-from orchestrator.web.app import create_app
+from orchestrator.web.app import HOLDER, create_app
 from orchestrator.web.doors import open_doors
 
 log = logging.getLogger("outreach.web")
@@ -46,7 +46,7 @@ async def _serve(settings: Settings, context: Context) -> None:
             *called,
             *clicks.routes(context, ingest),
             *desk.routes(context, ingest),
-            *invitations.routes(context, found),
+            *invitations.routes(context, found, lambda request: request[HOLDER]),
             *operations.routes(context),
         ]
         app = create_app(open_doors(context, ingest), api_keys=keys, routes=routes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from aiohttp import web
@@ -14,7 +14,6 @@ from orchestrator.runtime.channels import Configured
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.inviting import invite, qr_code
 from orchestrator.store import acts, timeline
-from orchestrator.web.app import HOLDER
 from orchestrator.web.problem import ProblemError
 
 
@@ -25,8 +24,16 @@ class InvitationShape(Struct, frozen=True, forbid_unknown_fields=True):
     qr: bool = False
 
 
-def routes(context: Context, configured: Mapping[str, Configured]) -> list[web.RouteDef]:
-    """The route of invitations, for holders of an API key."""
+def _somebody(request: web.Request) -> str:
+    return "api"
+
+
+def routes(
+    context: Context,
+    configured: Mapping[str, Configured],
+    who: Callable[[web.Request], str] = _somebody,
+) -> list[web.RouteDef]:
+    """The route of invitations, for holders of an API key; `who` says which holder that is."""
 
     async def post(request: web.Request) -> web.Response:
         key = request.match_info["key"]
@@ -47,8 +54,8 @@ def routes(context: Context, configured: Mapping[str, Configured]) -> list[web.R
         except OutreachError as error:
             raise ProblemError(409, error.message, error.hint) from None
         deed = Deed(
-            request.get(HOLDER, "api"),
-            "link",
+            who(request),
+            "subscriber.invited",
             f"subscriber:{known.id}",
             {},
             {"channel": asked.channel},

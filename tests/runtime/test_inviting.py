@@ -87,7 +87,7 @@ async def test_the_api_invites(
 ) -> None:
     await people(context, [1])
     app = web.Application(middlewares=[problems])
-    app.add_routes(invitations.routes(context, channels))
+    app.add_routes(invitations.routes(context, channels, lambda request: "api:1"))
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         url = server.make_url("/v1/subscribers/") / "x"
         asked = str(url).removesuffix("x") + f"{key}/invitations"
