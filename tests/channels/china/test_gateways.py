@@ -78,6 +78,7 @@ async def test_each_message_may_have_its_own_sender_and_end(there: World) -> Non
         await until(lambda: there.exchange.submits == 2)
         await asyncio.sleep(0.05)
         handset.switch_on()
+        await until(lambda: handset.arrived)
         [arrived] = handset.arrived
         assert (arrived.text, arrived.sender) == ("whenever", "1008612")
 
