@@ -1,47 +1,163 @@
-"""The connections of one SMPP account, as its settings say."""
+"""One bind: its connections, its pace, and what becomes of the messages that go over it."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from channels.sms import pdu
+from channels.base import Health, Prepared
+from channels.sms import pdu, receipt, status, text
+from channels.sms.composing import Composer
+from channels.sms.connections import new_line
+from channels.sms.inbound import Inbound
 from channels.sms.line import Line
+from channels.sms.outbind import OutbindPort
+from channels.sms.outcomes import Verdicts
 from channels.sms.pace import Pace
-from channels.sms.session import Deliver, Session
+from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
+from orchestrator.core.delivery import Outcome, Outgoing, Receipt
+
+Sendable = TypeVar("Sendable", bound=Outgoing | Prepared)
+Compose = Callable[[Composer, Sendable, list[bytes]], int]
+"""Has a composer append a message's bodies; gives how many parts phones get."""
+
+_KINDS: dict[str, tuple[type[pdu.Bind], ...]] = {
+    "transceiver": (pdu.BindTransceiver,),
+    "transmitter": (pdu.BindTransmitter,),
+    "split": (pdu.BindTransmitter, pdu.BindReceiver),
+}
 
 
-def new_line(
-    settings: SmppSettings, kind: type[pdu.Bind], pace: Pace, deliver: Deliver
-) -> Line[Session]:
-    """A line that binds as `kind`, not yet started."""
+class Account:
+    """Keeps its lines connected, sends over the first, and hands what comes in to `inbound`, where
+    it is `channel`'s. `ids` are shared with the carrier's other binds: receipts come over any."""
 
-    async def enter(session: Session) -> str:
-        return await session.bind(kind(settings.system_id, settings.password, settings.system_type))
+    def __init__(
+        self,
+        settings: SmppSettings,
+        composer: Composer,
+        ids: receipt.ReceiptIds,
+        inbound: Inbound,
+        channel: str,
+    ) -> None:
+        self.settings = settings
+        self._composer = composer
+        self._ids = ids
+        self._inbound = inbound
+        self._channel = channel
+        self._prefix = f"{settings.carrier}:" if settings.carrier else ""
+        self._lines: list[Line[Session]] = []
+        self._outbind: OutbindPort | None = None
 
-    return Line(
-        settings,
-        lambda: new_session(settings, pace, deliver),
-        enter,
-        protocol="smpp",
-        role=kind.__name__,
-        tls=tls_context(settings),
-    )
+    @property
+    def outbind_port(self) -> int:
+        """Where the carrier may call us; 0 if nowhere."""
+        return self._outbind.port if self._outbind is not None else 0
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not up, for people; empty while it is."""
+        return next((line.trouble for line in self._lines if line.session is None), "")
+
+    @property
+    def usable(self) -> bool:
+        """Messages may go over it now."""
+        session = self._lines[0].session if self._lines else None
+        return session is not None and session.bound
+
+    async def start(self) -> None:
+        """Connecting has begun."""
+        self._pace = Pace(self.settings.rate_per_s, asyncio.get_running_loop().time())
+        self._lines = [
+            new_line(self.settings, kind, self._pace, self._delivered)
+            for kind in _KINDS[self.settings.bind]
+        ]
+        for line in self._lines:
+            line.start()
+        if self.settings.outbind_port is not None:
+            self._outbind = OutbindPort(self.settings, self._pace, self._delivered)
+            await self._outbind.start()
+
+    async def stop(self) -> None:
+        """What was handed in has its outcome, and the carrier is unbound."""
+        await asyncio.gather(*(line.stop() for line in self._lines))
+        if self._outbind is not None:
+            await self._outbind.stop()
+
+    def health(self) -> Health:
+        """Up when every connection is; down when the carrier refuses us."""
+        states = {line.health() for line in self._lines} or {"down"}
+        return "up" if states == {"up"} else "down" if "down" in states else "connecting"
+
+    def in_flight(self) -> int:
+        """Submits that wait for the carrier's answer, on all connections."""
+        return sum(line.session.in_flight for line in self._lines if line.session is not None)
+
+    def room(self) -> int:
+        """So many more messages it can have under way without keeping them waiting for long."""
+        session = self._lines[0].session if self._lines else None
+        if session is None:
+            return 0
+        free = self.settings.window - session.in_flight - session.queued
+        return max(0, int(min(free, max(1.0, self._pace.rate * _AHEAD_S))))
+
+    async def submit(self, batch: Sequence[Sendable], compose: Compose[Sendable]) -> list[Outcome]:
+        """One outcome per message, within twice the deadline."""
+        session = self._lines[0].session if self._lines else None
+        if session is None:
+            reason = self.trouble.partition("\n")[0] or "not connected to the carrier"
+            return [unsent(message, reason) for message in batch]
+        outcomes: list[Outcome] = []
+        bodies: list[bytes] = []
+        spans: list[tuple[int, int, int]] = []
+        composer, at = self._composer, 0
+        for message in batch:
+            try:
+                parts = compose(composer, message, bodies)
+            except (text.TextError, pdu.PduError) as error:
+                outcomes.append(Outcome(message.message_id, "rejected", reason=error.message))
+                continue
+            spans.append((message.message_id, len(bodies) - at, parts))
+            at = len(bodies)
+        answers = await session.submit(bodies)
+        at = 0
+        plain = self._ids.plain and not self._prefix
+        for message_id, submits, parts in spans:
+            if submits == 1:
+                command_status, carrier_id = answers[at]
+                if command_status == 0:
+                    kept = carrier_id if plain else self._kept(carrier_id)
+                    outcomes.append(Outcome(message_id, "accepted", kept, parts=parts))
+                else:
+                    outcomes.append(_VERDICTS.failed(message_id, command_status, parts))
+            else:
+                several = answers[at : at + submits]
+                outcomes.append(_VERDICTS.joined(message_id, several, self._kept))
+            at += submits
+        return outcomes
+
+    def _kept(self, carrier_id: str) -> str:
+        return self._prefix + self._ids.accepted(carrier_id)
+
+    def _delivered(self, session: Session, sequence: int, message: pdu.DeliverSm) -> None:
+        ack = (session, sequence)
+        if receipt.is_receipt(message):
+            read = receipt.read(message)
+            if read is None:
+                session.answer_deliver(sequence)
+                return
+            carrier_id = self._prefix + self._ids.receipted(read)
+            self._inbound.receipt(Receipt(self._channel, carrier_id, read.state, read.code), ack)
+            return
+        self._inbound.message(message, message.tlv(pdu.RECEIPTED_MESSAGE_ID) or b"", ack)
 
 
-def new_session(settings: SmppSettings, pace: Pace, deliver: Deliver) -> Session:
-    """A session of this account, not yet connected."""
-    return Session(
-        asyncio.get_running_loop(),
-        window=settings.window,
-        pace=pace,
-        deadline_s=settings.deadline_s,
-        enquire_link_s=settings.enquire_link_s,
-        deliver=deliver,
-    )
+def unsent(message: Outgoing | Prepared, reason: str) -> Outcome:
+    """The message was not sent, and may be later."""
+    return Outcome(message.message_id, "unsent", reason=reason, retry="later")
 
 
-def tls_context(settings: SmppSettings) -> ssl.SSLContext | None:
-    """A context that verifies the carrier's name and certificate, or None without TLS."""
-    return ssl.create_default_context(cafile=settings.ca or None) if settings.tls else None
+_AHEAD_S = 0.5
+_VERDICTS = Verdicts(status.name, status.SLOW_DOWN, status.PASSING)

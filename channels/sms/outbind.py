@@ -7,7 +7,7 @@ import hmac
 import logging
 
 from channels.sms import pdu
-from channels.sms.account import new_session
+from channels.sms.connections import new_session
 from channels.sms.pace import Pace
 from channels.sms.session import BindRefusedError, Deliver, RequestError, Session
 from channels.sms.settings import SmppSettings

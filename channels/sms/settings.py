@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from orchestrator.core.errors import OutreachError
 
@@ -37,6 +37,11 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `refused_s`. `outbind_port`: also listen there (on `outbind_host`) for a carrier that
     calls us with `outbind_password` (SMPP 3.4 §2.2.1).
     `ca`: a file of certificates to trust instead of the system's.
+    `long`: how a text of several parts goes: `udh` in parts with a user data header, `sar` in parts
+    with the sar_* optional parameters (§5.3.2.22), `payload` whole in message_payload (§5.3.2.32).
+    `reference_bits` of the parts' common number in the header.
+    `carrier`: receipts of messages that went over one bind may come over another whose word here
+    is the same; two carriers whose ids could be alike need two words.
     """
 
     host: str
@@ -64,6 +69,9 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     outbind_password: Annotated[str, Meta(max_length=8)] = ""
     tls: bool = False
     ca: str = ""
+    long: Literal["udh", "sar", "payload"] = "udh"
+    reference_bits: Literal[8, 16] = 8
+    carrier: Annotated[str, Meta(max_length=20)] = ""
 
     @classmethod
     def from_url(cls, url: str) -> SmppSettings:
@@ -104,16 +112,73 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return f"SmppSettings({self.system_id}@{self.host}:{self.port})"
 
 
-class SmsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`url`: the carrier account, `smpp://system_id:password@host:2775?window=100&source=10086`
-    (`smpps://` for TLS); its options are those of `SmppSettings`."""
+class Rule(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"klass": "class"}
+):
+    """What holds for the messages to numbers that begin with `to`, of contact class `class`, of
+    `journey`; what is left out matches all. `sender`, with `ton` and `npi` where the carrier wants
+    others than `SmppSettings` says; without `sender`, the bind's. `flash`: phones show the text at
+    once and do not keep it (class 0, GSM 03.38 §4)."""
 
-    url: str
+    to: Annotated[str, Meta(pattern=r"^\+?\d*$")] = ""
+    contact_class: str = field(default="", name="class")
+    journey: str = ""
+    sender: Annotated[str, Meta(max_length=20)] = ""
+    ton: Ton | None = None
+    npi: Npi | None = None
+    flash: bool = False
 
     def __post_init__(self) -> None:
-        SmppSettings.from_url(self.url)
+        name = self.sender.removeprefix("+")
+        if not (name.isascii() and name.isdigit()) and len(name) > _MAX_NAME:
+            raise SettingsError(
+                f"the sender {self.sender!r} is too long",
+                f"Phones show at most {_MAX_NAME} letters, or a number.",
+            )
+
+    def matches(self, address: str, contact_class: str, series: str) -> bool:
+        """`series` is `journey/step`."""
+        return (
+            address.startswith(self.to)
+            and self.contact_class in ("", contact_class)
+            and self.journey in ("", series.partition("/")[0])
+        )
 
 
+class SmsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url`: the carrier account, `smpp://system_id:password@host:2775?window=100&source=10086`
+    (`smpps://` for TLS); its options are those of `SmppSettings`. `binds`: several of them instead;
+    `use: spread` sends over all that are up, `use: backup` over the first that is. `rules` say who
+    the sender is: the first that matches holds. `languages` (`tr`, `es`, `pt`): texts may be
+    written in their national tables, where the carrier and its phones know them."""
+
+    url: str = ""
+    binds: tuple[str, ...] = ()
+    use: Literal["spread", "backup"] = "spread"
+    rules: tuple[Rule, ...] = ()
+    languages: tuple[Literal["tr", "es", "pt"], ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.url) == bool(self.binds):
+            raise SettingsError("give either `url` or `binds`", _SHAPE)
+        modes: dict[str, str] = {}
+        for account in self.accounts():
+            if modes.setdefault(account.carrier, account.receipt_ids) != account.receipt_ids:
+                raise SettingsError(
+                    "binds of one carrier differ in `receipt_ids`",
+                    "Make them alike, or tell the carriers apart by `carrier`.",
+                )
+
+    def accounts(self) -> tuple[SmppSettings, ...]:
+        """What each bind needs, in order. Raises SettingsError."""
+        return tuple(SmppSettings.from_url(url) for url in self.binds or (self.url,))
+
+    def __repr__(self) -> str:
+        return f"SmsSettings({', '.join(map(repr, self.accounts()))})"
+
+
+_MAX_NAME = 11
+"""Letters of an alphanumeric sender (3GPP TS 23.040 §9.1.2.5: 10 octets of septets)."""
 _SHAPE = "Write smpp://system_id:password@host:port?window=100&source=10086 (smpps:// for TLS)."
 _FROM_URL_ITSELF = ("host", "port", "system_id", "password", "tls")
 _UNITS = ("", "_s", "_per_s")

@@ -61,6 +61,11 @@ class Window(Wire):
         """Submits that wait for their answer."""
         return len(self._pending)
 
+    @property
+    def queued(self) -> int:
+        """Submits that wait to be written."""
+        return sum(batch.waiting() for batch in self._queue)
+
     # What a protocol says
 
     def put(self, batch: Batch, taken: Sequence[int], now: float) -> None:
