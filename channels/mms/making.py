@@ -22,7 +22,7 @@ CONTENT = "content"
 _STARTS = {"3gpp": "envelope", "china": "/tnn-200102/mm7-vasp"}
 _AROUND_OCTETS = 2_048
 """For what stands around the parts of a message: the presentation, and their heads."""
-_STEP_OCTETS = 4_096
+_STEP_OCTETS = 1_024
 """A picture is made for one of few sizes, whatever the length of the words beside it."""
 _LONGEST_SUBJECT = 80
 _SCREEN = re.compile(r"(\d{2,4})[x×*](\d{2,4})")

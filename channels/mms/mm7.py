@@ -128,8 +128,9 @@ def write(letter: Letter) -> bytes:
         transaction.text = letter.transaction
     body = etree.SubElement(envelope, f"{{{SOAP}}}Body")
     _Writer(letter).put(body, letter.said)
-    octets: bytes = etree.tostring(envelope, encoding="UTF-8", xml_declaration=True)
-    return octets
+    # Written here, because lxml quotes it with apostrophes, which not every centre reads.
+    octets: bytes = etree.tostring(envelope, encoding="UTF-8", xml_declaration=False)
+    return b'<?xml version="1.0" encoding="UTF-8"?>' + octets
 
 
 class _Writer:

@@ -56,7 +56,7 @@ class MmsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     delivery_report: bool = True
     read_reply: bool = False
     transfer: Literal["binary", "base64"] = "binary"
-    max_octets: Annotated[int, Meta(ge=10_000, le=2_000_000)] = 100 * 1024
+    max_octets: Annotated[int, Meta(ge=10_000, le=700_000)] = 100 * 1024
     width: Annotated[int, Meta(ge=16, le=4096)] = 640
     height: Annotated[int, Meta(ge=16, le=4096)] = 480
     max_text: Annotated[int, Meta(ge=1, le=30_000)] = 5_000
