@@ -11,6 +11,7 @@ from msgspec import Struct
 from channels.sms import codec, pdu, status, text
 
 _ON_AIR_BITS = 140 * 8
+_GSM7_FLASH = 0x10
 _WORDS = {2: b"DELIVRD", 3: b"EXPIRED", 4: b"DELETED", 5: b"UNDELIV"}
 
 
@@ -32,7 +33,7 @@ def refusal_of(message: pdu.SubmitSm) -> int:
         return status.INVALID_DESTINATION
     octets = message.short_message
     bits = len(octets) * 8
-    if message.data_coding == text.GSM7:
+    if message.data_coding in (text.GSM7, _GSM7_FLASH):
         header = octets[0] + 1 if message.esm_class & pdu.HAS_HEADER and octets else 0
         bits = -(-header * 8 // 7) * 7 + (len(octets) - header) * 7
     return status.INVALID_MESSAGE_LENGTH if bits > _ON_AIR_BITS else status.OK

@@ -70,8 +70,9 @@ class Account:
     async def start(self) -> None:
         """Connecting has begun."""
         self._pace = Pace(self.settings.rate_per_s, asyncio.get_running_loop().time())
+        keep = self._kept if self._prefix else self._ids.accepted
         self._lines = [
-            new_line(self.settings, kind, self._pace, self._delivered)
+            new_line(self.settings, kind, self._pace, self._delivered, keep)
             for kind in _KINDS[self.settings.bind]
         ]
         for line in self._lines:
@@ -123,18 +124,16 @@ class Account:
             at = len(bodies)
         answers = await session.submit(bodies)
         at = 0
-        plain = self._ids.plain and not self._prefix
         for message_id, submits, parts in spans:
             if submits == 1:
                 command_status, carrier_id = answers[at]
                 if command_status == 0:
-                    kept = carrier_id if plain else self._kept(carrier_id)
-                    outcomes.append(Outcome(message_id, "accepted", kept, parts=parts))
+                    outcomes.append(Outcome(message_id, "accepted", carrier_id, parts=parts))
                 else:
                     outcomes.append(_VERDICTS.failed(message_id, command_status, parts))
             else:
                 several = answers[at : at + submits]
-                outcomes.append(_VERDICTS.joined(message_id, several, self._kept))
+                outcomes.append(_VERDICTS.joined(message_id, several))
             at += submits
         return outcomes
 

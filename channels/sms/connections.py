@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 
 from channels.sms import pdu
 from channels.sms.line import Line
@@ -13,7 +14,11 @@ from channels.sms.settings import SmppSettings
 
 
 def new_line(
-    settings: SmppSettings, kind: type[pdu.Bind], pace: Pace, deliver: Deliver
+    settings: SmppSettings,
+    kind: type[pdu.Bind],
+    pace: Pace,
+    deliver: Deliver,
+    keep: Callable[[str], str],
 ) -> Line[Session]:
     """A line that binds as `kind`, not yet started."""
 
@@ -22,7 +27,7 @@ def new_line(
 
     return Line(
         settings,
-        lambda: new_session(settings, pace, deliver),
+        lambda: new_session(settings, pace, deliver, keep),
         enter,
         protocol="smpp",
         role=f"{kind.__name__} at={settings.host}:{settings.port}",
@@ -30,7 +35,9 @@ def new_line(
     )
 
 
-def new_session(settings: SmppSettings, pace: Pace, deliver: Deliver) -> Session:
+def new_session(
+    settings: SmppSettings, pace: Pace, deliver: Deliver, keep: Callable[[str], str] = str
+) -> Session:
     """A session of this account, not yet connected."""
     return Session(
         asyncio.get_running_loop(),
@@ -39,6 +46,7 @@ def new_session(settings: SmppSettings, pace: Pace, deliver: Deliver) -> Session
         deadline_s=settings.deadline_s,
         enquire_link_s=settings.enquire_link_s,
         deliver=deliver,
+        keep=keep,
     )
 
 

@@ -21,7 +21,7 @@ class Verdicts(Struct, frozen=True):
     why: Callable[[int], str] = lambda _: ""
 
     def joined(
-        self, message_id: int, answers: Sequence[Answer], kept: Callable[[str], str]
+        self, message_id: int, answers: Sequence[Answer], kept: Callable[[str], str] = str
     ) -> Outcome:
         """The one outcome that the answers to all parts make. A message that was accepted has the
         id of its last part, as `kept` writes it."""

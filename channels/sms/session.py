@@ -48,7 +48,9 @@ class RequestError(OutreachError):
 
 class Session(Window):
     """A connection on which `bind` makes us a carrier's customer. `deliver` gets each deliver_sm
-    with its sequence number; whoever gets it calls `answer_deliver` once it is stored."""
+    with its sequence number; whoever gets it calls `answer_deliver` once it is stored. `keep` gets
+    the id of each message that is accepted, at once, since its receipt may be in the same read;
+    what it returns stands in the answer."""
 
     def __init__(
         self,
@@ -59,11 +61,13 @@ class Session(Window):
         deadline_s: float,
         enquire_link_s: float,
         deliver: Deliver,
+        keep: Callable[[str], str] = str,
     ) -> None:
         super().__init__(
             loop, window=window, pace=pace, deadline_s=deadline_s, idle_s=enquire_link_s
         )
         self._deliver = deliver
+        self._keep = keep
         self._sequence = 0
         self._asked: dict[int, asyncio.Future[tuple[int, int, bytes]]] = {}
         self._outbound: asyncio.Future[pdu.Outbind] = loop.create_future()
@@ -138,7 +142,7 @@ class Session(Window):
                 if b"\0" in message_id:
                     message_id = message_id[: message_id.index(0)]
                 message_id = message_id[:MAX_ID_CHARACTERS]
-                batch.settle(index, (0, message_id.decode("latin-1")))
+                batch.settle(index, (0, self._keep(message_id.decode("latin-1"))))
             else:
                 self.refused(batch, index, command_status, command_status in status.SLOW_DOWN)
         elif command_id == pdu.DeliverSm.command_id:

@@ -10,6 +10,7 @@ BENCHES = (
     "tests.bench.year",
     "tests.bench.pipeline",
     "tests.bench.replies",
+    "tests.bench.smpp",
 )
 
 

@@ -87,6 +87,20 @@ async def test_receipts_are_matched_however_ids_are_written(ids: str, tlvs: bool
     await smsc.stop()
 
 
+async def test_receipts_that_come_while_their_batch_is_under_way_are_matched() -> None:
+    smsc = Smsc(SmscSettings(message_ids="hex", receipt_tlvs=False, receipt_delay_s=0.0))
+    await smsc.start()
+    async with bound(smsc.port, "&rate=200") as (channel, kept):
+        sending = asyncio.create_task(channel.send([message(number) for number in range(60)]))
+        await until(lambda: len(kept.receipts) > 20)
+        assert not sending.done()
+        outcomes = await sending
+        await until(lambda: len(kept.receipts) == 60)
+        ids = {receipt.carrier_id for receipt in kept.receipts}
+        assert ids == {outcome.carrier_id for outcome in outcomes}
+    await smsc.stop()
+
+
 async def test_a_receipt_that_comes_before_the_response_is_kept(smsc: Smsc) -> None:
     smsc.faults.drop_responses = 1.0
     async with bound(smsc.port) as (channel, kept):
