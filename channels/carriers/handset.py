@@ -19,10 +19,11 @@ from channels.wap_push.tree import PushError
 
 
 class Shot(Struct, frozen=True):
-    """A picture as the phone shows it."""
+    """A picture as the phone shows it; `name` is another for every other picture."""
 
     mime: str
     octets: bytes
+    name: str
 
     def __repr__(self) -> str:
         return f"Shot({self.mime} {len(self.octets)})"

@@ -267,8 +267,10 @@ class Mmsc:
 def _shown(parts: tuple[Part, ...]) -> tuple[str, Shot | None]:
     """The words and the picture that a phone makes of the parts."""
     words = "\n".join(it.text() for it in parts if it.kind == "text/plain")
-    pictures = [Shot(it.kind, it.octets) for it in parts if it.kind.startswith("image/")]
-    return words, pictures[0] if pictures else None
+    for it in parts:
+        if it.kind.startswith("image/"):
+            return words, Shot(it.kind, it.octets, hashlib.sha256(it.octets).hexdigest()[:32])
+    return words, None
 
 
 def _digest(given: str, user: str, password: str, method: str, nonce: str) -> bool:

@@ -24,6 +24,8 @@ from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply
 log = logging.getLogger("outreach.mms")
 
 _MOST_ANSWER_OCTETS = 256 * 1024
+_AT_ONCE_OCTETS = 64 * 1024
+"""A longer callback is read beside the event loop."""
 _REST_S = 2.0
 _LONGEST_REST_S = 60.0
 _REFUSING = (401, 403, 404, 405, 407, 410)
@@ -218,7 +220,11 @@ class MmsChannel:
             return web.Response(status=403, text="This call is not proven as agreed.\n")
         try:
             body = await _whole(request.content, MOST_OCTETS)
-            told = heard(request.headers.get("Content-Type", ""), body)
+            content_type = request.headers.get("Content-Type", "")
+            if len(body) > _AT_ONCE_OCTETS:
+                told = await asyncio.to_thread(heard, content_type, body)
+            else:
+                told = heard(content_type, body)
             receipts, replies = self._meant(told)
         except Mm7Error as error:
             log.warning("callback_refused channel=%s because=malformed", self.name)

@@ -17,7 +17,7 @@ from channels.sms import addresses
 from channels.sms.receipt import FinalState
 from orchestrator.core.delivery import Receipt, Reply
 
-MOST_OCTETS = 2 * 1024 * 1024
+MOST_OCTETS = 1024 * 1024
 """Of one callback: a message with its pictures."""
 MOST_TEXT = 5_000
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from orchestrator.core.errors import OutreachError
 
 MOST_PARTS = 60
+_MOST_NESTED = 8
 Transfer = Literal["binary", "base64"]
 
 
@@ -78,6 +79,8 @@ def unpack(content_type: str, body: bytes) -> list[Part]:
     multipart is its only part. Raises ParcelError."""
     if not content_type.lower().lstrip().startswith("multipart/"):
         return [Part(content_type, body)]
+    if (lower := body.lower()).count(b"multipart/") + lower.count(b"message/") > _MOST_NESTED:
+        raise ParcelError("the message holds too many messages")  # Their depth would cost seconds.
     try:
         head = b"Content-Type: %b\r\n\r\n" % content_type.encode("latin-1")
         whole = BytesParser(policy=HTTP).parsebytes(head + body)

@@ -55,7 +55,8 @@ class Phone(Protocol):
 
 
 class Bubble(Struct, frozen=True, omit_defaults=True):
-    """One message on a screen. `parts`: how many SMS it took, 0 where that means nothing."""
+    """One message on a screen. `parts`: how many SMS it took, 0 where that means nothing.
+    `picture` is the name of the one that it shows."""
 
     by: str
     text: str
@@ -64,6 +65,8 @@ class Bubble(Struct, frozen=True, omit_defaults=True):
     acknowledged: bool = False
     href: str = ""
     buttons: tuple[Button, ...] = ()
+    subject: str = ""
+    picture: str = ""
 
 
 class Shown(Struct, frozen=True):
@@ -90,6 +93,8 @@ def conversation(phone: Phone, most: int | None) -> list[Bubble]:
             parts=getattr(it, "parts", 0),
             href=getattr(it, "href", ""),
             buttons=getattr(it, "buttons", ()),
+            subject=getattr(it, "subject", ""),
+            picture=getattr(getattr(it, "picture", None), "name", ""),
         )
         for it in heard
     ]
@@ -98,6 +103,15 @@ def conversation(phone: Phone, most: int | None) -> list[Bubble]:
     ]
     lines.sort(key=_at)
     return lines[-(most or 0) :]
+
+
+def picture_of(phone: Phone, name: str) -> tuple[str, bytes] | None:
+    """Type and octets of a picture that the phone shows, or None."""
+    for it in phone.arrived:
+        shot = getattr(it, "picture", None)
+        if shot is not None and shot.name == name:
+            return shot.mime, shot.octets
+    return None
 
 
 def last_at(phone: Phone) -> datetime:

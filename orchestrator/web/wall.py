@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 from msgspec import Meta, Struct
 
 from orchestrator.store.counts import Facts
-from orchestrator.web.phones import Bubble, Phone, Shown, conversation, last_at
+from orchestrator.web.phones import Bubble, Phone, Shown, conversation, last_at, picture_of
 
 log = logging.getLogger("outreach.wall")
 
@@ -30,6 +30,7 @@ IN_SMALL = 9
 """Bubbles of a phone among others."""
 
 _PAGE = Path(__file__).parent / "wall_page"
+_PICTURES = ("image/png", "image/jpeg", "image/gif")
 _KINDS = {".css": "text/css", ".js": "text/javascript"}
 _HEADERS = {
     "Content-Security-Policy": (
@@ -124,6 +125,7 @@ def create_wall(
             web.get("/", wall.page),
             web.get("/wall/socket", wall.watch),
             web.get("/wall/{name}", wall.part),
+            web.get("/wall/pictures/{number}/{name}", wall.picture),
         ]
     )
     app.cleanup_ctx.append(wall.looking)
@@ -186,6 +188,15 @@ class _Wall:
         if kind is None or part not in _PAGE.iterdir():
             raise web.HTTPNotFound
         return web.FileResponse(part, headers={**_HEADERS, "Content-Type": kind})
+
+    async def picture(self, request: web.Request) -> web.StreamResponse:
+        """A picture that stands on a phone."""
+        phone = self._phone(request.match_info["number"])
+        found = picture_of(phone, request.match_info["name"]) if phone is not None else None
+        if found is None or found[0] not in _PICTURES:
+            raise web.HTTPNotFound
+        headers = {**_HEADERS, "Content-Type": found[0], "Cache-Control": "max-age=3600"}
+        return web.Response(body=found[1], headers=headers)
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """One page's socket: frames go out as things change, requests come in."""

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
+from channels.carriers.handset import Shot
 from channels.carriers.smsc import Smsc
 from channels.sms import pdu, text
 from orchestrator.store.counts import Facts
@@ -114,6 +115,26 @@ async def test_a_message_that_arrives_shows_within_a_moment(scene: Scene) -> Non
         [line] = page.phones[BOB]["lines"]
         assert line["text"] == "Day 1. " * 40
         assert line["parts"] == 2
+
+
+async def test_a_multimedia_message_shows_with_its_picture(scene: Scene) -> None:
+    octets = b"GIF89a"
+    odd = Shot("text/html", b"<script>", "ef01")
+    async with scene.page() as page:
+        for shot in (Shot("image/gif", octets, "abcd"), odd):
+            scene.smsc.handset(ANN).receive_mms("Today", "Hello", shot, "10086")
+            scene.smsc.tell("arrived", ANN)
+        await page.until(lambda _: len(page.texts(ANN)) == 3)
+        line = page.phones[ANN]["lines"][1]
+        assert (line["subject"], line["text"], line["picture"]) == ("Today", "Hello", "abcd")
+    async with aiohttp.ClientSession() as session:
+        url = scene.server.make_url(f"/wall/pictures/{ANN}/abcd")
+        async with session.get(url) as answer:
+            assert (answer.content_type, await answer.read()) == ("image/gif", octets)
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        for wrong in (f"{ANN}/ef01", f"{ANN}/ffff", f"{BOB}/abcd", "x/y"):
+            async with session.get(scene.server.make_url(f"/wall/pictures/{wrong}")) as answer:
+                assert answer.status == 404
 
 
 async def test_what_is_typed_on_the_wall_is_said_by_the_phone(scene: Scene) -> None:

@@ -38,7 +38,7 @@ export function refresh(body, phone) {
   body.classList.toggle('off', !phone.on);
   body.querySelector('.when').textContent = newest && clock.format(new Date(newest));
   body.querySelector('.said').textContent = phone.said ? `↑${phone.said}` : '';
-  const lines = phone.lines.map((line) => bubble(line, 'span'));
+  const lines = phone.lines.map((line) => bubble(line, 'span', phone.number));
   const offered = phone.lines.at(-1)?.buttons ?? [];
   if (offered.length) {
     const row = make('span', 'offered');
@@ -53,10 +53,19 @@ export function refresh(body, phone) {
   }
 }
 
-export function bubble(line, tag = 'div') {
+export function bubble(line, tag = 'div', number = '') {
   const element = make(tag, `bubble ${line.by}`);
   element.dir = 'auto';
-  element.textContent = line.text || line.href || '';
+  if (line.subject) element.append(make('b', 'subject', line.subject));
+  if (line.picture) element.append(picture(line, number));
+  element.append(line.text || line.href || '');
+  return element;
+}
+
+function picture(line, number) {
+  const element = make('img', 'picture');
+  element.src = `/wall/pictures/${encodeURIComponent(number)}/${line.picture}`;
+  element.alt = line.subject || words.picture;
   return element;
 }
 
@@ -68,7 +77,7 @@ export function conversation(phone, onPress) {
     const date = day.format(new Date(line.at));
     if (date !== today) items.push(make('li', 'day', (today = date)));
     const item = make('li', `line ${line.by}`);
-    const said = bubble({ ...line, text: '', href: '' });
+    const said = bubble({ ...line, text: '', href: '' }, 'div', phone.number);
     said.append(...linked(line.text));
     if (line.href) said.append(anchor(line.href, words.link, 'href'));
     item.append(said);
