@@ -22,6 +22,7 @@ __all__ = [
     "Health",
     "Inbox",
     "Kind",
+    "Lined",
     "Means",
     "Media",
     "MediaError",
@@ -90,6 +91,14 @@ class Announcing(Protocol):
     addresses to enter at its console, by what they are for."""
 
     def callbacks(self) -> Mapping[str, str]: ...
+
+
+@runtime_checkable
+class Lined(Protocol):
+    """A channel of several connections, which may be up one by one: `lines` says how each is, by a
+    name that stays."""
+
+    def lines(self) -> Mapping[str, Health]: ...
 
 
 class Prepared(Struct, frozen=True, gc=False):

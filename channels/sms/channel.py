@@ -83,7 +83,7 @@ class SmsChannel:
         )
 
     def lines(self) -> dict[str, Health]:
-        """How each bind is, by `host:port`."""
+        """How each bind is, by `host:port`, and `#2` if that is another's too."""
         return {place: account.health() for place, account in self._places().items()}
 
     async def start(self, inbox: Inbox) -> None:

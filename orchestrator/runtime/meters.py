@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,7 +17,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from channels.base import Channel
+from channels.base import Channel, Lined
 from orchestrator.core.delivery import Outcome
 from orchestrator.core.effects import Suppress
 from orchestrator.store.decisions import Decided
@@ -85,6 +86,12 @@ class Meters:
             ["channel"],
             registry=self.registry,
         )
+        self._line_up = Gauge(
+            "outreach_line_up",
+            "1 while this one of a channel's connections is bound to its carrier.",
+            ["channel", "line"],
+            registry=self.registry,
+        )
         self._in_flight = Gauge(
             "outreach_window_in_flight",
             "Submits that wait for their carrier's answer.",
@@ -129,6 +136,14 @@ class Meters:
         in_flight: Callable[[], int] | None = getattr(channel, "in_flight", None)
         if in_flight is not None:
             self._in_flight.labels(channel.name).set_function(in_flight)
+        if isinstance(channel, Lined):
+            for line in channel.lines():
+                bound = partial(_is_bound, channel, line)
+                self._line_up.labels(channel.name, line).set_function(bound)
+
+
+def _is_bound(channel: Lined, line: str) -> float:
+    return float(channel.lines()[line] == "up")
 
 
 def reason_of(reason: str) -> str:

@@ -105,11 +105,13 @@ async def test_what_happens_to_a_message_is_counted(database_url: str, redis_url
             await until_found(context, 3, query)
             figures = await watch.figures()
             assert figures["outreach_channel_up sms"] == 1
+            assert figures[f"outreach_line_up sms 127.0.0.1:{smsc.port}"] == 1
             assert figures["outreach_window_in_flight sms"] == 0
         figures = await watch.figures()
         assert figures["outreach_submissions_total sms accepted"] == 3
         assert figures["outreach_queued_messages"] == 0
         assert figures["outreach_channel_up sms"] == 0
+        assert figures[f"outreach_line_up sms 127.0.0.1:{smsc.port}"] == 0
 
 
 def later(context: Context, seconds: float) -> Context:
