@@ -144,7 +144,11 @@ class Stage:
                 self.claimed = {**self.claimed, reward: self.claimed.get(reward, 0) + items}
 
     def consent(self, purpose: str, consent: Consent) -> None:
-        """The subscriber has given or withdrawn this consent."""
+        """The subscriber has given or withdrawn this consent; of two the last word is on record as
+        the later, even of one turn, or if a turn that waited goes by an earlier time."""
+        before = self.subscriber.consents.get(purpose)
+        if before is not None and before.at >= consent.at:
+            consent = replace(consent, at=before.at + timedelta(microseconds=1))
         consents = {**self.subscriber.consents, purpose: consent}
         self.subscriber = replace(self.subscriber, consents=consents)
         self.effects.append(SetConsent(purpose, consent))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -186,7 +186,7 @@ async def save(
     """Everything decided is in the database (in the caller's transaction); returns the channels
     that now have something to deliver. `linked` puts the addresses of its links into a content
     that has some."""
-    moved: dict[tuple[int, str], tuple[Enrollment, Decided]] = {}
+    moved: dict[tuple[int, str, int], tuple[Enrollment, Decided]] = {}
     queued: list[_Queued] = []
     suppressed: list[tuple[int, Suppress]] = []
     consents: list[tuple[int, SetConsent]] = []
@@ -201,7 +201,7 @@ async def save(
         for effect in decision.effects:
             if isinstance(effect, MoveTo):
                 enrollment = effect.enrollment
-                moved[subscriber.id, enrollment.journey] = (enrollment, decision)
+                moved[subscriber.id, enrollment.journey, enrollment.run] = (enrollment, decision)
             elif isinstance(effect, SendMessage):
                 priority, message = 0 if decision.urgent else 1, effect.message
                 paced = message.journey if message.journey in paces else ""
@@ -245,17 +245,38 @@ async def save(
 
 
 async def _save_enrollments(
-    connection: asyncpg.Connection, moved: dict[tuple[int, str], tuple[Enrollment, Decided]]
+    connection: asyncpg.Connection,
+    moved: Mapping[tuple[int, str, int], tuple[Enrollment, Decided]],
 ) -> None:
+    """Each run stands where it came to; one that ended in this turn is kept before the next of the
+    same turn takes its place."""
+    lots: list[dict[tuple[int, str], tuple[int | None, Enrollment, Decided]]] = []
+    latest: dict[tuple[int, str], tuple[int, int]] = {}
+    for (subscriber_id, journey, run), (enrollment, decision) in moved.items():
+        who = subscriber_id, journey
+        there = decision.before.enrollments.get(journey)
+        lot, before = latest.get(who, (-1, there.run if there is not None else None))
+        latest[who] = lot + 1, run
+        if len(lots) == lot + 1:
+            lots.append({})
+        lots[lot + 1][who] = before, enrollment, decision
+    for some in lots:
+        await _save_runs(connection, some)
+
+
+async def _save_runs(
+    connection: asyncpg.Connection,
+    moved: Mapping[tuple[int, str], tuple[int | None, Enrollment, Decided]],
+) -> None:
+    """One run of each person and journey, with the number of the run that is there."""
     staying: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
     entering: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
     replaced: list[tuple[int, str]] = []
-    for (subscriber_id, journey), (e, decision) in moved.items():
+    for (subscriber_id, journey), (before, e, decision) in moved.items():
         waiting = json.encode(e.waiting) if e.waiting else None
-        before = decision.before.enrollments.get(journey)
         paused = decision.before.halted.get(journey) == "paused"
         held = paused and e.open and e.status == "active"
-        if before is not None and before.run == e.run:
+        if before == e.run:
             staying.append((
                 (subscriber_id,),
                 (journey, e.status, e.step, e.due_at, waiting, e.ran_at, e.ran_step, e.goal_at,

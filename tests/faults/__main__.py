@@ -29,6 +29,8 @@ from tests.faults.world import World
 def told(verdict: Verdict) -> str:
     """One line for people."""
     counts = {
+        "replies": verdict.replies,
+        "answers unknown": verdict.answers_unknown,
         "unknown": verdict.unknown,
         "refused": verdict.refused,
         "duplicates": verdict.duplicates,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -20,8 +20,9 @@ SELECT properties ->> 'text' AS text, count(*) AS times FROM events
 WHERE kind = 'reply' GROUP BY 1
 """
 
-UNKNOWN_ANSWERS = """
-SELECT count(*) FROM messages WHERE contact_class = 'answer' AND state = 'unknown'
+ANSWERS = """
+SELECT s.key, s.addresses ->> 'sms' AS number, m.state, m.may_duplicate
+FROM messages m JOIN subscribers s ON s.id = m.subscriber_id WHERE m.contact_class = 'answer'
 """
 
 RECOVERED = 0.9
@@ -45,7 +46,7 @@ class Verdict(Struct, kw_only=True):
     was due the latest message stood on its phone; sweeps are `sweep_s` apart. `left`:
     what was still under way when patience ended. `replies`: what people said,
     of which `replies_lost` were never stored, `replies_twice` were counted again, and `unanswered`
-    got no answer, and none that is unknown."""
+    got no answer, and none of the `answers_unknown` either; whose, is said in `left`."""
 
     name: str
     seed: int
@@ -72,6 +73,7 @@ class Verdict(Struct, kw_only=True):
     replies_lost: int = 0
     replies_twice: int = 0
     unanswered: int = 0
+    answers_unknown: int = 0
     failed: list[str] = []
 
 
@@ -180,17 +182,30 @@ def recovery(
 async def heard(
     connection: asyncpg.Connection, verdict: Verdict, handsets: Mapping[str, Handset]
 ) -> None:
-    """`verdict` has its counts of replies. Everybody's words are their own."""
+    """`verdict` has its counts of replies. Everybody's words are their own; each person's answers
+    are alike, so they are counted by person: as many as they said things, and each of them on the
+    phone unless it says why not."""
     stored = {row["text"]: row["times"] for row in await connection.fetch(REPLIES)}
+    answers: dict[str, list[asyncpg.Record]] = defaultdict(list)
+    for row in await connection.fetch(ANSWERS):
+        answers[str(row["number"]).removeprefix("+")].append(row)
     verdict.replies = 0
-    for handset in handsets.values():
-        answers = sum(not _WORDS.match(message.text) for message in handset.arrived)
+    for number, handset in handsets.items():
+        arrived = sum(not _WORDS.match(message.text) for message in handset.arrived)
+        theirs = answers[number]
+        unknown = sum(row["state"] == "unknown" for row in theirs)
+        verdict.unknown += unknown
+        verdict.answers_unknown += unknown
         verdict.replies += len(handset.said)
-        verdict.unanswered += max(0, len(handset.said) - answers)
+        never_made = max(0, len(handset.said) - len(theirs))
+        never_came = max(0, len(theirs) - unknown - arrived)
+        verdict.unanswered += never_made + never_came
+        if never_made or never_came:
+            states = ", ".join(row["state"] for row in theirs)
+            verdict.left += (
+                f"{number}: {len(handset.said)} said, {arrived} on the phone: {states}; "
+            )
         for said in handset.said:
             times = stored.get(said.text, 0)
             verdict.replies_lost += times == 0
             verdict.replies_twice += max(0, times - 1)
-    unknown: int = await connection.fetchval(UNKNOWN_ANSWERS)
-    verdict.unknown += unknown
-    verdict.unanswered = max(0, verdict.unanswered - unknown)

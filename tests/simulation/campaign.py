@@ -84,7 +84,7 @@ def _drawn(number: int) -> Journey:
         "journey": f"j{number}",
         "class": random.choice(["promo", "service", "notice"]),
         "enter": [{"on": f"begin.j{number}"}],
-        "again": random.choice(["never", "never", "always"]),
+        "again": random.choice(["never", f"after {number}h", "always"]),
         "steps": [{"id": f"s{place}", **step} for place, step in enumerate(steps, 1)],
     }
 

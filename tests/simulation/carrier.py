@@ -16,7 +16,8 @@ from tests.simulation.schedule import Schedule
 
 class Handed(Struct, frozen=True):
     """A message as it was handed over once. `claimed`: the step of its claim's commit, and the
-    time that claim went by. `arrived`: it stands on the screen; `fate`: what the network said."""
+    time that claim went by. `arrived`: it stands on the screen; `said`: what we were told at once,
+    with `carrier_id` if it was taken; `fate`: what the network said."""
 
     message_id: int
     subscriber_id: int
@@ -24,6 +25,7 @@ class Handed(Struct, frozen=True):
     claimed: tuple[int, float]
     arrived: bool
     said: str
+    carrier_id: str
     fate: str
 
 
@@ -63,12 +65,12 @@ class Carrier:
             outcome = Outcome(i, "accepted", carrier_id)
             if lost_answer:
                 outcome = Outcome(i, "unknown", reason="no answer")
-            self._hand(message, channel, fate == "delivered", outcome.result, fate)
+            self._hand(message, channel, outcome.result, carrier_id, fate)
             self._report(Receipt(channel, carrier_id, fate))  # type: ignore[arg-type]
             if fate == "delivered" and "?" in message.content.text:
                 self._react(message, channel)
             return outcome
-        self._hand(message, channel, False, outcome.result, "")
+        self._hand(message, channel, outcome.result, "", "")
         return outcome
 
     def say(self, channel: str, address: str, text: str) -> None:
@@ -83,10 +85,10 @@ class Carrier:
         self._numbers += 1
         self.air.append(Receipt("sms", f"{self._seed}-stray-{self._numbers}", "delivered"))
 
-    def _hand(self, message: Outgoing, channel: str, arrived: bool, said: str, fate: str) -> None:
+    def _hand(self, message: Outgoing, channel: str, said: str, carrier_id: str, fate: str) -> None:
         claimed = self._schedule.last_commit()
-        who, i = message.subscriber_id, message.message_id
-        self.handed.append(Handed(i, who, channel, claimed, arrived, said, fate))
+        who, i, arrived = message.subscriber_id, message.message_id, fate == "delivered"
+        self.handed.append(Handed(i, who, channel, claimed, arrived, said, carrier_id, fate))
         name = self.names.get(message.address, "nobody")
         self._schedule.note(f"    to {name} by {channel}: {said}, {fate or 'not sent'}")
 

@@ -100,6 +100,11 @@ DEFECTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
         ),
     ),
     "a lapse that sends again under hold": _lapses_resend,
+    "a record without its fence": _edit(
+        messages,
+        "RECORD",
+        ("AND m.attempt_id = ($5::bigint[])[u.n]", "AND ($5::bigint[])[u.n] > 0"),
+    ),
     "a receipt that steps a state back": _edit(
         receipts,
         "RECEIVE",

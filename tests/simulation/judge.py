@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from orchestrator.runtime.deliver import LEASE
 from tests.simulation.campaign import (
     CLASSES,
     CLOSES,
@@ -27,24 +29,34 @@ from tests.simulation.campaign import (
     ZONE,
     labelled,
 )
+from tests.simulation.carrier import Handed
 from tests.simulation.world import World
 
-# Every change of a message's state is kept, so that none can be a step back and be made good later.
+# Every change of a message's state is kept, so that none can be a step back and be made good later,
+# with the attempt it was in; and every claim of an attempt, known by when its lease ends.
 WITNESS = """
 CREATE TABLE witness (
     number bigserial, subscriber_id bigint, message_id bigint, before text, after text,
-    channel_before text, channel text);
+    channel_before text, channel text, attempt_id bigint, carrier_id text);
 CREATE INDEX ON witness (subscriber_id);
+CREATE TABLE witness_claims (attempt_id bigint, lease_until timestamptz);
+CREATE INDEX ON witness_claims (attempt_id);
 CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO witness (subscriber_id, message_id, before, after, channel_before, channel)
-    VALUES (NEW.subscriber_id, NEW.id, OLD.state, NEW.state, OLD.channel, NEW.channel);
+    INSERT INTO witness VALUES (DEFAULT, NEW.subscriber_id, NEW.id, OLD.state, NEW.state,
+        OLD.channel, NEW.channel, NEW.attempt_id, NEW.carrier_id);
     RETURN NULL; END $$;
-CREATE TRIGGER witness AFTER INSERT OR UPDATE ON messages FOR EACH ROW EXECUTE FUNCTION witness()
+CREATE FUNCTION witness_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO witness_claims VALUES (NEW.id, NEW.lease_until);
+    RETURN NULL; END $$;
+CREATE TRIGGER witness AFTER INSERT OR UPDATE ON messages FOR EACH ROW EXECUTE FUNCTION witness();
+CREATE TRIGGER witness AFTER UPDATE OF claimed_by ON attempts FOR EACH ROW
+    WHEN (NEW.claimed_by IS NOT NULL) EXECUTE FUNCTION witness_claim()
 """
 
 MESSAGES = """
 SELECT id, subscriber_id, journey, run, step, contact_class, state, channel, may_duplicate,
-    queued_at, reason FROM messages WHERE subscriber_id = ANY($1::bigint[]) ORDER BY queued_at, id
+    queued_at, reason, attempt_id, carrier_id
+FROM messages WHERE subscriber_id = ANY($1::bigint[]) ORDER BY queued_at, id
 """
 SUPPRESSIONS = """
 SELECT subscriber_id, at, journey, step, reason, until FROM suppressions
@@ -64,10 +76,16 @@ SELECT subscriber_id, kind, name, source_id, at, taken_at, tries, properties ->>
 FROM events WHERE subscriber_id = ANY($1::bigint[])
 """
 WITNESSED = "SELECT * FROM witness WHERE subscriber_id = ANY($1::bigint[]) ORDER BY number"
+CLAIMS = """
+SELECT DISTINCT c.attempt_id, c.lease_until FROM witness_claims c
+JOIN witness w USING (attempt_id) WHERE w.subscriber_id = ANY($1::bigint[])
+"""
+CONSENTS = """
+SELECT subscriber_id, at, granted FROM consent_records
+WHERE subscriber_id = ANY($1::bigint[]) ORDER BY at, ctid
+"""
 PEOPLE = """
 SELECT s.id, s.key, a.balance_points,
-    (SELECT min(r.at) FROM consent_records r
-     WHERE r.subscriber_id = s.id AND NOT granted) AS out_at,
     (SELECT min(f.what || ': ' || f.error) FROM failures f WHERE f.subscriber_id = s.id) AS failure
 FROM subscribers s LEFT JOIN accounts a ON a.subscriber_id = s.id
 WHERE s.id = ANY($1::bigint[]) ORDER BY s.id
@@ -84,6 +102,8 @@ _STEPS: Mapping[str | None, set[str]] = {
 _MOVES_ON = {"rejected", "undelivered", "expired"}
 """States in which a message may begin again, on another channel."""
 
+MOMENT = timedelta(microseconds=1)
+NEVER = datetime.max.replace(tzinfo=UTC)
 _ZONE = ZoneInfo(ZONE)
 _SPANS = {"h": "hours", "m": "minutes"}
 
@@ -103,6 +123,7 @@ class Judge:
             world.domain(read): (step, world.domain(at))
             for read, (step, at) in world.schedule.commits.items()
         }
+        self.outs = _outs(found["consents"])
         self.said: dict[int, list[asyncpg.Record]] = defaultdict(list)
         for row in found["events"]:
             self.said[row["subscriber_id"]].append(row)
@@ -118,7 +139,8 @@ class Judge:
 
     def committed(self, at: datetime) -> tuple[int, datetime]:
         """The step and the time at which what was done at `at` was committed."""
-        return self.commits.get(at, (0, at))
+        times = (at - MOMENT * n for n in range(4))  # of several consents, each is a bit later
+        return next((self.commits[it] for it in times if it in self.commits), (0, at))
 
     def judge(self) -> list[str]:
         """Everything that is wrong, as lines for people."""
@@ -150,7 +172,7 @@ class Judge:
             if person["failure"]:
                 self.wrong(who, f"a turn failed: {person['failure']}")
             stopped = any(row["text"] == "STOP" for row in self.said[who])
-            if stopped and person["out_at"] is None:
+            if stopped and not self.outs[who]:
                 self.wrong(who, "said STOP, and that is not on record")
 
     def states(self) -> None:
@@ -166,38 +188,72 @@ class Judge:
                 self.wrong(who, f"the message of {row['journey']} {row['step']} is {row['state']}")
 
     def screens(self) -> None:
-        """What the states say is true of the screens."""
+        """What the states say is true of the screens: each attempt was handed over once at most,
+        and what is on record of a message was said of the attempt it was in."""
+        attempts: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for row in self.found["witness"]:
+            attempts[row["subscriber_id"], row["message_id"]].add(row["attempt_id"])
+        claims: dict[datetime, set[int]] = defaultdict(set)
+        for row in self.found["claims"]:
+            claims[row["lease_until"]].add(row["attempt_id"])
+        handed: dict[tuple[int, int, int], Handed] = {}
         copies: Counter[tuple[int, int]] = Counter()
-        taken: Counter[tuple[int, int]] = Counter()
-        for handed in self.world.carrier.handed:
-            name = (handed.subscriber_id, handed.message_id)
-            copies[name] += handed.arrived
-            taken[name] += bool(handed.fate)
+        for it in self.world.carrier.handed:
+            who, name = it.subscriber_id, (it.subscriber_id, it.message_id)
+            copies[name] += it.arrived
+            lease_until = datetime.fromtimestamp(it.claimed[1], UTC) + LEASE
+            within = claims[lease_until] & attempts[name]
             if name not in self.messages:
-                self.wrong(handed.subscriber_id, "got a message that is not on record")
+                self.wrong(who, "got a message that is not on record")
+            elif len(within) != 1:
+                self.wrong(who, f"a message was handed over by {len(within)} claims of it")
+            elif (key := (*name, *within)) in handed:
+                self.wrong(who, f"{self.what(name)} was handed over twice in one attempt")
+            else:
+                handed[key] = it
+        for row in self.found["witness"]:
+            self._record(row, handed)
         for name, row in self.messages.items():
-            count, state, who = copies[name], row["state"], name[0]
-            what = f"the message of {row['journey'] or 'the bot'} {row['step']} ({state})"
+            count, who, what = copies[name], name[0], self.what(name)
             resend = CLASSES[row["contact_class"]].get("uncertain") == "resend"
+            last = handed.get((*name, row["attempt_id"]))
             if row["may_duplicate"] and not resend:
                 self.wrong(who, f"{what} may be a duplicate, under hold")
+            if row["may_duplicate"] and len(attempts[name]) == 1:
+                self.wrong(who, f"{what} may be a duplicate, and was tried once")
             if count > 1 and not row["may_duplicate"]:
                 self.wrong(who, f"{what} arrived {count} times, not flagged")
-            if state == "delivered" and not count:
-                self.wrong(who, f"{what} never arrived")
-            if state == "accepted" and not taken[name]:
-                self.wrong(who, f"{what} was never taken by the carrier")
-            if state in _NOT_SENT and count and not row["may_duplicate"]:
+            surely = (last is not None and last.arrived) or (count and not row["may_duplicate"])
+            if row["state"] in _NOT_SENT and surely:
                 self.wrong(who, f"{what} arrived all the same")
+
+    def _record(self, row: asyncpg.Record, handed: Mapping[tuple[int, int, int], Handed]) -> None:
+        """What was recorded then was said of the attempt that the message was in."""
+        before, after, name = row["before"], row["after"], (row["subscriber_id"], row["message_id"])
+        if before == after:
+            return
+        it = handed.get((*name, row["attempt_id"]))
+        what = f"{self.what(name)}: {after} was recorded, and the carrier said"
+        if after in ("accepted", "rejected") and before in ("queued", "unknown"):
+            if it is None:
+                self.wrong(name[0], f"{what} nothing of that attempt")
+            elif (it.said, it.carrier_id) != (after, row["carrier_id"] or ""):
+                self.wrong(name[0], f"{what} {it.said} of that attempt")
+        elif before == "accepted" and (it is None or it.fate != after):
+            self.wrong(name[0], f"{what} {it.fate if it else 'nothing'} later")
+
+    def what(self, name: tuple[int, int]) -> str:
+        """Which message that is, for people."""
+        row = self.messages[name]
+        return f"the message of {row['journey'] or 'the bot'} {row['step']} ({row['state']})"
 
     def policy(self) -> None:
         """Nothing after an opt-out, nothing outside its hours, no more than its cap."""
         days: dict[tuple[int, object], list[asyncpg.Record]] = defaultdict(list)
         for (who, _), row in self.messages.items():
-            out_at = self.people[who]["out_at"]
             if row["contact_class"] == "answer":
                 continue
-            if out_at is not None and row["queued_at"] > out_at:
+            if any(since < row["queued_at"] < until for since, until in self.outs[who]):
                 self.wrong(who, f"{row['journey']} {row['step']} was queued after the opt-out")
             days[who, row["queued_at"].astimezone(_ZONE).date()].append(row)
             if _bound(row) and not OPENS <= row["queued_at"].astimezone(_ZONE).hour < CLOSES:
@@ -213,15 +269,20 @@ class Judge:
             row = self.messages.get((who, handed.message_id))
             if row is None or row["contact_class"] == "answer":
                 continue
-            out_at = self.people[who]["out_at"]
             step, read = handed.claimed
-            if out_at is not None and step > self.committed(out_at)[0] > 0:
+            if any(self._out(step, *span) for span in self.outs[who]):
                 self.wrong(who, f"{row['journey']} {row['step']} was claimed after the opt-out")
             claimed_at = self.world.domain(read)
             if claimed_at < row["queued_at"]:
                 self.wrong(who, f"{row['journey']} {row['step']} was claimed before it was queued")
             if _bound(row) and not OPENS <= claimed_at.astimezone(_ZONE).hour < CLOSES:
                 self.wrong(who, f"{row['journey']} {row['step']} was claimed outside its hours")
+
+    def _out(self, step: int, since: datetime, until: datetime) -> bool:
+        """What was committed at that step was so after the opt-out, and before the next opt-in."""
+        first = self.committed(since)[0]
+        last = self.committed(until)[0] if until < NEVER else 1 << 60
+        return 0 < first < step < last
 
     def journeys(self) -> None:
         """Every run took each step once, in an order that its journey allows; the points add up."""
@@ -249,11 +310,12 @@ class Judge:
             asks = [name for name in JOURNEYS if begun[f"begin.{name}"] and _asks(name)]
             for name, journey in JOURNEYS.items():
                 mine, times = runs[who, name], begun[f"begin.{name}"]
-                most = times if journey["again"] == "always" else min(times, 1)
+                most = min(times, 1) if journey["again"] == "never" else times
                 if [row["run"] for row in mine] != [*range(1, len(mine) + 1)]:
                     self.wrong(who, f"the runs of {name} are not numbered 1, 2, …")
                 if len(mine) > most or (times and not mine):
                     self.wrong(who, f"{len(mine)} runs of {name} after {times} events")
+                self._entries(who, name, mine)
                 for run in mine:
                     walk = Walk(self, run, actions[who, name, run["run"]], len(asks) == 1)
                     earned[who] += walk.walk()
@@ -263,6 +325,27 @@ class Judge:
         for (who, name, step), left in self.suppressed.items():
             if any(row["until"] is None for row in left):
                 self.wrong(who, f"{name} {step}: left out once too often")
+
+    def _entries(self, who: int, name: str, runs: list[asyncpg.Record]) -> None:
+        """Each run began when its journey's `again` let it, and none is missing."""
+        again = JOURNEYS[name]["again"]
+        apart = _span(again.removeprefix("after ")) if again.startswith("after") else timedelta()
+        for run, after in pairwise(runs):
+            if after["entered_at"] < max(run["entered_at"] + apart, run["ended_at"] or NEVER):
+                self.wrong(who, f"{name} run {after['run']} began early")
+        for event in self.said[who]:
+            at = event["taken_at"]
+            if event["name"] != f"begin.{name}" or at is None:
+                continue
+            before = [run for run in runs if run["entered_at"] <= at]
+            last = before[-1] if before else None
+            if last is None or not (
+                last["entered_at"] + apart > at
+                or (last["ended_at"] or NEVER) >= at
+                or again == "never"
+                or last["entered_at"] == at
+            ):
+                self.wrong(who, f"{name} did not begin at {at}")
 
 
 class Walk:
@@ -297,10 +380,12 @@ class Walk:
             elif run["ended_at"] is not None and run["ended_at"] < self._at:
                 self._wrong("ended early")
         except LeftError:
-            out_at = self._judge.people[self._who]["out_at"]
-            if run["status"] != "left" or run["reason"] != "opted_out" or out_at is None:
+            ended = run["ended_at"] or NEVER
+            outs = self._judge.outs[self._who]
+            since = [out for out, until in outs if out - 4 * MOMENT <= ended <= until]
+            if run["status"] != "left" or run["reason"] != "opted_out" or not since:
                 self._wrong(f"is {run['status']} ({run['reason']}), and not at its end")
-            elif self._last is not None and self._last > out_at:
+            elif self._last is not None and self._last > since[-1]:
                 self._wrong("went on after the opt-out")
         for step, times in self._left.items():
             if times:
@@ -414,6 +499,19 @@ class Walk:
         return at > began and step > self._judge.committed(began)[0] > 0 and committed_at <= until
 
 
+def _outs(consents: list[asyncpg.Record]) -> dict[int, list[tuple[datetime, datetime]]]:
+    """From when until when each person wanted nothing, by what is on record."""
+    found: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for row in consents:
+        spans = found[row["subscriber_id"]]
+        out = bool(spans) and spans[-1][1] == NEVER
+        if out and row["granted"]:
+            spans[-1] = (spans[-1][0], row["at"])
+        elif not out and not row["granted"]:
+            spans.append((row["at"], NEVER))
+    return found
+
+
 def _span(text: str) -> timedelta:
     return timedelta(**{_SPANS[text[-1]]: int(text[:-1])})
 
@@ -431,6 +529,8 @@ async def verdict(world: World, connection: asyncpg.Connection) -> list[str]:
     """Everything that is wrong with what became of this world."""
     queries = {
         "people": PEOPLE,
+        "consents": CONSENTS,
+        "claims": CLAIMS,
         "messages": MESSAGES,
         "suppressions": SUPPRESSIONS,
         "entries": ENTRIES,

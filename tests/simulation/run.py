@@ -36,7 +36,8 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 
 CLEAR = """
 TRUNCATE subscribers, addresses, consent_records, enrollments, past_enrollments, events, sources,
-    messages, attempts, parked_receipts, suppressions, failures, accounts, entries, lots, witness
+    messages, attempts, parked_receipts, suppressions, failures, accounts, entries, lots, witness,
+    witness_claims CASCADE
 """
 
 

@@ -45,11 +45,13 @@ class Killed(asyncio.CancelledError):
 
 
 class Life:
-    """One life of a process: its tasks see `dead` at their next yield point."""
+    """One life of a process: its tasks see `dead` at their next yield point, and do not go on by
+    themselves before the step `frozen_until`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
+        self.frozen_until = 0
         self.jobs: dict[str, asyncio.Task[Any]] = {}
 
 

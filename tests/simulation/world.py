@@ -138,6 +138,8 @@ class World:
         self.reports: list[EventIn] = []
         self.told: set[str] = set()
         self.script: list[Callable[[], None]] = []
+        self.late: list[Callable[[], None]] = []
+        """What happens once nothing else is left to be done."""
         self._draw()
 
     @property
@@ -190,18 +192,27 @@ class World:
                 event = EventIn(key, name, f"{self.seed}-{told}")
                 self.told.add(event.source_id)
                 self.script += [self._telling(event)] * random.choice([1, 1, 1, 2])
+            channel = random.choice(sorted(addresses))
             if random.random() < 0.12:
-                channel = random.choice(sorted(addresses))
-                self.script.append(self._stopping(channel, addresses[channel]))
+                self.script.append(self._saying(channel, addresses[channel], "STOP"))
+                if random.random() < 0.5:
+                    start = self._saying(channel, addresses[channel], "START")
+                    random.choice([self.script, self.late]).append(start)
+            if random.random() < 0.2:
+                told += 1
+                event = EventIn(key, f"begin.{random.choice(journeys)}", f"{self.seed}-{told}")
+                self.told.add(event.source_id)
+                random.choice([self.script, self.late]).append(self._telling(event))
         self.script.append(self.carrier.litter)
         # Most are told of early, the rest at any time.
         random.shuffle(self.script)
+        random.shuffle(self.late)
 
     def _telling(self, event: EventIn) -> Callable[[], None]:
         return lambda: self.reports.append(event)
 
-    def _stopping(self, channel: str, address: str) -> Callable[[], None]:
-        return lambda: self.carrier.say(channel, address, "STOP")
+    def _saying(self, channel: str, address: str, words: str) -> Callable[[], None]:
+        return lambda: self.carrier.say(channel, address, words)
 
     async def _populate(self) -> None:
         raw = self.means.stock.lend()
@@ -227,12 +238,17 @@ class World:
                 continue
             moves = self._moves()
             if not moves:
-                break
+                if not self._thaw():
+                    break
+                continue
             if random.random() < 0.012:
                 await self._kill(random.choice(self.staff))
                 continue
             if random.random() < 0.012:
                 self._jump()
+                continue
+            if random.random() < 0.008:
+                await self._freeze(random.choice(self.gateways))
                 continue
             (move,) = random.choices([m for _, m in moves], [weight for weight, _ in moves])
             await move()
@@ -252,7 +268,8 @@ class World:
         """What can happen next, and how likely it is."""
         found: list[tuple[float, Callable[[], Awaitable[None]]]] = []
         for parked in self.schedule.parked:
-            found.append((4.0, self._going_on(parked)))
+            if parked.life.frozen_until <= self.schedule.steps:
+                found.append((4.0, self._going_on(parked)))
         if self.bell.turns:
             found += [(2.0, self._turning(m)) for m in self.workers if not m.life.jobs]
         for channel in sorted(self.bell.deliveries):
@@ -357,6 +374,24 @@ class World:
             self.bell.turns = True
             self.bell.deliveries |= {*CHANNELS}
 
+    async def _freeze(self, gateway: Member) -> None:
+        """The gateway stands still until its leases are over and a sweep has ended them."""
+        if not gateway.life.jobs:
+            return
+        gateway.life.frozen_until = self.schedule.steps + self.random.randrange(10, 80)
+        self.schedule.note(f"{gateway.life.name} is frozen")
+        self.schedule.now += LEASE.total_seconds() + 5.0
+        idle = [worker for worker in self.workers if not worker.life.jobs]
+        if idle:
+            await self._sweeping(idle[0])()
+
+    def _thaw(self) -> bool:
+        """Nobody is frozen any more; whether anybody was."""
+        frozen = [it.life for it in self.gateways if it.life.frozen_until > self.schedule.steps]
+        for life in frozen:
+            life.frozen_until = 0
+        return bool(frozen)
+
     def _jump(self) -> None:
         jump_s = self.random.choice([1.0, 5.0, 30.0, 60.0, LEASE.total_seconds() + 5.0])
         self.schedule.now += jump_s
@@ -386,7 +421,10 @@ class World:
                 await self._see_to(gateway, "hears", self._bring(gateway, some))
             left = await self._left()
             if left["due_at"] is None and not left["claimed"] and not left["parked"]:
-                return
+                if not self.late:
+                    return
+                self.late.pop()()
+                continue
             await self._reach(left)
             await self._see_to(worker, "turns", self._turn_and_deliver())
         self.broken.append(f"never comes to rest: {dict(left)}")
