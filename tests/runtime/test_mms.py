@@ -19,6 +19,8 @@ from orchestrator.runtime import channels, projects
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings
+from orchestrator.store import subscribers
+from orchestrator.store.subscribers import NewSubscriber
 from tests.project.test_pictures import picture
 from tests.runtime.installation import (
     FILES,
@@ -61,17 +63,18 @@ class Stage:
         self.smsc = smsc
         self.mmsc = mmsc
 
-    async def activated(self, *, mms: bool = True, attributes: str = "{}") -> None:
+    async def activated(self, *, mms: bool = True, **attributes: str) -> None:
         """One person has been activated, and their message is on its way."""
         known = await people(self.context, [0])
         if mms:
-            await do(
-                self.context,
-                "UPDATE subscribers SET addresses = addresses || $1::jsonb,"
-                " attributes = attributes || $2::jsonb",
-                f'{{"mms": "{SHOWN}"}}',
-                attributes,
+            it = NewSubscriber(
+                "0",
+                timezone="Asia/Shanghai",
+                addresses={"sms": number(0), "mms": SHOWN},
+                attributes={"name": "Name 0", **attributes},
             )
+            async with self.context.pool.acquire() as connection:
+                await subscribers.upsert(connection, [it], NOON, "en")
         await happened(self.context, known)
         taken = await turns(self.context)
         await self.context.bell.ring_delivery(taken.channels)
@@ -126,7 +129,7 @@ async def test_an_mms_is_shown_with_its_picture_and_its_report_settles_it(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with staged(database_url, redis_url, tmp_path) as stage:
-        await stage.activated(attributes='{"screen": "240x320"}')
+        await stage.activated(screen="240x320")
         await until_found(stage.context, "delivered", "SELECT state FROM messages")
         assert await stage.states() == [("mms", "delivered")]
         [shown] = stage.smsc.handset(SHOWN).arrived
@@ -143,7 +146,9 @@ async def test_an_mms_that_comes_in_is_answered_like_any_reply(
         await stage.activated()
         await until_found(stage.context, "delivered", "SELECT state FROM messages")
         await stage.mmsc.say(SHOWN, "STOP")
-        assert await rows(stage.context, "SELECT kind FROM events WHERE kind = 'reply'")
+        await until_found(stage.context, False, "SELECT granted FROM consent_records")
+        await until(lambda: len(stage.smsc.handset(SHOWN).arrived) == 2)
+        assert stage.smsc.handset(SHOWN).arrived[-1].picture is None
 
 
 async def _falls_to(stage: Stage, channel: str, events: int) -> None:

@@ -35,7 +35,7 @@ async def test_the_phone_shows_subject_words_and_picture(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("said", [{"image": ""}, {"text": ""}, {"transfer": "base64"}])
-async def test_words_or_a_picture_alone_are_enough(said: dict[str, str]) -> None:
+async def test_words_or_a_picture_alone_are_enough(said: dict[str, Any]) -> None:
     transfer = {"transfer": said.pop("transfer")} if "transfer" in said else {}
     async with benched(**transfer) as bench:
         [outcome] = await bench.channel.send([bench.message(1, **said)])

@@ -157,8 +157,9 @@ def test_the_part_to_begin_with_may_stand_anywhere() -> None:
 
 def test_binary_parts_come_out_as_they_went_in() -> None:
     odd = [b"", b"\r", b"\n", b"\r\n\r\n", bytes(range(256)) * 9, b"--a", b"\x00\x1a\x85\x0b\x1c"]
-    for transfer in ("binary", "base64"):
-        body = pack([Part("image/png", it, f"{n}") for n, it in enumerate(odd)], "edge", transfer)  # type: ignore[arg-type]
+    ways: list[parcel.Transfer] = ["binary", "base64"]
+    for transfer in ways:
+        body = pack([Part("image/png", it, f"{n}") for n, it in enumerate(odd)], "edge", transfer)
         assert [it.octets for it in unpack(related("edge", "image/png", "0"), body)] == odd
 
 

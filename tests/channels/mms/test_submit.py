@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 from channels.base import Means, Media, MediaError
-from channels.mms import making, mm7
+from channels.mms import mm7
 from channels.mms.making import Maker, MakingError
 from channels.mms.mm7 import Answer, Cancel, Delivery, Fault, Letter, Report, Submit, Who
 from channels.mms.settings import SCHEMAS, MmsSettings
@@ -86,7 +86,7 @@ def parsed(content_type: str, body: bytes) -> list[Message]:
 async def test_a_submit_is_the_same_octets_as_one_made_by_hand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(making.secrets, "token_hex", lambda octets: "edge")
+    monkeypatch.setattr("channels.mms.making.secrets.token_hex", lambda octets: "edge")
     made = await maker(**CHINA).submit(MESSAGE)
     assert made.body == GOLDEN
     assert made.content_type == (
@@ -133,7 +133,7 @@ async def test_a_submit_obeys_the_schema_in_each_release(release: str) -> None:
 
 
 WHO = Who("p", "s", "10086")
-LETTERS = [
+LETTERS: list[mm7.Said] = [
     Submit(who=WHO, to=NUMBER, subject="a", href="cid:x", expires=AT, linked_id="l"),
     Submit(who=Who(), to=NUMBER),
     Cancel(WHO, "mm1"),
