@@ -1,8 +1,8 @@
 """Delivery receipts as carriers really write them: each line with where it was seen.
 
-Where a source gives only the form, or breaks off, ids, dates and the rest are filled in. One form is
-known and not read: `00,0210021543,0210021500,,447887123456,8000,we23…`, a large British carrier's in
-2004 (Kannel's developers' list), which needs the optional parameters.
+Where a source gives only the form, or breaks off, ids, dates and the rest are filled in. One form
+is known and not read: `00,0210021543,0210021500,,447887123456,8000,we23…`, a large British
+carrier's in 2002 (Kannel's developers' list), which needs the optional parameters.
 """
 
 from __future__ import annotations
@@ -208,10 +208,8 @@ def test_a_network_error_code_is_told_where_the_text_has_none(value: bytes, code
 
 @pytest.mark.parametrize(
     ("number", "state"),
-    zip(
-        range(1, 9),
-        ("", "delivered", "expired", "undelivered", "undelivered", "", "", "rejected"),
-        strict=True,
+    list(
+        enumerate(("", "delivered", "expired", "undelivered", "undelivered", "", "", "rejected"), 1)
     ),
 )
 def test_message_state_alone_is_enough(number: int, state: str) -> None:
