@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from orchestrator.core import points
 from orchestrator.core.effects import Effect
 from orchestrator.core.points import Account
-from orchestrator.project.source import read_folder
+from orchestrator.project.source import read_folder, read_pictures
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.projects import apply
@@ -32,7 +32,8 @@ WORKERS = 6
 
 BATCH = 50
 
-SHIPPED = read_folder(Path(__file__).parents[2])
+HOME = Path(__file__).parents[2]
+SHIPPED = read_folder(HOME)
 
 
 def at(context: Context, now: datetime) -> Context:
@@ -42,9 +43,8 @@ def at(context: Context, now: datetime) -> Context:
 
 async def members(context: Context, count: int) -> dict[int, str]:
     """So many members who can just afford a coffee: their keys by id."""
-    files = {**SHIPPED}
     async with context.pool.acquire() as connection:
-        await apply(connection, files, NOON)
+        await apply(connection, SHIPPED, NOON, read_pictures(HOME, SHIPPED))
         await context.projects.follow(connection)
         news = [
             NewSubscriber(str(n), "en", addresses={"sms": f"+8613{n:09}"}) for n in range(count)
