@@ -82,7 +82,10 @@ async def run_smpp34(task: Task) -> tuple[float, float]:
     import smpp34
 
     client = smpp34.Client(
-        *("127.0.0.1", task.port, "bench", "secret"), bind_type="TRX", window_size=task.window
+        *("127.0.0.1", task.port, "bench", "secret"),
+        bind_type="TRX",
+        window_size=task.window,
+        inbound_capacity=task.messages,
     )
     session = await client.connect()
     numbers = iter(range(task.messages))
