@@ -24,7 +24,7 @@ def channels(project: ProjectOption = None, json: JsonOption = False) -> None:
     """
     settings = read_settings(project)
     found = configured(settings, os.environ)
-    means = Means(load_secret(settings), datetime.now, _none_spoken)
+    means = Means(load_secret(settings), datetime.now, none_spoken)
     called = {
         channel.name: dict(channel.callbacks())
         for channel in build(found.values(), "web", means)
@@ -50,5 +50,6 @@ def channels(project: ProjectOption = None, json: JsonOption = False) -> None:
     typer.echo(f"\nKinds that channels.yaml may name: {', '.join(kind_names())}.")
 
 
-async def _none_spoken(channel: str, address: str, limit: int) -> list[Spoken]:
+async def none_spoken(channel: str, address: str, limit: int) -> list[Spoken]:
+    """For channels that are built only to be asked."""
     return []

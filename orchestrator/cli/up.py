@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.cli.apply import apply_files, checked_files, told
-from orchestrator.cli.carrier import LOOPBACK, smpp_url
+from orchestrator.cli.carrier import LOOPBACK
 from orchestrator.cli.listening import free_port, shown
 from orchestrator.cli.options import (
     ProjectOption,
@@ -26,6 +26,7 @@ from orchestrator.cli.options import (
     serve_until,
     stop_asked,
 )
+from orchestrator.cli.simulated import write_channels
 from orchestrator.project import source
 from orchestrator.runtime.channels import configured
 from orchestrator.runtime.embedded import Urls, run_servers
@@ -44,7 +45,8 @@ def up(
     project: ProjectOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Run everything on this machine: database, workers, gateway, web, and a simulated carrier.
+    """Run everything on this machine: database, workers, gateway, web, and a simulated carrier of
+    SMS, MMS and WAP push.
 
     What you bring by DATABASE_URL, REDIS_URL or OUTREACH_SMPP_URL is used instead. The project is
     checked and applied first. Ctrl-C stops all of it in order; a second Ctrl-C at once.
@@ -120,6 +122,7 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
         "OUTREACH_WALL_PORT": str(settings.wall_port),
         "OUTREACH_CHANNELS": str(settings.channels or ""),
         "OUTREACH_SMPP_URL": settings.smpp_url or "",
+        "OUTREACH_SIMULATED": str(settings.simulated or ""),
         "OUTREACH_CLOCK": str(settings.clock),
         "OUTREACH_SWEEP_S": str(settings.sweep_s),
         "OUTREACH_BATCH": str(settings.batch),
@@ -130,10 +133,12 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
         places["API key"] = f"in {settings.data / 'api-key'}"
     first: list[Branch] = []
     if not has_carrier(settings):
-        port = free_port(LOOPBACK, 0, "")
-        env["OUTREACH_SMPP_URL"] = smpp_url(port)
+        smpp_port, mm7_port = (free_port(LOOPBACK, 0, "") for _ in range(2))
+        path = write_channels(settings.data, smpp_port, mm7_port, site)
+        env["OUTREACH_SIMULATED"] = str(path)
         places["phones"] = f"{shown(LOOPBACK, settings.wall_port)}/ (a simulated carrier)"
-        first.append(_branch("carrier", env, verbose, "--smpp-port", str(port)))
+        ports = ("--smpp-port", str(smpp_port), "--mm7-port", str(mm7_port))
+        first.append(_branch("carrier", env, verbose, *ports))
     names = ["worker"] if workers == 1 else [f"worker-{n}" for n in range(1, workers + 1)]
     watched = {}
     if settings.ops_port is not None:

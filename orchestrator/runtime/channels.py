@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -70,20 +71,12 @@ def configured(settings: Settings, env: Mapping[str, str]) -> dict[str, Configur
     findings: list[Finding] = []
     path = settings.channels or settings.project / FILE
     if settings.channels is not None or path.exists():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise OutreachError(f"cannot read {path}: {error}", "see OUTREACH_CHANNELS") from None
-        root = yaml.parse(str(path), text)
-        if root is not None and not isinstance(root, Table):
-            raise ProjectErrors([Finding(root.mark, "expected channels by name", "write `sms:`")])
-        for key, node in root.pairs if root is not None else ():
-            try:
-                found[key.text] = _channel(key, node, env)
-            except ProjectErrors as errors:
-                findings += errors.findings
+        found, findings = _read(path, "OUTREACH_CHANNELS", env)
     if settings.smpp_url is not None and "sms" not in found:
         found["sms"] = _plain("sms", "sms", "OUTREACH_SMPP_URL", {"url": settings.smpp_url})
+    if settings.simulated is not None:
+        simulated, more = _read(settings.simulated, "OUTREACH_SIMULATED", env)
+        found, findings = {**simulated, **found}, [*findings, *more]
     for name, kind_name in ALWAYS.items():
         if name not in found:
             found[name] = _plain(name, kind_name, str(path), {})
@@ -122,6 +115,27 @@ def means(context: Context) -> Means:
 
     gallery = Gallery(context.pool)
     return Means(context.secret, context.clock.now, history, media=gallery.find)
+
+
+def _read(
+    path: Path, variable: str, env: Mapping[str, str]
+) -> tuple[dict[str, Configured], list[Finding]]:
+    """The channels of the file, and what is wrong in it."""
+    found: dict[str, Configured] = {}
+    findings: list[Finding] = []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise OutreachError(f"cannot read {path}: {error}", f"see {variable}") from None
+    root = yaml.parse(str(path), text)
+    if root is not None and not isinstance(root, Table):
+        raise ProjectErrors([Finding(root.mark, "expected channels by name", "write `sms:`")])
+    for key, node in root.pairs if root is not None else ():
+        try:
+            found[key.text] = _channel(key, node, env)
+        except ProjectErrors as errors:
+            findings += errors.findings
+    return found, findings
 
 
 def _plain(name: str, kind_name: str, file: str, values: Mapping[str, Any]) -> Configured:

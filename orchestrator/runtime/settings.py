@@ -115,6 +115,14 @@ SETTINGS = (
         Path,
     ),
     Setting(
+        "OUTREACH_SIMULATED",
+        "simulated",
+        "no carrier is simulated",
+        "A file like `channels.yaml`, for what that one says nothing of: `outreach up` writes it "
+        "for the carrier that it simulates.",
+        Path,
+    ),
+    Setting(
         "OUTREACH_WEB_HOST",
         "web_host",
         "127.0.0.1",
@@ -206,6 +214,7 @@ class Settings(Struct, frozen=True):
     redis_url: str | None = None
     smpp_url: str | None = None
     channels: Path | None = None
+    simulated: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: int = 8080
     links: str | None = None
@@ -227,8 +236,8 @@ class Settings(Struct, frozen=True):
         _refuse_unknown(env)
         given = {it.field: _read(it, env[it.variable]) for it in SETTINGS if env.get(it.variable)}
         given["project"] = (project_dir / given.get("project", "")).absolute()
-        if "channels" in given:
-            given["channels"] = (project_dir / given["channels"]).absolute()
+        for field in {"channels", "simulated"} & given.keys():
+            given[field] = (project_dir / given[field]).absolute()
         given["data"] = (project_dir / given.get("data", given["project"] / ".outreach")).absolute()
         return cls(**given)
 

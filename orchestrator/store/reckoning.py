@@ -39,6 +39,9 @@ class Recorded(Struct, frozen=True):
     state: str
     text: str
     queued_at: datetime
+    subject: str = ""
+    href: str = ""
+    image: str = ""
 
 
 class Entrance(Struct, frozen=True):
@@ -53,6 +56,7 @@ async def messages(connection: asyncpg.Connection) -> dict[str, list[Recorded]]:
     """Every message, by the key of whom it was for, in order. Reads the whole table."""
     found: dict[str, list[Recorded]] = defaultdict(list)
     for row in await connection.fetch(MESSAGES):
+        content = _content(row["content"])
         found[row["key"]].append(
             Recorded(
                 row["journey"],
@@ -60,8 +64,11 @@ async def messages(connection: asyncpg.Connection) -> dict[str, list[Recorded]]:
                 row["template"],
                 row["contact_class"],
                 row["state"],
-                _content(row["content"]).text,
+                content.text,
                 row["queued_at"],
+                content.subject,
+                content.href,
+                content.image,
             )
         )
     return found

@@ -327,7 +327,7 @@ class _Wall:
 
 
 def _mentions(lines: Sequence[Bubble], text: str) -> bool:
-    return any(text in line.text.lower() for line in lines)
+    return any(text in f"{line.subject}\n{line.text}".lower() for line in lines)
 
 
 @web.middleware

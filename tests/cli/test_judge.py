@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec import Struct
@@ -23,6 +24,7 @@ from orchestrator.store.subscribers import NewSubscriber
 DAY_ONE = datetime(2026, 3, 2, tzinfo=UTC)
 """Eight in the morning in Shanghai."""
 KEY = "demo-1"
+NUMBER = "+8613800000001"
 PROJECT = load(programme())
 STEPS = {"entrance": 1, "first-app": 2, "quiz": 4, "more": 5, "thanks": 7}
 """The steps that everybody gets, and their days."""
@@ -53,6 +55,8 @@ class Life(Struct):
     rows: list[Recorded]
     said: list[tuple[datetime, str]] = []
     by_hand: list[tuple[datetime, str]] = []
+    channels: tuple[str, ...] = ("sms",)
+    dead: frozenset[str] = frozenset()
     network: str = "4g"
     timezone: str = "Asia/Shanghai"
     consents: dict[str, Consent] = {}
@@ -62,10 +66,11 @@ class Life(Struct):
         subscriber = NewSubscriber(
             KEY,
             timezone=self.timezone,
+            addresses=dict.fromkeys(self.channels, NUMBER),
             attributes={"network": self.network},
             consents=self.consents,
         )
-        person = Person(1, subscriber, "sms", "+8613800000001", "silent", None, "TD", False, "", 0)
+        person = Person(1, subscriber, "sms", NUMBER, "silent", None, "TD", False, "", 0, self.dead)
         phone = Phone()
         player = Player(person, phone, "", lambda: DAY_ONE)
         player.heard = self.heard
@@ -222,6 +227,89 @@ def test_an_opt_out_that_nobody_heard_is_noticed() -> None:
         said=[*life.said, (at(4, 12), "TD")],
     )
     assert wrong(ignored) == {"lost": 1, "after_opt_out": 2}
+
+
+EVERYTHING = ("sms", "mms", "wap_push")
+LINK = "https://xh.example/more"
+
+
+def rich() -> Life:
+    """A week of somebody whose phone shows MMS and pushes: three of the one, one of the other."""
+    life = good()
+    as_mms = {it: {"subject": f"About {it}"} for it in ("entrance", "first-app", "quiz")}
+    heard = [
+        replace(it, word="mms", picture=True, **as_mms[it.text]) if it.text in as_mms else it
+        for it in life.heard
+    ]
+    rows = [
+        replace(it, image="a.png", **as_mms[it.text]) if it.text in as_mms else it
+        for it in life.rows
+    ]
+    heard = [replace(it, word="wap_push", href=LINK) if it.text == "more" else it for it in heard]
+    rows = [replace(it, href=LINK) if it.text == "more" else it for it in rows]
+    return replace(life, heard=heard, rows=rows, channels=EVERYTHING)
+
+
+def screened(life: Life, text: str, **changes: Any) -> Life:
+    """The screen shows that message otherwise."""
+    heard = [replace(it, **changes) if it.text == text else it for it in life.heard]
+    return replace(life, heard=heard)
+
+
+def test_what_comes_as_mms_or_push_has_arrived_like_any_sms() -> None:
+    assert wrong(rich()) == {}
+    found = rich().judged()
+    assert (found.messages, found.expected) == (6, 5)
+    assert wrong(without(rich(), "quiz")) == {"lost": 1}
+
+
+def test_an_mms_without_its_picture_and_a_push_with_another_link_are_not_what_was_sent() -> None:
+    assert wrong(screened(rich(), "quiz", picture=False)) == {"lost": 1, "duplicates": 1}
+    assert wrong(screened(rich(), "quiz", subject="")) == {"lost": 1, "duplicates": 1}
+    assert wrong(screened(rich(), "more", href="https://xh.example/")) == {
+        "lost": 1,
+        "duplicates": 1,
+    }
+
+
+def test_a_message_that_fell_back_is_one_and_two_if_both_arrived() -> None:
+    life = rich()
+    rows = [
+        replace(it, text="entrance!", subject="", image="") if it.text == "entrance" else it
+        for it in life.rows
+    ]
+    sms = Heard(at(1, 10, 5), "entrance!")
+    fell_back = replace(more(without(life, "entrance"), sms), rows=rows)
+    assert wrong(replace(fell_back, dead=frozenset({"mms", "wap_push"}))) == {"wrong_channel": 3}, (
+        "the other three came by what does not work"
+    )
+    both = replace(more(life, sms), rows=rows)
+    assert wrong(both)["duplicates"] == 1
+
+
+def test_a_step_that_does_not_come_by_the_first_channel_that_works_is_noticed() -> None:
+    assert wrong(replace(good(), channels=EVERYTHING)) == {"wrong_channel": 4}
+    assert wrong(replace(rich(), dead=frozenset({"wap_push"}))) == {"wrong_channel": 1}
+
+
+def test_a_confirmation_may_overtake_only_what_another_carrier_had_in_its_hands() -> None:
+    confirmed = sent("退订成功", "", journey="")
+    first = replace(sent("entrance", "entrance"), subject="Hello", image="a.png")
+    stays = Life(
+        heard=[Heard(at(1, 11), confirmed.text)],
+        rows=[first, confirmed],
+        said=[(at(1, 10, 60), "TD")],
+        channels=EVERYTHING,
+        consents={"marketing": Consent(True, DAY_ONE)},
+    )
+    late = Heard(at(1, 12), "entrance", "mms", "Hello", "", True)
+    assert wrong(more(stays, late)) == {}
+    assert wrong(more(stays, replace(late, at=at(1, 17)))) == {"after_opt_out": 1}
+    after = replace(stays, rows=[replace(first, queued_at=at(1, 10, 61)), confirmed])
+    assert wrong(more(after, late)) == {"after_opt_out": 1}
+    same = replace(stays, rows=[sent("entrance", "entrance"), confirmed])
+    by_sms = Heard(at(1, 12), "entrance")
+    assert wrong(more(replace(same, channels=("sms",)), by_sms)) == {"after_opt_out": 1}
 
 
 def test_who_types_at_the_wall_does_not_fail_the_demo() -> None:

@@ -33,10 +33,15 @@ class Phone(Protocol):
 
 
 class Heard(Struct, frozen=True):
-    """One message as it stood on the screen, and when it came there."""
+    """One message as it stood on the screen, and when it came there. `word` is what a journey calls
+    the channel by which it came."""
 
     at: datetime
     text: str
+    word: str = "sms"
+    subject: str = ""
+    href: str = ""
+    picture: bool = False
 
 
 class Said(Struct, frozen=True):
@@ -61,7 +66,7 @@ class Player:
         self._redeeming = False
         self._asked = False
         self._stopping = False
-        self._last: Any = None
+        self._known: dict[int, Any] = {}
         self._own = 0
 
     @property
@@ -80,9 +85,9 @@ class Player:
         return next((said.at for said in self.said if said.text == self.person.stop_word), None)
 
     @property
-    def opted_out_at(self) -> datetime | None:
-        """When the confirmation of the opt-out stood on the screen."""
-        return next((heard.at for heard in self.heard if _STOPPED.search(heard.text)), None)
+    def confirmation(self) -> Heard | None:
+        """What said on the screen that the opt-out holds."""
+        return next((heard for heard in self.heard if _STOPPED.search(heard.text)), None)
 
     @property
     def codes(self) -> list[str]:
@@ -96,17 +101,25 @@ class Player:
 
     def look(self) -> None:
         """What is new on the screen is read, and acted upon."""
-        arrived = [*self._phone.arrived]
-        fresh = arrived[arrived.index(self._last) + 1 :] if self._last in arrived else arrived
-        for message in fresh:
-            self._last = message
-            self.heard.append(Heard(self._now(), message.text))
+        # Each by itself: two messages may be equal, and a phone may drop one.
+        for message in [it for it in self._phone.arrived if id(it) not in self._known]:
+            self._known[id(message)] = message
+            self.heard.append(self._heard(message))
             self._react(message.text)
 
     def say(self, words: str) -> None:
         """The person types this."""
         self._own += 1
         self._phone.say(words, self._to)
+
+    def _heard(self, message: Any) -> Heard:
+        subject, href = getattr(message, "subject", ""), message.href
+        picture = getattr(message, "picture", None) is not None
+        if self.person.channel == "webchat":
+            word = "chat"
+        else:
+            word = "mms" if subject or picture else "wap_push" if href else "sms"
+        return Heard(self._now(), message.text, word, subject, href, picture)
 
     def _react(self, text: str) -> None:
         person = self.person

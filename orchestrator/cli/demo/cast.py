@@ -17,10 +17,12 @@ Answers = Literal["right", "wrong", "unsure", "silent"]
 _ZH_FAMILY = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 _ZH_GIVEN = ("伟", "芳", "娜", "敏", "静", "丽", "强", "磊", "洋", "艳", "勇", "杰", "秀英", "子涵")
 _EN_NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Hugo", "Ida", "Jonas")
-_PHONES = (
-    ("Huawei", "harmony"), ("Xiaomi", "android"), ("OPPO", "android"), ("vivo", "android"),
-    ("Apple", "ios"), ("Samsung", "android"), ("Nokia", "s40"),
+_PHONES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Huawei", "harmony", ("mms",)), ("Xiaomi", "android", ("mms", "wap_push")),
+    ("OPPO", "android", ()), ("vivo", "android", ()), ("Apple", "ios", ("mms",)),
+    ("Samsung", "android", ("mms", "wap_push")), ("Nokia", "s40", ("wap_push",)),
 )  # fmt: skip
+"""Each with its system, and what it takes besides SMS."""
 _PLANS = ("basic", "student", "family", "unlimited")
 _CITIES = ("Chengdu", "Hangzhou", "Xi'an", "Shenzhen", "Urumqi", "Harbin")
 _ZONES = (
@@ -35,7 +37,8 @@ _STOP_WORDS = {
 
 class Person(Struct, frozen=True):
     """One subscriber and how they behave. `stops_after` so many messages they opt out; `asks` what
-    the bot is asked once; `uses_daily` megabytes a day from day 2."""
+    the bot is asked once; `uses_daily` megabytes a day from day 2; by `dead` channels nothing
+    reaches them, though they have an address there."""
 
     number: int
     subscriber: NewSubscriber
@@ -47,10 +50,17 @@ class Person(Struct, frozen=True):
     redeems: bool
     asks: str
     uses_daily_mb: int
+    dead: frozenset[str] = frozenset()
 
     @property
     def english(self) -> bool:
         return self.subscriber.locale == "en"
+
+    def reached_by(self, word: str) -> bool:
+        """Whether what is sent by the channel of this word arrives."""
+        if word == "chat":
+            return self.channel == "webchat"
+        return word in self.subscriber.addresses and word not in self.dead
 
 
 def cast(count: int, now: datetime, seed: int) -> list[Person]:
@@ -61,10 +71,11 @@ def cast(count: int, now: datetime, seed: int) -> list[Person]:
 
 def _person(number: int, now: datetime, chance: random.Random) -> Person:
     english = chance.random() < 0.3
-    brand, system = chance.choice(_PHONES)
+    brand, system, takes = chance.choice(_PHONES)
     chats = chance.random() < 0.12
     address = f"guest-{number:05d}" if chats else f"+86138{number:08d}"
     channel: Literal["sms", "webchat"] = "webchat" if chats else "sms"
+    addresses = {channel: address} | ({} if chats else dict.fromkeys(takes, address))
     name = (
         chance.choice(_EN_NAMES)
         if english
@@ -89,7 +100,7 @@ def _person(number: int, now: datetime, chance: random.Random) -> Person:
         locale="en" if english else "zh",
         timezone=zone,
         attributes=attributes,
-        addresses={channel: address},
+        addresses=addresses,
         consents=consents,
     )
     roll = chance.random()
@@ -107,6 +118,8 @@ def _person(number: int, now: datetime, chance: random.Random) -> Person:
         redeems=chance.random() < 0.6,
         asks=chance.choice(("", "", "", "help", "积分", "points", "你好，请问怎么用？", "🙂🙂🙂")),
         uses_daily_mb=chance.choice((0, 0, 5, 12, 35, 60, 250)),
+        # Phones on which nobody ever set up MMS, whatever the maker says.
+        dead=frozenset({"mms"}) if number % 9 == 4 else frozenset(),
     )
 
 

@@ -7,7 +7,7 @@ import logging
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -52,9 +52,10 @@ def demo(
 ) -> None:
     """Watch people live through the shipped programme in about a minute.
 
-    Every part is real: PostgreSQL, Valkey, arq, SMPP over TCP, the bot, the points. Only the clock
-    is fast and the telephones are simulated; open the phone wall and type as any of them. At the
-    end the demo compares what stood on the screens with the plan. Exit code 0: all checks hold.
+    Every part is real: PostgreSQL, Valkey, arq, SMPP and MM7 over TCP, the bot, the points. Only
+    the clock is fast and the telephones are simulated; open the phone wall and type as any of them.
+    At the end the demo compares what stood on the screens with the plan. Exit code 0: all checks
+    hold.
     """
     set_up_logs(logging.ERROR)
     screen = _screen(headless, json)
@@ -140,6 +141,7 @@ async def _reckon(
     rewards = plan.project.rewards
     bought = sum(player.bought for player in players)
     codes = [code for player in players for code in player.codes]
+    by_word = Counter(heard.word for player in players for heard in player.heard)
     oversold = sum(max(0, count - rewards[name].stock) for name, count in sold.items())
     oversold += max(0, bought - sum(sold.values()))
     return {
@@ -150,8 +152,9 @@ async def _reckon(
         "messages": sum(r.state != "suppressed" for rows in recorded.values() for r in rows),
         "expected_steps": found.expected,
         "delivered": found.messages,
+        **{f"by_{word}": by_word[word] for word in ("sms", "mms", "wap_push", "chat")},
         "replies": sum(len(player.said) for player in players),
-        "opted_out": sum(player.opted_out_at is not None for player in players),
+        "opted_out": sum(player.confirmation is not None for player in players),
         "redeemed": bought,
         "lost": found.lost,
         "duplicates": found.duplicates + len(codes) - len(set(codes)),
@@ -161,6 +164,7 @@ async def _reckon(
         "uninvited": found.uninvited,
         "after_opt_out": found.after_opt_out,
         "without_consent": found.without_consent,
+        "wrong_channel": found.wrong_channel,
         "ledger_imbalance": len(wrong),
         "oversold": oversold,
         "failed_turns": failures,

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from msgspec import Struct
 
-from orchestrator.cli.demo.behaviour import Player
+from orchestrator.cli.demo.behaviour import Heard, Player
 from orchestrator.cli.demo.cast import Person
 from orchestrator.core import calendar
 from orchestrator.core.chance import draw
@@ -33,6 +33,7 @@ MUST_BE_ZERO = (
     "uninvited",
     "after_opt_out",
     "without_consent",
+    "wrong_channel",
     "ledger_imbalance",
     "oversold",
     "failed_turns",
@@ -54,6 +55,7 @@ class Found(Struct):
     uninvited: int = 0
     after_opt_out: int = 0
     without_consent: int = 0
+    wrong_channel: int = 0
 
 
 class Plan(Struct, frozen=True):
@@ -81,12 +83,13 @@ def judge(
         _compare(player, rows, found)
         _look_at_times(plan, player, rows, found)
         _count_days(plan, player, rows, found)
+        _look_at_channels(plan, player, rows, found)
         if key in plan.activated_at:
             _look_for_uninvited(plan, player, rows, entrances.get(key), found)
         if player.improvised:
             continue
         _compare_answers(player, rows, found)
-        _look_after_opt_out(plan, player, found)
+        _look_after_opt_out(plan, player, rows, found)
         if key in plan.activated_at:
             _expect_steps(plan, player, rows, entrances.get(key), found)
     return found
@@ -99,14 +102,38 @@ def _answers(row: Recorded) -> bool:
 
 def _compare(player: Player, rows: Sequence[Recorded], found: Found) -> None:
     """What was to be sent but never stood on the screen is lost; what stood there more often than
-    it was sent, or twice from a journey, is a duplicate."""
-    wanted = Counter(row.text for row in rows if row.state != "suppressed")
-    seen = Counter(heard.text for heard in player.heard)
-    steps = {row.text for row in rows if not _answers(row)}
+    it was sent, or twice from a journey, is a duplicate. A message that moved on to another channel
+    is one message, in the words of that channel."""
+    wanted = Counter(_face(row) for row in rows if row.state != "suppressed")
+    seen = Counter(map(_shown, player.heard))
+    steps = {_face(row) for row in rows if not _answers(row)}
     found.lost += sum((wanted - seen).values())
-    extra = seen - Counter(row.text for row in rows)
-    twice = Counter({text: count - 1 for text, count in seen.items() if text in steps})
+    extra = seen - Counter(map(_face, rows))
+    twice = Counter({face: count - 1 for face, count in seen.items() if face in steps})
     found.duplicates += sum((extra | twice).values())
+
+
+_Face = tuple[str, str, str, bool]
+
+
+def _face(row: Recorded) -> _Face:
+    """What a screen that shows the message says: words, subject, link, and whether a picture."""
+    return row.text, row.subject, row.href, bool(row.image)
+
+
+def _shown(heard: Heard) -> _Face:
+    return heard.text, heard.subject, heard.href, heard.picture
+
+
+def _look_at_channels(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
+    """What a journey sends comes by the first of the step's channels that reaches this person."""
+    by_face = {_face(row): row for row in rows if row.journey}
+    for heard in player.heard:
+        row = by_face.get(_shown(heard))
+        placed = plan.project.journeys[row.journey].steps.get(row.step) if row else None
+        if placed is not None and isinstance(placed.step, Send | Ask):
+            first = next(filter(player.person.reached_by, placed.step.via), heard.word)
+            found.wrong_channel += heard.word != first
 
 
 def _compare_answers(player: Player, rows: Sequence[Recorded], found: Found) -> None:
@@ -116,15 +143,22 @@ def _compare_answers(player: Player, rows: Sequence[Recorded], found: Found) -> 
     found.duplicates += max(0, answered - asked)
 
 
-def _look_after_opt_out(plan: Plan, player: Player, found: Found) -> None:
-    """An opt-out is confirmed, and nothing comes after that. One that is not confirmed is lost,
-    and counts from when it was said and could have been heard."""
-    if player.stopped_at is None:
+def _look_after_opt_out(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
+    """An opt-out is confirmed, and nothing comes after that, but what another carrier had in its
+    hands: the confirmation may overtake it. One that is not confirmed is lost, and counts from when
+    it was said and could have been heard."""
+    stopped_at, confirmation = player.stopped_at, player.confirmation
+    if stopped_at is None:
         return
-    confirmed_at = player.opted_out_at
-    found.lost += confirmed_at is None
-    since = confirmed_at or player.stopped_at + plan.latency
-    found.after_opt_out += sum(heard.at > since for heard in player.heard)
+    found.lost += confirmation is None
+    since = confirmation.at if confirmation else stopped_at + plan.latency
+    decided_before = {_face(row) for row in rows if row.queued_at < stopped_at}
+
+    def overtaken(heard: Heard) -> bool:
+        other = confirmation is not None and {heard.word, confirmation.word} == {"mms", "sms"}
+        return other and heard.at < since + plan.latency and _shown(heard) in decided_before
+
+    found.after_opt_out += sum(it.at > since and not overtaken(it) for it in player.heard)
 
 
 def _look_at_times(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:

@@ -11,16 +11,19 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from channels.carriers.mmsc import Mmsc, MmscSettings
 from channels.carriers.smsc import Change, Smsc, SmscSettings
 from channels.carriers.visitors import Visitors
 from channels.webchat.link import mint
 from orchestrator.cli.apply import apply_files
-from orchestrator.cli.carrier import LOOPBACK, SHORT_CODE, Figures, smpp_url
+from orchestrator.cli.carrier import LOOPBACK, SHORT_CODE, Figures, mms_callback
 from orchestrator.cli.demo.behaviour import Player
 from orchestrator.cli.demo.cast import Person
 from orchestrator.cli.listening import free_port, listening, shown
 from orchestrator.cli.options import opened
+from orchestrator.cli.simulated import write_channels
 from orchestrator.cli.up import grow, plan_tree
+from orchestrator.project import source
 from orchestrator.project.shipped import programme, programme_folder
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context
@@ -82,17 +85,26 @@ async def set_stage(
     *,
     walled: bool,
 ) -> AsyncIterator[Stage]:
-    """Worker, gateway and web run as processes; the carrier, its telephones and the chat's
-    visitors are here, each played by their person."""
+    """Worker, gateway and web run as processes; the carrier, its MMS centre, its telephones and the
+    chat's visitors are here, each played by their person."""
     clock = settings.clock
-    await apply_files(settings, urls.database_url, demo_files())
+    files = demo_files()
+    pictures = source.read_pictures(programme_folder(), files)
+    await apply_files(settings, urls.database_url, files, pictures)
     async with AsyncExitStack() as stack:
         smsc = Smsc(SmscSettings(remembered=400, receipt_delay_s=0.02), now=clock.now)
         await smsc.start()
         stack.push_async_callback(smsc.stop)
-        settings = replace(settings, smpp_url=smpp_url(smsc.port))
-        secret = load_secret(settings)
+        mmsc = Mmsc(smsc, MmscSettings(deliver_after_s=0.02))
+        dead = {it.address.removeprefix("+") for it in people if "mms" in it.dead}
+        mmsc.faults.undeliverable = dead.__contains__
+        await mmsc.start()
+        stack.push_async_callback(mmsc.stop)
         site = shown(LOOPBACK, settings.web_port)
+        path = write_channels(settings.data, smsc.port, mmsc.port, site)
+        settings = replace(settings, simulated=path)
+        mmsc.callback = mms_callback(settings)
+        secret = load_secret(settings)
         visitors = Visitors(site, lambda who: f"/chat?token={mint(who, secret)}", now=clock.now)
         figures = Figures(urls.database_url)
         stack.push_async_callback(figures.close)

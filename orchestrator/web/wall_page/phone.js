@@ -38,7 +38,11 @@ export function refresh(body, phone) {
   body.classList.toggle('off', !phone.on);
   body.querySelector('.when').textContent = newest && clock.format(new Date(newest));
   body.querySelector('.said').textContent = phone.said ? `↑${phone.said}` : '';
-  const lines = phone.lines.map((line) => bubble(line, 'span', phone.number));
+  const lines = phone.lines.map((line) => {
+    const said = bubble(line, 'span', phone.number);
+    if (line.href && line.text) said.append(make('span', 'href', words.link));
+    return said;
+  });
   const offered = phone.lines.at(-1)?.buttons ?? [];
   if (offered.length) {
     const row = make('span', 'offered');
@@ -53,18 +57,23 @@ export function refresh(body, phone) {
   }
 }
 
-export function bubble(line, tag = 'div', number = '') {
-  const element = make(tag, `bubble ${line.by}`);
+export function bubble(line, tag, number) {
+  const element = make(tag, `bubble ${line.by} ${kind(line)}`);
   element.dir = 'auto';
-  if (line.subject) element.append(make('b', 'subject', line.subject));
   if (line.picture) element.append(picture(line, number));
-  element.append(line.text || line.href || '');
+  if (line.subject) element.append(make(tag, 'subject', line.subject));
+  element.append(make(tag, 'words', line.text || line.href || ''));
   return element;
+}
+
+function kind(line) {
+  if (line.picture || line.subject) return 'mms';
+  return line.href ? 'push' : '';
 }
 
 function picture(line, number) {
   const element = make('img', 'picture');
-  element.src = `/wall/pictures/${encodeURIComponent(number)}/${line.picture}`;
+  element.src = `wall/pictures/${encodeURIComponent(number)}/${line.picture}`;
   element.alt = line.subject || words.picture;
   return element;
 }
@@ -77,8 +86,8 @@ export function conversation(phone, onPress) {
     const date = day.format(new Date(line.at));
     if (date !== today) items.push(make('li', 'day', (today = date)));
     const item = make('li', `line ${line.by}`);
-    const said = bubble({ ...line, text: '', href: '' }, 'div', phone.number);
-    said.append(...linked(line.text));
+    const said = bubble(line, 'div', phone.number);
+    said.querySelector('.words').replaceChildren(...linked(line.text));
     if (line.href) said.append(anchor(line.href, words.link, 'href'));
     item.append(said);
     if (line.buttons?.length) item.append(buttons(line.buttons, onPress));
@@ -94,6 +103,7 @@ function meta(line) {
   const time = make('time', '', clock.format(new Date(line.at)));
   time.dateTime = line.at;
   row.append(time);
+  if (line.by === 'us' && words[kind(line)]) row.append(` · ${words[kind(line)]}`);
   if (line.parts > 1) row.append(` · ${words.parts(line.parts)}`);
   if (line.by === 'you') {
     const tick = make('span', 'tick', line.acknowledged ? '✓✓' : '✓');

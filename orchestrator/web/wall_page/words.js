@@ -13,7 +13,7 @@ const all = {
     more: (n) => `Show ${n} more`, open: (number) => `Open the phone ${number}`,
     to: (number) => (number === 'webchat' ? 'Write to the chat' : `Text ${number}`), send: 'Send', close: 'Close',
     power_off: 'Switch off', power_on: 'Switch on',
-    quiet: 'Nothing yet', parts: (n) => `${n} SMS`, sent: 'Sent', arrived: 'Received by Outreach', link: 'Open', picture: 'Picture',
+    quiet: 'Nothing yet', parts: (n) => `${n} SMS`, sent: 'Sent', arrived: 'Received by Outreach', link: 'Open', picture: 'Picture', mms: 'MMS', push: 'WAP push',
   },
   zh: {
     enrolled: '在程用户', messages: '已发消息', delivered: '已送达',
@@ -28,7 +28,7 @@ const all = {
     more: (n) => `再显示 ${n} 部`, open: (number) => `打开手机 ${number}`,
     to: (number) => (number === 'webchat' ? '写给在线客服' : `发短信到 ${number}`), send: '发送', close: '关闭',
     power_off: '关机', power_on: '开机',
-    quiet: '暂无消息', parts: (n) => `${n} 条短信`, sent: '已发出', arrived: '系统已收到', link: '打开', picture: '图片',
+    quiet: '暂无消息', parts: (n) => `${n} 条短信`, sent: '已发出', arrived: '系统已收到', link: '打开', picture: '图片', mms: '彩信', push: 'WAP 推送',
   },
 };
 
