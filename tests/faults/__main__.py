@@ -48,6 +48,8 @@ def told(verdict: Verdict) -> str:
 def measured(verdict: Verdict) -> str:
     """How late and how soon, where that was looked at."""
     late = "" if verdict.late_s is None else f"; late by {verdict.late_s:.1f} s at most"
+    if verdict.late_hurt_s is not None:
+        late += f", {verdict.late_hurt_s} s from when all was well, {verdict.late_calm_s} s else"
     if verdict.recovered_pct is None:
         return late
     soon = "never" if verdict.recovered_s is None else f"after {verdict.recovered_s:.1f} s"

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from channels.carriers.handset import Handset
-from tests.faults.judge import RECOVERED_WITHIN_S, Verdict
+from tests.faults.judge import RECOVERED_WITHIN_S, SLACK_S, Verdict
 from tests.faults.world import DATABASE, Fault, World, now
 
 EXPOSED = 600
@@ -28,6 +28,17 @@ def held(verdict: Verdict) -> list[str]:
 def exactly(verdict: Verdict) -> list[str]:
     """Nobody can have missed anything: nothing is unknown or refused either."""
     return held(verdict) + (["not all sent"] if verdict.unknown + verdict.refused else [])
+
+
+def swept(verdict: Verdict) -> list[str]:
+    """The same, and what the fault touched is no more than a sweep later than everything else."""
+    assert verdict.late_hurt_s is not None
+    assert verdict.late_calm_s is not None
+    assert verdict.sweep_s is not None
+    later_s = verdict.late_hurt_s - verdict.late_calm_s
+    return exactly(verdict) + (
+        ["later than a sweep"] if later_s > verdict.sweep_s + SLACK_S else []
+    )
 
 
 def resent(verdict: Verdict) -> list[str]:
@@ -88,9 +99,10 @@ async def forget(world: World) -> None:
     """FLUSHALL, and a crash of Valkey, in turn."""
     for number, share in enumerate(world.moments(20 if world.messages >= 10_000 else 4)):
         await world.reached(share)
-        if number % 2:
-            await world.servers.away(world.servers.valkey, signal.SIGKILL, 0.2)
-        await world.servers.flush()
+        async with world.hurting():
+            if number % 2:
+                await world.servers.away(world.servers.valkey, signal.SIGKILL, 0.2)
+            await world.servers.flush()
 
 
 async def restart_postgres(world: World) -> None:
@@ -275,6 +287,33 @@ async def _talk(world: World, about: str, for_s: float) -> None:
         await asyncio.sleep(for_s / len(people))
 
 
+async def kill_web(world: World) -> None:
+    """Forty visitors of the web chat talk, and the process they talk to is killed eight times, each
+    time once some more was acknowledged."""
+    visitors = [world.visitors.handset(f"visitor-{n}") for n in range(40)]
+    texts = [(visitor, n) for n in range(4) for visitor in visitors]
+
+    async def talk() -> None:
+        for visitor, n in texts:
+            visitor.say(f"{visitor.number} asks about {n}")
+            await asyncio.sleep(0.2)
+
+    def stored() -> int:
+        return sum(said.acknowledged_at is not None for it in visitors for said in it.said)
+
+    talking = asyncio.create_task(talk())
+    for share in world.moments(8):
+        async with asyncio.timeout(60):
+            while stored() < share * len(texts):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(world.random.random() * 0.05)
+        await world.kill("web")
+    await talking
+    async with asyncio.timeout(60):
+        while stored() < len(texts):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
 def _phones(world: World) -> list[Handset]:
     return list(world.smsc.handsets.values())
 
@@ -320,7 +359,12 @@ CATALOGUE = (
         late=True,
     ),
     Fault(
-        name="valkey", disturb=forget, promise=exactly, messages=10_000, short=600, late=True,
+        name="kill-web", disturb=kill_web, promise=understood, replies=True, messages=200, pace=10,
+        staff=("worker", "gateway", "web"), patience_s=200,
+    ),
+    Fault(
+        name="valkey", disturb=forget, promise=swept, messages=10_000, short=600, late=True,
+        pace=100, sweep_s=2.0,
     ),
     Fault(
         name="postgres-restarts", disturb=restart_postgres, promise=held, messages=10_000,

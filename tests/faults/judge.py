@@ -11,6 +11,7 @@ import asyncpg
 from msgspec import Struct
 
 from channels.carriers.handset import Handset
+from channels.carriers.visitors import Visitor
 from tests.faults.campaign import STEPS
 
 _WORDS = re.compile(r"N(\d+) (first|second)\.")
@@ -21,8 +22,7 @@ WHERE kind = 'reply' GROUP BY 1
 """
 
 ANSWERS = """
-SELECT s.key, s.addresses ->> 'sms' AS number, m.state, m.may_duplicate
-FROM messages m JOIN subscribers s ON s.id = m.subscriber_id WHERE m.contact_class = 'answer'
+SELECT address, state FROM messages WHERE contact_class = 'answer'
 """
 
 RECOVERED = 0.9
@@ -43,7 +43,8 @@ class Verdict(Struct, kw_only=True):
     undelivered, expired or suppressed. `untrue`: said to be refused, but arrived. `recovered_pct`:
     the best second after the carrier was well again, in percent of what it allows;
     `recovered_s`: how soon after that a second had nine tenths of it. `late_s`: how long after it
-    was due the latest message stood on its phone; sweeps are `sweep_s` apart. `left`:
+    was due the latest message stood on its phone; sweeps are `sweep_s` apart; `late_calm_s` and
+    `late_hurt_s`: see `Lateness`. `left`:
     what was still under way when patience ended. `replies`: what people said,
     of which `replies_lost` were never stored, `replies_twice` were counted again, and `unanswered`
     got no answer, and none of the `answers_unknown` either; whose, is said in `left`."""
@@ -66,6 +67,8 @@ class Verdict(Struct, kw_only=True):
     recovered_pct: int | None = None
     recovered_s: float | None = None
     late_s: float | None = None
+    late_calm_s: float | None = None
+    late_hurt_s: float | None = None
     sweep_s: float | None = None
     seconds: float = 0.0
     left: str = ""
@@ -145,22 +148,52 @@ def arrivals(handsets: Mapping[str, Handset]) -> Counter[Name]:
     return found
 
 
+class Hurt(Struct, frozen=True):
+    """Something was away from then until then."""
+
+    began: datetime
+    well: datetime
+
+
+class Lateness(Struct, frozen=True):
+    """How many seconds late the latest message was; of those that no hurt can have touched
+    (`calm_s`); and of the others, from when they were due and all was well again (`hurt_s`)."""
+
+    most_s: float
+    calm_s: float
+    hurt_s: float
+
+
 async def lateness(
-    connection: asyncpg.Connection, handsets: Mapping[str, Handset], wait_s: float
-) -> float:
-    """How many seconds after it was due the latest message arrived, the first time it did."""
+    connection: asyncpg.Connection,
+    handsets: Mapping[str, Handset],
+    wait_s: float,
+    hurts: Sequence[Hurt] = (),
+    sweep_s: float = 0.0,
+) -> Lateness:
+    """How late messages arrived, the first time they did; of what was due before any had, nothing
+    is said, for the staff was starting. A hurt touches what was to be sent while it lasted, and
+    what became due within a sweep after it."""
     due: dict[Name, datetime] = {}
     for key, due_at, first_at in await connection.fetch(DUE):
         due[key, "first"] = due_at
         if first_at is not None:
             due[key, "second"] = first_at + timedelta(seconds=wait_s)
-    latest: dict[Name, float] = {}
+    times: dict[Name, datetime] = {}
     for handset in handsets.values():
         for message in handset.arrived:
             if (match := _WORDS.match(message.text)) and (match[1], match[2]) in due:
-                name = match[1], match[2]
-                latest.setdefault(name, (message.at - due[name]).total_seconds())
-    return round(max(latest.values(), default=0.0), 1)
+                times.setdefault((match[1], match[2]), message.at)
+    started = min(times.values(), default=None)
+    times = {name: at for name, at in times.items() if started is None or due[name] > started}
+    within = timedelta(seconds=sweep_s)
+    calm, hurt = [timedelta()], [timedelta()]
+    for name, at in times.items():
+        touching = [it for it in hurts if it.began <= at and due[name] <= it.well + within]
+        since = max([due[name], *(it.well for it in touching if it.well <= at)])
+        (hurt if touching else calm).append(at - since)
+    most = max((at - due[name] for name, at in times.items()), default=timedelta())
+    return Lateness(*(round(it.total_seconds(), 1) for it in (most, max(calm), max(hurt))))
 
 
 def recovery(
@@ -180,7 +213,7 @@ def recovery(
 
 
 async def heard(
-    connection: asyncpg.Connection, verdict: Verdict, handsets: Mapping[str, Handset]
+    connection: asyncpg.Connection, verdict: Verdict, handsets: Mapping[str, Handset | Visitor]
 ) -> None:
     """`verdict` has its counts of replies. Everybody's words are their own; each person's answers
     are alike, so they are counted by person: as many as they said things, and each of them on the
@@ -188,7 +221,7 @@ async def heard(
     stored = {row["text"]: row["times"] for row in await connection.fetch(REPLIES)}
     answers: dict[str, list[asyncpg.Record]] = defaultdict(list)
     for row in await connection.fetch(ANSWERS):
-        answers[str(row["number"]).removeprefix("+")].append(row)
+        answers[row["address"].removeprefix("+")].append(row)
     verdict.replies = 0
     for number, handset in handsets.items():
         arrived = sum(not _WORDS.match(message.text) for message in handset.arrived)

@@ -28,5 +28,5 @@ class Skewed(datetime):
 
 if __name__ == "__main__":
     time.time = shifted(time.time, Path(sys.argv.pop(1)))
-    clock.datetime = Skewed  # type: ignore[misc]
+    clock.datetime = Skewed  # type: ignore[attr-defined]
     main()

@@ -8,8 +8,8 @@ import asyncpg
 
 from channels.carriers.smsc import Smsc
 from channels.sms import pdu
-from tests.faults.catalogue import held, recovered, resent, understood
-from tests.faults.judge import Verdict, heard, judge, lateness, recovery
+from tests.faults.catalogue import held, recovered, resent, swept, understood
+from tests.faults.judge import Hurt, Lateness, Verdict, heard, judge, lateness, recovery
 
 WITNESS = "CREATE TABLE witness_queued (message_id bigint, at timestamptz)"
 CLAIMED = "CREATE TABLE witness_claimed (attempt_id bigint, at timestamptz, life text)"
@@ -45,8 +45,8 @@ async def judged(
             await connection.execute("INSERT INTO witness_queued VALUES ($1, $2)", number, at)
         for person, step in arrived:
             words = f"N{person} {step}. Bye".encode()
-            number = f"8613{person:09}"
-            smsc.handset(number).receive(pdu.SubmitSm(destination_addr=number, short_message=words))
+            to = f"8613{person:09}"
+            smsc.handset(to).receive(pdu.SubmitSm(destination_addr=to, short_message=words))
         await judge(connection, verdict, smsc.handsets, 20, {"2": START - timedelta(seconds=1)})
     finally:
         await connection.close()
@@ -86,7 +86,8 @@ async def test_a_claim_after_the_opt_out_and_a_state_that_is_not_true_are_seen(
 
 async def test_how_late_things_are_is_told(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
-    smsc = Smsc(now=lambda: START + timedelta(seconds=25))
+    seconds = iter((1, 25))
+    smsc = Smsc(now=lambda: START + timedelta(seconds=next(seconds)))
     try:
         await connection.execute(WITNESS)
         await connection.execute(
@@ -96,9 +97,15 @@ async def test_how_late_things_are_is_told(database_url: str) -> None:
         await connection.execute("INSERT INTO witness_due VALUES (1, $1)", START)
         await connection.execute(MESSAGE, 1, 1, "first", "delivered")
         await connection.execute("INSERT INTO witness_queued VALUES (1, $1)", START)
-        words = pdu.SubmitSm(destination_addr="8613000000001", short_message=b"N1 second. Bye")
-        smsc.handset("8613000000001").receive(words)
-        assert await lateness(connection, smsc.handsets, 20) == 5.0
+        for words in (b"N1 first. Bye", b"N1 second. Bye"):
+            submit = pdu.SubmitSm(destination_addr="8613000000001", short_message=words)
+            smsc.handset("8613000000001").receive(submit)
+        assert await lateness(connection, smsc.handsets, 20) == Lateness(5.0, 5.0, 0.0)
+        away = Hurt(START + timedelta(seconds=19), START + timedelta(seconds=23))
+        assert await lateness(connection, smsc.handsets, 20, [away]) == Lateness(5.0, 0.0, 2.0)
+        before = Hurt(START, START + timedelta(seconds=18))
+        assert await lateness(connection, smsc.handsets, 20, [before], 1) == Lateness(5.0, 5.0, 0.0)
+        assert await lateness(connection, smsc.handsets, 20, [before], 3) == Lateness(5.0, 0.0, 5.0)
     finally:
         await connection.close()
 
@@ -125,6 +132,37 @@ async def test_what_was_said_is_counted_once_and_answered_or_the_judge_says_so(
     counts = (verdict.replies, verdict.replies_lost, verdict.replies_twice, verdict.unanswered)
     assert counts == (2, 1, 1, 2)
     assert len(understood(verdict)) == 3
+
+
+async def test_an_answer_that_is_unknown_excuses_nobody_elses(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    smsc, verdict = Smsc(), Verdict(name="planted", seed=0, messages=0)
+    try:
+        for person, state in ((1, "unknown"), (2, "accepted")):
+            await connection.execute(SOMEBODY, person)
+            smsc.handset(f"8613{person:09}").say(f"{person} asks", "10086")
+            await connection.execute(MESSAGE, person, person, "", state)
+            await connection.execute(
+                "UPDATE messages SET contact_class = 'answer', address = $1 WHERE id = $2",
+                f"+8613{person:09}",
+                person,
+            )
+        words = pdu.SubmitSm(destination_addr="8613000000001", short_message=b"Help")
+        smsc.handset("8613000000001").receive(words)
+        await heard(connection, verdict, smsc.handsets)
+    finally:
+        await connection.close()
+    assert (verdict.unanswered, verdict.answers_unknown) == (1, 1)
+    assert verdict.left.startswith("8613000000002: 1 said, 0 on the phone: accepted")
+
+
+def test_what_is_more_than_a_sweep_later_than_without_the_fault_is_seen() -> None:
+    late = Verdict(
+        name="planted", seed=0, messages=4, late_calm_s=0.5, late_hurt_s=4.0, sweep_s=2.0
+    )
+    assert swept(late) == ["later than a sweep"]
+    late.late_hurt_s = 3.0
+    assert swept(late) == []
 
 
 def test_a_rate_that_is_not_reached_again_is_seen() -> None:

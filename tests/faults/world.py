@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -15,13 +16,16 @@ import asyncpg
 from msgspec import Struct
 
 from channels.carriers.smsc import Change, SmscSettings
+from channels.carriers.visitors import Visitors
+from channels.webchat.link import mint
 from tests.faults import campaign
 from tests.faults.carrier import RudeSmsc
-from tests.faults.judge import Verdict, heard, judge, lateness, recovery
+from tests.faults.judge import Hurt, Verdict, heard, judge, lateness, recovery
 from tests.faults.servers import Servers
 from tests.faults.staff import Member
 
 DATABASE = "faults"
+SECRET = b"the secret of a run of faults"
 SWEEP_S = 0.5
 PACE = 400.0
 """Messages per second that fall due, unless a fault says otherwise."""
@@ -62,6 +66,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     rate: int = 0
     late: bool = False
     replies: bool = False
+    sweep_s: float = SWEEP_S
     smpp: str = ""
     carrier: dict[str, Any] = {}
     staff: tuple[str, ...] = ("worker", "gateway")
@@ -79,6 +84,11 @@ class World:
         self.smsc = RudeSmsc(SmscSettings(**carrier), seed)
         self.arrived = 0
         self.well_at = 0.0
+        self.hurts: list[Hurt] = []
+        self.web_port = free_port()
+        self.visitors = Visitors(
+            f"http://127.0.0.1:{self.web_port}", lambda who: f"/chat?token={mint(who, SECRET)}"
+        )
         self.opted_out: dict[str, datetime] = {}
         self.skew = servers.folder.root / "skew"
         self.staff = {role: Member(role, self._env, servers.folder.root) for role in fault.staff}
@@ -108,6 +118,13 @@ class World:
     def well(self) -> None:
         """The carrier is well again: from now on its rate can be reached."""
         self.well_at = time.monotonic()
+
+    @asynccontextmanager
+    async def hurting(self) -> AsyncIterator[None]:
+        """Something is away until the block ends."""
+        began = now()
+        yield
+        self.hurts.append(Hurt(began, now()))
 
     async def ask(self, query: str, *values: object) -> Any:
         """What the database answers, once it does."""
@@ -147,16 +164,19 @@ class World:
             handsets = self.smsc.handsets
             await judge(connection, verdict, handsets, fault.wait_s, self.opted_out)
             if fault.late:
-                verdict.late_s = await lateness(connection, handsets, fault.wait_s)
-                verdict.sweep_s = SWEEP_S
+                late = await lateness(connection, handsets, fault.wait_s, self.hurts, fault.sweep_s)
+                verdict.late_s, verdict.sweep_s = late.most_s, fault.sweep_s
+                if self.hurts:
+                    verdict.late_calm_s, verdict.late_hurt_s = late.calm_s, late.hurt_s
             if fault.replies:
-                await heard(connection, verdict, handsets)
+                await heard(connection, verdict, {**handsets, **self.visitors.handsets})
             await connection.close()
             if fault.rate and self.well_at:
                 verdict.recovered_pct, verdict.recovered_s = recovery(
                     self.smsc.taken_at, self.well_at, fault.rate
                 )
         finally:
+            await self.visitors.stop()
             for member in self.staff.values():
                 await member.kill()
             await self.smsc.stop()
@@ -208,10 +228,11 @@ class World:
         return {
             "DATABASE_URL": self.servers.database_url(DATABASE, life),
             "REDIS_URL": self.servers.redis_url,
-            "OUTREACH_SECRET": "the secret of a run of faults",
+            "OUTREACH_SECRET": SECRET.decode(),
+            "OUTREACH_WEB_PORT": str(self.web_port),
             "OUTREACH_PROJECT": str(self.servers.folder.root),
             "OUTREACH_SMPP_URL": f"smpp://{account}?{usual}{self.fault.smpp}",
-            "OUTREACH_SWEEP_S": str(SWEEP_S),
+            "OUTREACH_SWEEP_S": str(self.fault.sweep_s),
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }
 
@@ -220,6 +241,13 @@ class World:
         draft = self.skew.with_suffix(".new")
         draft.write_text(str(by_s))
         draft.replace(self.skew)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def now() -> datetime:

@@ -48,6 +48,7 @@ async def play(server: str, seeds: range, trace: bool) -> Report:
                     print("\n".join(lines))
         if len(seeds) > STRETCH:
             print(f"{part.stop} of {seeds.stop}, {len(report.failures)} failed", file=sys.stderr)
+            print(report.line(), file=sys.stderr)
     return report
 
 

@@ -207,7 +207,7 @@ class Judge:
                 self.wrong(who, "got a message that is not on record")
             elif len(within) != 1:
                 self.wrong(who, f"a message was handed over by {len(within)} claims of it")
-            elif (key := (*name, *within)) in handed:
+            elif (key := (*name, min(within))) in handed:
                 self.wrong(who, f"{self.what(name)} was handed over twice in one attempt")
             else:
                 handed[key] = it
