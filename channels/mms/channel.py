@@ -24,6 +24,7 @@ from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply
 log = logging.getLogger("outreach.mms")
 
 _MOST_ANSWER_OCTETS = 256 * 1024
+_API_VERSION = "2.0"
 _AT_ONCE_OCTETS = 64 * 1024
 """A longer callback is read beside the event loop."""
 _REST_S = 2.0
@@ -71,8 +72,8 @@ class MmsChannel:
         self._busy = asyncio.Semaphore(settings.connections)
         self._rests, self._up_at, self.trouble = 0, 0.0, ""
         headers = {"SOAPAction": '""'}
-        if settings.dialect == "china":
-            headers["MM7APIVersion"] = settings.mm7_version
+        if settings.api_version or settings.dialect == "china":
+            headers["MM7APIVersion"] = settings.api_version or _API_VERSION
         middlewares: tuple[aiohttp.DigestAuthMiddleware, ...] = ()
         if settings.username and settings.auth == "digest":
             digest = aiohttp.DigestAuthMiddleware(settings.username, settings.password)

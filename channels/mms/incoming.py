@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from hashlib import sha256
 from ipaddress import ip_address, ip_network
 
 from aiohttp import web
@@ -62,16 +63,18 @@ def receipt_of(channel: str, it: Report) -> Receipt | None:
 
 def reply_of(channel: str, heard: Heard, it: Delivery, country: str) -> Reply:
     """What somebody wrote: the words of the text parts; without any, the subject; without that,
-    what kinds of parts came. A centre that brings a message again keeps its TransactionID."""
+    what kinds of parts came. A centre that brings a message again keeps its TransactionID, but it
+    may count anew some day: what was said is in the source id as well."""
     words = [part.text().strip() for part in heard.parts if part.kind == "text/plain"]
     text = "\n".join(filter(None, words)) or it.subject
     if not text:
         text = " ".join(f"[{part.kind}]" for part in heard.parts if part.kind != "application/smil")
-    source_id = heard.letter.transaction or it.linked_id
-    if not source_id:
+    transaction = heard.letter.transaction or it.linked_id
+    if not transaction:
         raise Mm7Error("the message has neither a transaction nor an id")
+    said = sha256("\0".join((it.sender, it.at, text)).encode("utf-8", "replace")).hexdigest()
     sender = addresses.subscriber(0, it.sender, country)
-    return Reply(channel, sender, text[:MOST_TEXT], source_id, it.to)
+    return Reply(channel, sender, text[:MOST_TEXT], f"{transaction}:{said[:16]}", it.to)
 
 
 def proven(settings: MmsSettings, key: str, request: web.Request) -> bool:

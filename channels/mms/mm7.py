@@ -19,6 +19,8 @@ from orchestrator.core.errors import OutreachError
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 LONGEST_ID = 200
 LONGEST_WORDS = 200
+_LEAST_DIGITS = 9
+"""Of a telephone number without `+`; fewer are a short code."""
 
 Rsp = Literal["SubmitRsp", "CancelRsp", "DeliverRsp", "DeliveryReportRsp", "ReadReplyRsp"]
 
@@ -325,8 +327,10 @@ def _delivery(it: Any) -> Delivery:
 
 
 def _fault(it: Any) -> Fault:
-    ours = "client" in _text(it, "faultcode").lower()
-    return Fault(_code(it), ours, _text(it, "faultstring")[:LONGEST_WORDS])
+    """In SOAP 1.1, or in 1.2, where `Client` is called `Sender`."""
+    blamed = _text(it, "faultcode", "Code").lower()
+    ours = "client" in blamed or "sender" in blamed
+    return Fault(_code(it), ours, _text(it, "faultstring", "Reason")[:LONGEST_WORDS])
 
 
 _READERS: Mapping[str, Callable[[Any], Said]] = {
@@ -361,7 +365,9 @@ def _kind_of(address: str) -> str:
     """The element for an address (addressType): a number, a short code, or mail-like."""
     if "@" in address:
         return "RFC2822Address"
-    return "Number" if address.startswith("+") or len(address) >= 7 else "ShortCode"
+    digits = address.removeprefix("+")
+    long = digits != address or len(digits) >= _LEAST_DIGITS
+    return "Number" if digits.isdigit() and long else "ShortCode"
 
 
 def _read_who(it: Any) -> Who:

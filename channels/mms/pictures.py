@@ -11,6 +11,9 @@ from msgspec import Struct
 from PIL import Image, ImageOps
 
 from channels.base import Media, MediaError
+from orchestrator.core.media import MAX_PIXELS
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Of a process that reads no others.
 
 FORMATS = ("PNG", "JPEG", "GIF")
 QUALITIES = (88, 75, 60, 45, 30)

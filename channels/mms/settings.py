@@ -20,18 +20,19 @@ _CHINA_NEEDS = ("vasp_id", "vas_id", "service_code", "sender", "charged_party_id
 class MmsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`url`: where the MMS centre takes MM7. `dialect`: `china` is what carriers there want:
     another start, a header, numbers without `+`. `username`, `password`, `auth`: for HTTP.
-    `release` and `version`: what goes into the namespace and MM7Version. `vasp_id`, `vas_id`,
-    `service_code`, `sender`, `charged_party`, `charged_party_id` (`{to}` is the recipient's
-    number): who we are and who pays, as agreed. `plain_sender`: the sender's address without an
-    element of its kind. `message_class`, `priority`, `distribution` (may it be passed on), `adapt`
-    (may the centre change the content): said of each message. `delivery_report`, `read_reply`: what
-    to ask for. `transfer`: how parts travel. `max_octets`: of one message's content. `width`,
-    `height`: the largest picture, unless the template names a smaller screen. `max_text`:
-    characters. `country` (`86`) completes national numbers. `public_url`: how the centre reaches
-    our web processes; without it there are no receipts and no replies. `proof`: what shows that a
-    callback is the centre's: a `key` in the address, `basic` (`callback_username`,
-    `callback_password`) or its `sources` (addresses or networks). `deadline_s`: how long an answer
-    may take. `connections`: requests at a time. `rate_per_s`: what the centre allows."""
+    `release` and `version`: what goes into the namespace and MM7Version; `api_version` into the
+    header MM7APIVersion. `vasp_id`, `vas_id`, `service_code`, `sender`, `charged_party`,
+    `charged_party_id` (`{to}` is the recipient's number): who we are and who pays, as agreed.
+    `plain_sender`: the sender's address without an element of its kind. `message_class`,
+    `priority`, `distribution` (may it be passed on), `adapt` (may the centre change the content):
+    said of each message. `delivery_report`, `read_reply`: what to ask for. `transfer`: how parts
+    travel. `max_octets`: of one message's content. `width`, `height`: the largest picture, unless
+    the template names a smaller screen. `max_text`: characters. `country` (`86`) completes national
+    numbers. `public_url`: how the centre reaches our web processes; without it there are no
+    receipts and no replies. `proof`: what shows that a callback is the centre's: a `key` in the
+    address, `basic` (`callback_username`, `callback_password`) or its `sources` (addresses or
+    networks). `deadline_s`: how long an answer may take. `connections`: requests at a time.
+    `rate_per_s`: what the centre allows."""
 
     url: Annotated[str, Meta(pattern="^https?://.+$")]
     dialect: Literal["3gpp", "china"] = "3gpp"
@@ -40,6 +41,7 @@ class MmsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     auth: Literal["basic", "digest"] = "basic"
     release: Annotated[str, Meta(pattern=r"^([\w.-]+|https?://\S+)?$")] = ""
     version: Annotated[str, Meta(pattern=r"^(\d+\.\d+\.\d+)?$")] = ""
+    api_version: Annotated[str, Meta(pattern=r"^[!-~]*$")] = ""
     vasp_id: str = ""
     vas_id: str = ""
     service_code: str = ""

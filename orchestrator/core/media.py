@@ -14,6 +14,9 @@ Mime = Literal["image/png", "image/jpeg", "image/gif"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif")
 
+MAX_PIXELS = 12_000_000
+"""Of one picture: what its octets become in memory is bounded by this."""
+
 _POINTER = re.compile(
     r"(image/(?:png|jpeg|gif)) (\d{1,5})x(\d{1,5}) (\d{1,9}) sha256:([0-9a-f]{64})"
 )

@@ -6,13 +6,10 @@ import warnings
 from hashlib import sha256
 from io import BytesIO
 
-from orchestrator.core.media import Mime, Picture
+from orchestrator.core.media import MAX_PIXELS, Mime, Picture
 from orchestrator.project.findings import Finding, Mark, ProjectErrors
 
 MAX_OCTETS = 2 * 1024 * 1024
-MAX_PIXELS = 12_000_000
-"""Of one picture: what its octets become in memory is bounded by this."""
-
 _MIMES: dict[str, Mime] = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif"}
 
 
@@ -23,15 +20,16 @@ def look(name: str, raw: bytes) -> Picture:
     # Only a project that has pictures pays for the library.
     from PIL import Image
 
+    # A GIF may turn out larger than it says once it is read; over twice this is an error then.
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             with Image.open(BytesIO(raw), formats=tuple(_MIMES)) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    message = f"the picture has {width} x {height} pixels, over {MAX_PIXELS}"
-                    raise _wrong(name, message, "save it with fewer: a phone shows a thousandth")
+                _check_pixels(name, image.size)
                 image.load()
+                _check_pixels(name, image.size)
+                width, height = image.size
                 mime = _MIMES[image.format or ""]
         except ProjectErrors:
             raise
@@ -42,6 +40,13 @@ def look(name: str, raw: bytes) -> Picture:
             message = "this is no PNG, JPEG or GIF that can be read"
             raise _wrong(name, message, "save it again in one of these formats") from None
     return Picture(sha256(raw).hexdigest(), mime, width, height, len(raw))
+
+
+def _check_pixels(name: str, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        message = f"the picture has {width} x {height} pixels, over {MAX_PIXELS}"
+        raise _wrong(name, message, "save it with fewer: a phone shows a thousandth")
 
 
 def _wrong(name: str, message: str, hint: str) -> ProjectErrors:

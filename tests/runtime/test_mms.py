@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from channels.base import Called
-from channels.carriers.mmsc import Mmsc
+from channels.carriers.mmsc import Mmsc, MmscSettings
 from channels.carriers.smsc import Smsc
 from orchestrator.project import pictures
 from orchestrator.runtime import channels, projects
@@ -99,7 +99,8 @@ async def staged(
         async with context.pool.acquire() as connection:
             await projects.apply(connection, files, NOON, {looked.hash: PHOTO})
             await context.projects.follow(connection)
-        mmsc = Mmsc(smsc)
+        # A report that comes before its answer is recorded would wait for a sweep.
+        mmsc = Mmsc(smsc, MmscSettings(deliver_after_s=0.5))
         await mmsc.start()
         stack.push_async_callback(mmsc.stop)
         (folder / channels.FILE).write_text(

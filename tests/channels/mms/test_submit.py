@@ -163,6 +163,32 @@ def test_a_fault_is_read_as_it_was_written() -> None:
     schema(SCHEMAS + "REL-6-MM7-1-4").assertValid(error)
 
 
+def test_a_fault_of_the_later_soap_is_understood() -> None:
+    for blamed, ours in (("Sender", True), ("Receiver", False)):
+        octets = (
+            f'<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body><e:Fault><e:Code>'
+            f"<e:Value>e:{blamed}</e:Value></e:Code></e:Fault></e:Body></e:Envelope>"
+        )
+        assert mm7.read(octets.encode()).said == Fault(0, ours)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("+8613800138000", "Number"),
+        ("13800138000", "Number"),
+        ("10086", "ShortCode"),
+        ("10658001", "ShortCode"),
+        ("Outreach", "ShortCode"),
+        ("news@vasp.example", "RFC2822Address"),
+    ],
+)
+def test_an_address_stands_in_the_element_of_its_kind(address: str, kind: str) -> None:
+    letter = Letter(Submit(who=Who("", "", address), to=NUMBER), "t", "urn:x", "6.8.0")
+    [sender] = etree.fromstring(mm7.write(letter)).iter("{*}SenderAddress")
+    assert etree.QName(sender[0]).localname == kind
+
+
 def test_the_schema_notices_what_is_wrong() -> None:
     """Else the tests above would prove nothing."""
     octets = mm7.write(Letter(LETTERS[0], "t", SCHEMAS + "REL-6-MM7-1-4", "6.8.0"))
