@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from aiohttp import web
 from msgspec import Struct
 
-from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply, Spoken
+from orchestrator.core.delivery import Late, Outcome, Outgoing, Receipt, Reply, Spoken
 from orchestrator.core.media import Media, MediaError
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Health",
     "Inbox",
     "Kind",
+    "Late",
     "Lined",
     "Means",
     "Media",
@@ -50,12 +51,18 @@ class Capabilities(Struct, frozen=True):
     window: int = 100
 
 
+async def _nobody_asks(late: Sequence[Late]) -> None:
+    """Forgotten."""
+
+
 class Inbox(Struct, frozen=True):
     """Where a channel hands in what came from outside. Each call returns only once everything is
-    stored: a channel answers its carrier after that, and answers with an error if it raises."""
+    stored: a channel answers its carrier after that, and answers with an error if it raises.
+    `late` may be called once the outcome that it corrects is recorded."""
 
     replies: Callable[[Sequence[Reply]], Awaitable[None]]
     receipts: Callable[[Sequence[Receipt]], Awaitable[None]]
+    late: Callable[[Sequence[Late]], Awaitable[None]] = _nobody_asks
 
 
 class Channel(Protocol):

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from channels.base import Health, Prepared
 from channels.sms import pdu, receipt, status, text
+from channels.sms.batch import Answer
 from channels.sms.composing import Composer
 from channels.sms.connections import new_line
 from channels.sms.inbound import Inbound
@@ -17,7 +18,7 @@ from channels.sms.outcomes import Verdicts
 from channels.sms.pace import Pace
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
-from orchestrator.core.delivery import Outcome, Outgoing, Receipt
+from orchestrator.core.delivery import Late, Outcome, Outgoing, Receipt
 
 Sendable = TypeVar("Sendable", bound=Outgoing | Prepared)
 Compose = Callable[[Composer, Sendable, list[bytes]], int]
@@ -122,7 +123,16 @@ class Account:
                 continue
             spans.append((message.message_id, len(bodies) - at, parts))
             at = len(bodies)
-        answers = await session.submit(bodies)
+
+        def late(index: int) -> None:
+            at = 0
+            for message_id, submits, _ in spans:
+                if at <= index < at + submits:
+                    self._came_late(batch, message_id, answers[at : at + submits])
+                    return
+                at += submits
+
+        answers = await session.submit(bodies, late)
         at = 0
         for message_id, submits, parts in spans:
             if submits == 1:
@@ -136,6 +146,16 @@ class Account:
                 outcomes.append(_VERDICTS.joined(message_id, several))
             at += submits
         return outcomes
+
+    def _came_late(
+        self, batch: Sequence[Sendable], message_id: int, answers: Sequence[Answer]
+    ) -> None:
+        """If all parts of the message are accepted now, this is told, with the last one's id."""
+        if any(command_status != status.OK for command_status, _ in answers):
+            return
+        for message in batch:
+            if message.message_id == message_id and isinstance(message, Outgoing):
+                self._inbound.late(Late(message.subscriber_id, message_id, answers[-1][1]))
 
     def _kept(self, carrier_id: str) -> str:
         return self._prefix + self._ids.accepted(carrier_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 Answer = tuple[int, str]
 """The command_status a request got, and the message id with it."""
@@ -19,13 +19,19 @@ NOT_WRITTEN: Answer = (UNSENT, "")
 class Batch:
     """Some submit_sm bodies and, once all are settled, their answers in the same order.
 
-    `cursor` of them were taken once; `again` holds those that the carrier threw back.
+    `cursor` of them were taken once; `again` holds those that the carrier threw back. An answer
+    that comes after its deadline takes its place in `answers`; once the others have been given
+    back, `late` hears its index.
     """
 
-    __slots__ = ("again", "answers", "bodies", "cursor", "done", "left", "since")
+    __slots__ = ("again", "answers", "bodies", "cursor", "done", "late", "left", "since")
 
     def __init__(
-        self, bodies: Sequence[bytes], done: asyncio.Future[list[Answer]], since: float
+        self,
+        bodies: Sequence[bytes],
+        done: asyncio.Future[list[Answer]],
+        since: float,
+        late: Callable[[int], None] | None = None,
     ) -> None:
         self.bodies = bodies
         self.answers: list[Answer] = [NOT_WRITTEN] * len(bodies)
@@ -34,6 +40,7 @@ class Batch:
         self.again: list[int] = []
         self.done = done
         self.since = since
+        self.late = late
 
     def waiting(self) -> int:
         return len(self.bodies) - self.cursor + len(self.again)
@@ -52,6 +59,15 @@ class Batch:
         self.left -= 1
         if not self.left and not self.done.done():
             self.done.set_result(self.answers)
+
+    def correct(self, index: int, answer: Answer) -> None:
+        """The answer came after all. A refusal is of no use any more once all were given back."""
+        if not self.done.done():
+            self.answers[index] = answer
+        elif answer[0] == 0:
+            self.answers[index] = answer
+            if self.late is not None:
+                self.late(index)
 
     def give_up(self) -> None:
         """All that waits to be written is settled as it stands: unsent, or thrown back."""

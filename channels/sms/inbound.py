@@ -4,6 +4,8 @@ receipts, and the answers to whoever brought them."""
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -13,9 +15,11 @@ from channels.sms import addresses, pdu, status, text
 from channels.sms.arrivals import Arrival, Arrivals
 from channels.sms.intake import Ack, Intake
 from channels.sms.reassembly import Assembled, Fragment, Key, Reassembly, unwrap
-from orchestrator.core.delivery import Receipt, Reply
+from orchestrator.core.delivery import Late, Receipt, Reply
 
 _HOLD_ANSWERS_S = 2.0
+_RECORDED_S = 2.0
+"""So long after it was told, an outcome is recorded; what corrects it waits for that."""
 
 
 class _Incoming(Struct, frozen=True):
@@ -41,11 +45,13 @@ class Inbound:
         self._now = now
         self._arrivals = Arrivals()
         self._parts: Reassembly[Ack] = Reassembly()
+        self._corrections: deque[tuple[float, Late]] = deque()
         self._clock: asyncio.TimerHandle | None = None
 
     def start(self, inbox: Inbox) -> None:
         """Whatever comes in from now on goes to this inbox."""
         self._receipts: Intake[Receipt] = Intake(inbox.receipts)
+        self._late: Intake[Late] = Intake(inbox.late)
         self._replies: Intake[_Incoming] = Intake(
             lambda batch: inbox.replies([incoming.reply for incoming in batch]), self._settled
         )
@@ -58,12 +64,18 @@ class Inbound:
             self._clock = None
         for partial in self._parts.leftovers():
             self._assembled(partial)
+        self._correct(math.inf)
         await self.stored()
 
     async def stored(self) -> None:
         """Everything that came in so far is stored or refused."""
         await self._receipts.finish()
         await self._replies.finish()
+        await self._late.finish()
+
+    def late(self, late: Late) -> None:
+        """What the carrier says after all will be stored."""
+        self._corrections.append((self._now() + _RECORDED_S, late))
 
     def receipt(self, receipt: Receipt, ack: Ack) -> None:
         """The receipt will be stored, and then answered."""
@@ -146,7 +158,12 @@ class Inbound:
         """Parts that have waited are acknowledged; long messages that never became whole go in."""
         self._clock = asyncio.get_running_loop().call_later(0.5, self._tick)
         now = self._now()
+        self._correct(now)
         for session, sequence in self._parts.waiting(now - _HOLD_ANSWERS_S):
             session.answer_deliver(sequence)
         for partial in self._parts.expire(now):
             self._assembled(partial)
+
+    def _correct(self, now: float) -> None:
+        while self._corrections and self._corrections[0][0] <= now:
+            self._late.put(self._corrections.popleft()[1], ())

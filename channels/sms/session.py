@@ -23,6 +23,9 @@ _BIND_RESPONSES = frozenset(
     for kind in (pdu.BindReceiverResp, pdu.BindTransmitterResp, pdu.BindTransceiverResp)
 )
 
+_MOST_OVERDUE = 10_000
+"""Submits whose answers are still waited for after their deadline."""
+
 Deliver = Callable[["Session", int, pdu.DeliverSm], None]
 
 
@@ -69,6 +72,7 @@ class Session(Window):
         self._deliver = deliver
         self._keep = keep
         self._sequence = 0
+        self._overdue: dict[int, tuple[Batch, int]] = {}
         self._asked: dict[int, asyncio.Future[tuple[int, int, bytes]]] = {}
         self._outbound: asyncio.Future[pdu.Outbind] = loop.create_future()
         self._admitted = False
@@ -135,7 +139,8 @@ class Session(Window):
         if command_id == _SUBMIT_RESP:
             entry = self._pending.pop(sequence, None)
             if entry is None:
-                return  # after its deadline: it has been told as unknown
+                self._late_received(sequence, command_status, body)
+                return
             batch, index, _ = entry
             if command_status == 0:
                 message_id = body[:-1] if body[-1:] == b"\0" else body
@@ -158,6 +163,15 @@ class Session(Window):
         if not self._outbound.done():
             self._outbound.set_exception(RequestError(UNKNOWN))
             self._outbound.exception()  # most sessions have nobody who waits for it
+
+    def _late_received(self, sequence: int, command_status: int, body: bytes) -> None:
+        found = self._overdue.pop(sequence, None)
+        if found is None:
+            return
+        batch, index = found
+        message_id = body.partition(b"\0")[0][:MAX_ID_CHARACTERS].decode("latin-1")
+        kept = self._keep(message_id) if command_status == status.OK else ""
+        batch.correct(index, (command_status, kept))
 
     def _deliver_received(self, sequence: int, body: bytes) -> None:
         if not self._admitted:  # on a port that carriers call, anybody may be calling
@@ -225,6 +239,11 @@ class Session(Window):
             out.append(body)
             pending[sequence] = (batch, index, now)
         self._sequence = sequence
+
+    def overdue(self, sequence: int, batch: Batch, index: int) -> None:
+        self._overdue[sequence] = (batch, index)
+        if len(self._overdue) > _MOST_OVERDUE:
+            del self._overdue[next(iter(self._overdue))]
 
     async def try_line(self) -> None:
         try:

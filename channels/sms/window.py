@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from channels.sms.batch import NO_ANSWER, NOT_WRITTEN, Answer, Batch
 from channels.sms.pace import Pace
@@ -73,6 +73,9 @@ class Window(Wire):
         sequence number."""
         raise NotImplementedError
 
+    def overdue(self, sequence: int, batch: Batch, index: int) -> None:
+        """This submit was given as unanswered; its answer may still come."""
+
     async def try_line(self) -> None:
         """The line is known to be alive, or has been cut."""
         raise NotImplementedError
@@ -100,17 +103,21 @@ class Window(Wire):
         if open_batches:
             await asyncio.wait(open_batches)
 
-    async def submit(self, bodies: Sequence[bytes]) -> list[Answer]:
+    async def submit(
+        self, bodies: Sequence[bytes], late: Callable[[int], None] | None = None
+    ) -> list[Answer]:
         """One answer for each submit's body, in the same order, within twice the deadline.
 
         A body that the carrier throws back for our speed is written again, more slowly, for as
-        long as the deadline allows; then its status is the carrier's.
+        long as the deadline allows; then its status is the carrier's. `late` is called with the
+        index of a body that was given as unanswered, once the carrier has accepted it after all
+        and this is in the list.
         """
         if not bodies:
             return []
         if not self.bound:
             return [NOT_WRITTEN] * len(bodies)
-        batch = Batch(bodies, self.loop.create_future(), self.loop.time())
+        batch = Batch(bodies, self.loop.create_future(), self.loop.time(), late)
         self._queue.append(batch)
         if not self._pump_due:
             self._pump_due = True
@@ -203,6 +210,7 @@ class Window(Wire):
                 break
             del pending[sequence]
             batch.settle(index, NO_ANSWER)
+            self.overdue(sequence, batch, index)
         if any(batch.since <= overdue for batch in self._queue):
             late = [batch for batch in self._queue if batch.since <= overdue]
             self._queue = deque(batch for batch in self._queue if batch.since > overdue)

@@ -64,6 +64,15 @@ class Receipt(Struct, frozen=True, gc=False):
     code: str = ""
 
 
+class Late(Struct, frozen=True, gc=False):
+    """What a carrier says of a message whose outcome was `unknown`: it took it after all, and
+    receipts will call it `carrier_id`."""
+
+    subscriber_id: int
+    message_id: int
+    carrier_id: str
+
+
 class Spoken(Struct, frozen=True, gc=False):
     """One side's words in a conversation. `id` is the message's, or the reply's source id."""
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from channels.base import Inbox
-from orchestrator.core.delivery import Receipt, Reply
+from orchestrator.core.delivery import Late, Receipt, Reply
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gather import Gathering
 from orchestrator.runtime.joining import join
@@ -63,13 +63,14 @@ class Ingest:
         self._deliver = deliver or context.bell.ring_delivery
         self._replies: Gathering[Reply] = Gathering(self._store_replies)
         self._receipts: Gathering[Receipt] = Gathering(self._store_receipts, most=2000)
+        self._late: Gathering[Late] = Gathering(self._store_late)
         self._turns: Gathering[int] = Gathering(self._take_turns)
         self._answering: set[asyncio.Task[None]] = set()
 
     @property
     def inbox(self) -> Inbox:
         """Where channels hand in."""
-        return Inbox(replies=self._replies.add, receipts=self._receipts.add)
+        return Inbox(replies=self._replies.add, receipts=self._receipts.add, late=self._late.add)
 
     async def answered(self) -> None:
         """Every reply stored so far has been answered."""
@@ -155,6 +156,11 @@ class Ingest:
         taken = await take_named(self._context, subscriber_ids)
         if taken.channels:
             await self._deliver(taken.channels)
+
+    async def _store_late(self, given: Sequence[Late]) -> None:
+        late = [replace(it, carrier_id=clean(it.carrier_id)) for it in given]
+        async with self._context.pool.acquire() as connection, connection.transaction():
+            await receipts.came_late(connection, late)
 
     async def _store_receipts(self, given: Sequence[Receipt]) -> None:
         context = self._context

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from orchestrator.core.delivery import Receipt
+from orchestrator.core.delivery import Late, Receipt
 from orchestrator.store.columns import columns
 from orchestrator.store.ids import Ids
 from orchestrator.store.messages import send_on
@@ -44,6 +44,15 @@ DELETE FROM parked_receipts p WHERE EXISTS (
     SELECT FROM messages m WHERE m.carrier_id = p.carrier_id
         AND (m.channel = p.channel OR m.channel = ANY(p.riders)))
 RETURNING p.channel, p.riders, p.carrier_id, p.state, p.code
+"""
+
+# Messages that nobody had answered for: their carriers have, later. Of people whose messages are
+# gone nothing is kept.
+CAME_LATE = """
+UPDATE messages m SET state = 'accepted', carrier_id = u.carrier_id, reason = NULL, ended_at = NULL
+FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (subscriber_id, id, carrier_id)
+WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.state = 'unknown'
+  AND m.carrier_id IS NULL AND m.address <> ''
 """
 
 # Receipts that nothing has named for so long name nothing of ours.
@@ -92,6 +101,14 @@ async def receive(
     for state, pairs in failed.items():
         waiting += await send_on(connection, pairs, state, now, ids)
     return waiting
+
+
+async def came_late(connection: asyncpg.Connection, late: Sequence[Late]) -> None:
+    """Messages that were unknown are accepted; the next `match_parked` finds their receipts. Safe
+    to repeat, and nothing happens to those that were sent again or are over."""
+    rows = [(it.subscriber_id, it.message_id, it.carrier_id) for it in late if it.carrier_id]
+    if rows:
+        await connection.execute(CAME_LATE, *columns(rows))
 
 
 async def match_parked(connection: asyncpg.Connection, now: datetime, ids: Ids) -> list[int]:

@@ -15,7 +15,7 @@ from channels.base import Capabilities, Health, Inbox
 from channels.carriers.smsc import Smsc
 from channels.sms import status
 from channels.sms.channel import SmsChannel
-from orchestrator.core.delivery import Outcome, Outgoing, Receipt
+from orchestrator.core.delivery import Late, Outcome, Outgoing, Receipt
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.deliver import LEASE, Delivery
@@ -245,6 +245,45 @@ async def test_no_answer_from_the_carrier_is_unknown(office: Context, smsc: Smsc
     await Delivery(office, channel).run()
     await channel.stop()
     assert await rows(office, STATES) == [("unknown", 2)]
+
+
+async def test_an_answer_that_comes_after_all_makes_an_unknown_message_accepted(
+    office: Context, smsc: Smsc
+) -> None:
+    await queued(office, 2)
+    channel = await connected(smsc, office, "&deadline=0.3")
+    smsc.faults.delay_s = 0.9
+    await Delivery(office, channel).run()
+    assert await rows(office, STATES) == [("unknown", 2)]
+    await until_found(office, 2, "SELECT count(*) FROM messages WHERE state = 'accepted'")
+    await until_found(office, 2, "SELECT count(*) FROM parked_receipts")
+    await sweep(office)
+    assert await rows(office, STATES) == [("delivered", 2)]
+    await channel.stop()
+
+
+async def test_what_is_over_or_forgotten_is_not_accepted_late(office: Context) -> None:
+    known = await queued(office, 3)
+    claim = await claimed(office)
+    await recorded(
+        office, claim, [Outcome(m.outgoing.message_id, "unknown") for m in claim.messages]
+    )
+    late = [
+        Late(m.outgoing.subscriber_id, m.outgoing.message_id, f"c{place}")
+        for place, m in enumerate(claim.messages)
+    ]
+    first, second, third = (it.message_id for it in late)
+    await do(office, f"UPDATE messages SET state = 'suppressed' WHERE id = {first}")
+    await do(office, f"UPDATE messages SET address = '' WHERE id = {second}")
+    for _ in range(2):
+        await Ingest(office).inbox.late(late)
+    query = "SELECT id, state, carrier_id FROM messages ORDER BY id"
+    assert {row[0]: row[1:] for row in await rows(office, query)} == {
+        first: ("suppressed", None),
+        second: ("unknown", None),
+        third: ("accepted", "c2"),
+    }
+    assert len(known) == 3
 
 
 async def test_a_gateway_that_falls_silent_leaves_unknowns(office: Context) -> None:

@@ -43,10 +43,14 @@ def measure(name: str, messages: int, window: int, receipts: bool) -> Measured:
         ran = subprocess.run(
             [sys.executable, "-m", "tests.bench.smpp.clients", name, *numbers],
             stdout=subprocess.PIPE,
-            check=True,
+            stderr=subprocess.PIPE,
             timeout=300,
         )
         carrier.kill()
+    if ran.returncode:
+        why = ran.stderr.decode().strip().rpartition("\n")[2]
+        print(f"{name} gave up, and is run again: {why}", flush=True)
+        return measure(name, messages, window, receipts)
     said = json.loads(ran.stdout.splitlines()[-1])
     return Measured(messages / said["seconds"], said["cpu_s"] / messages * 1e6)
 

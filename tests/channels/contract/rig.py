@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from channels.base import Channel, Inbox, Outgoing, Receipt, Reply
+from channels.base import Channel, Inbox, Late, Outgoing, Receipt, Reply
 from orchestrator.core.model import Content
 
 
@@ -20,18 +20,22 @@ class Kept:
     def __init__(self) -> None:
         self.replies: list[Reply] = []
         self.receipts: list[Receipt] = []
+        self.late: list[Late] = []
         self.refused = 0
         self.broken = False
 
     @property
     def inbox(self) -> Inbox:
-        return Inbox(replies=self._take_replies, receipts=self._take_receipts)
+        return Inbox(replies=self._take_replies, receipts=self._take_receipts, late=self._take_late)
 
     async def _take_replies(self, replies: Sequence[Reply]) -> None:
         self._take(self.replies, replies)
 
     async def _take_receipts(self, receipts: Sequence[Receipt]) -> None:
         self._take(self.receipts, receipts)
+
+    async def _take_late(self, late: Sequence[Late]) -> None:
+        self._take(self.late, late)
 
     def _take(self, kept: list[Any], items: Sequence[Any]) -> None:
         if self.broken:

@@ -14,6 +14,7 @@ from channels.base import Inbox
 from channels.carriers.customer import Delivery
 from channels.carriers.smsc import Smsc, SmscSettings
 from channels.sms import codec, status
+from channels.sms.batch import NO_ANSWER, Batch
 from channels.sms.channel import SmsChannel
 from channels.sms.settings import SmppSettings
 from orchestrator.core.delivery import Outgoing
@@ -249,6 +250,32 @@ async def test_an_answer_to_one_person_passes_a_blast(smsc: Smsc) -> None:
         assert not blast.done()
         assert smsc.submits < 100
         await blast
+
+
+@pytest.mark.parametrize("words", ["hello", LONG])
+async def test_an_answer_after_its_deadline_is_told_later(smsc: Smsc, words: str) -> None:
+    async with bound(smsc.port) as (channel, kept):
+        smsc.faults.delay_s = 2.5
+        [outcome] = await channel.send([message(7, words)])
+        assert outcome.result == "unknown"
+        await until(lambda: kept.late and kept.receipts)
+        [late], [receipt] = kept.late, kept.receipts
+        assert (late.subscriber_id, late.message_id) == (7, 7)
+        assert late.carrier_id == receipt.carrier_id
+
+
+async def test_an_answer_that_is_late_while_others_are_awaited_takes_its_place() -> None:
+    told: list[int] = []
+    batch = Batch((b"", b"", b""), asyncio.get_running_loop().create_future(), 0.0, told.append)
+    batch.settle(0, NO_ANSWER)
+    batch.correct(0, (0, "a"))
+    batch.settle(1, NO_ANSWER)
+    batch.settle(2, NO_ANSWER)
+    assert await batch.done == [(0, "a"), NO_ANSWER, NO_ANSWER]
+    batch.correct(1, (0, "b"))
+    batch.correct(2, (status.SYSTEM_ERROR, ""))
+    assert told == [1]
+    assert batch.answers == [(0, "a"), (0, "b"), NO_ANSWER]
 
 
 async def test_lost_answers_are_unknown_and_the_others_are_not(smsc: Smsc) -> None:
