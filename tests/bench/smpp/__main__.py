@@ -42,8 +42,7 @@ def measure(name: str, messages: int, window: int, receipts: bool) -> Measured:
         numbers = [port, str(messages), str(window), str(int(receipts))]
         ran = subprocess.run(
             [sys.executable, "-m", "tests.bench.smpp.clients", name, *numbers],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=300,
         )
         carrier.kill()
