@@ -253,7 +253,8 @@ class Judge:
         for (who, _), row in self.messages.items():
             if row["contact_class"] == "answer":
                 continue
-            if any(since < row["queued_at"] < until for since, until in self.outs[who]):
+            queued = self.committed(row["queued_at"])[0]
+            if any(self.out(queued, *span) for span in self.outs[who]):
                 self.wrong(who, f"{row['journey']} {row['step']} was queued after the opt-out")
             days[who, row["queued_at"].astimezone(_ZONE).date()].append(row)
             if _bound(row) and not OPENS <= row["queued_at"].astimezone(_ZONE).hour < CLOSES:
@@ -270,7 +271,7 @@ class Judge:
             if row is None or row["contact_class"] == "answer":
                 continue
             step, read = handed.claimed
-            if any(self._out(step, *span) for span in self.outs[who]):
+            if any(self.out(step, *span) for span in self.outs[who]):
                 self.wrong(who, f"{row['journey']} {row['step']} was claimed after the opt-out")
             claimed_at = self.world.domain(read)
             if claimed_at < row["queued_at"]:
@@ -278,8 +279,9 @@ class Judge:
             if _bound(row) and not OPENS <= claimed_at.astimezone(_ZONE).hour < CLOSES:
                 self.wrong(who, f"{row['journey']} {row['step']} was claimed outside its hours")
 
-    def _out(self, step: int, since: datetime, until: datetime) -> bool:
-        """What was committed at that step was so after the opt-out, and before the next opt-in."""
+    def out(self, step: int, since: datetime, until: datetime) -> bool:
+        """What was committed at that step was so after the opt-out, and before the next opt-in:
+        times do not tell, because a turn that waited for another goes by an earlier one."""
         first = self.committed(since)[0]
         last = self.committed(until)[0] if until < NEVER else 1 << 60
         return 0 < first < step < last
@@ -331,21 +333,26 @@ class Judge:
         again = JOURNEYS[name]["again"]
         apart = _span(again.removeprefix("after ")) if again.startswith("after") else timedelta()
         for run, after in pairwise(runs):
-            if after["entered_at"] < max(run["entered_at"] + apart, run["ended_at"] or NEVER):
+            began, ended = self.step(after["entered_at"]), self.step(run["ended_at"])
+            if began < ended or after["entered_at"] < run["entered_at"] + apart:
                 self.wrong(who, f"{name} run {after['run']} began early")
         for event in self.said[who]:
             at = event["taken_at"]
             if event["name"] != f"begin.{name}" or at is None:
                 continue
-            before = [run for run in runs if run["entered_at"] <= at]
+            before = [run for run in runs if self.step(run["entered_at"]) <= self.step(at)]
             last = before[-1] if before else None
             if last is None or not (
-                last["entered_at"] + apart > at
-                or (last["ended_at"] or NEVER) >= at
+                last["entered_at"] == at
+                or last["entered_at"] + apart > at
+                or self.step(last["ended_at"]) >= self.step(at)
                 or again == "never"
-                or last["entered_at"] == at
             ):
                 self.wrong(who, f"{name} did not begin at {at}")
+
+    def step(self, at: datetime | None) -> int:
+        """At which step what was done at `at` was committed; after all others, if it never was."""
+        return self.committed(at)[0] if at is not None else 1 << 60
 
 
 class Walk:
@@ -380,12 +387,13 @@ class Walk:
             elif run["ended_at"] is not None and run["ended_at"] < self._at:
                 self._wrong("ended early")
         except LeftError:
-            ended = run["ended_at"] or NEVER
+            steps = self._judge.committed
+            ended = steps(run["ended_at"] or NEVER)[0]
             outs = self._judge.outs[self._who]
-            since = [out for out, until in outs if out - 4 * MOMENT <= ended <= until]
+            since = [span for span in outs if self._judge.out(ended + 1, *span)]
             if run["status"] != "left" or run["reason"] != "opted_out" or not since:
                 self._wrong(f"is {run['status']} ({run['reason']}), and not at its end")
-            elif self._last is not None and self._last > since[-1]:
+            elif self._last is not None and self._judge.out(steps(self._last)[0], *since[-1]):
                 self._wrong("went on after the opt-out")
         for step, times in self._left.items():
             if times:
