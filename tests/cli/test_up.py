@@ -14,27 +14,62 @@ from typing import Any
 import aiohttp
 import pytest
 
+from orchestrator.project import shipped
 from tests.cli.shell import Up, eventually, outreach, processes_about, running_up
 
 NUMBER = "+8613800138421"
 CANARY_NAME = "Kanarienvogel"
+RICH_NUMBER = "+8613800138423"
+RICH = """
+journey: rich
+class: friendly
+enter:
+  - on: pictures.wanted
+steps:
+  - id: picture
+    send: rich/picture
+    via: [mms, sms]
+  - id: link
+    wait: 1s
+  - id: linked
+    send: rich/link
+    via: [wap_push, sms]
+"""
+PICTURE = """\
+{% block sms %}No picture{% endblock %}
+{% block mms_subject %}Look{% endblock %}
+{% block mms_text %}A gift{% endblock %}
+{% block mms_image %}rich/gift.png{% endblock %}
+"""
+LINK = """\
+{% block sms %}No link{% endblock %}
+{% block wap_push_text %}Open it{% endblock %}
+{% block wap_push_href %}https://shop.example/gift{% endblock %}
+"""
 CANARY_REPLY = "what is a kanarienruf"
 
 
 @pytest.fixture(scope="module")
 def up(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """Everything runs, two people are imported."""
+    """Everything runs, three people are imported, one of them with a phone for everything."""
     project = Path(shutil.copytree(shop, tmp_path_factory.mktemp("up") / "shop"))
     people = project / "people.csv"
     people.write_text(
-        "key,phone,locale,timezone,name,consent.service\n"
-        f"u1,{NUMBER},en,Asia/Shanghai,{CANARY_NAME},yes\n"
-        "u2,+8613800138422,en,Asia/Shanghai,Another,yes\n"
+        "key,phone,mms,wap_push,locale,timezone,name,consent.service\n"
+        f"u1,{NUMBER},,,en,Asia/Shanghai,{CANARY_NAME},yes\n"
+        "u2,+8613800138422,,,en,Asia/Shanghai,Another,yes\n"
+        f"u3,{RICH_NUMBER},yes,yes,en,Asia/Shanghai,Third,yes\n"
     )
+    (project / "journeys/rich.yaml").write_text(RICH)
+    (project / "templates/rich").mkdir()
+    (project / "templates/rich/picture.en.j2").write_text(PICTURE)
+    (project / "templates/rich/link.en.j2").write_text(LINK)
+    gift = shipped.programme_folder() / "templates/seven-days/gift.png"
+    shutil.copy(gift, project / "templates/rich/gift.png")
     with running_up(project, "-v") as up:
         done = outreach("import", str(people), "--project", str(project))
         assert done.returncode == 0, done.stderr
-        assert done.stdout == "2 rows read: 2 subscribers made, 0 known, 0 rows rejected\n"
+        assert done.stdout == "3 rows read: 3 subscribers made, 0 known, 0 rows rejected\n"
         yield up
         ended_in_order(up)
 
@@ -102,6 +137,31 @@ async def test_from_an_import_to_a_stop(up: Up) -> None:
     assert " smpp_bound " in up.written
     for canary in (NUMBER.removeprefix("+"), CANARY_NAME, CANARY_REPLY, "good to have you"):
         assert canary not in up.written, canary
+
+
+async def test_without_a_carrier_an_mms_and_a_push_reach_a_simulated_phone(up: Up) -> None:
+    phones, digits = up.place("phones"), RICH_NUMBER.removeprefix("+")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{phones}/wall/socket") as socket,
+    ):
+        wall = Wall(socket)
+        outreach("event", "u3", "pictures.wanted", "--project", str(up.project))
+        await wall.until(RICH_NUMBER, "A gift")
+        await wall.until(RICH_NUMBER, "Open it")
+        mms, push = wall.phones[digits]
+        assert (mms["subject"], push["href"]) == ("Look", "https://shop.example/gift")
+        async with session.get(f"{phones}/wall/pictures/{digits}/{mms['picture']}") as answer:
+            gift = up.project / "templates/rich/gift.png"
+            assert await answer.read() == gift.read_bytes()
+    # Its centre told what became of the MMS.
+    eventually(lambda: [it["state"] for it in sent(up, "u3")] == ["delivered", "delivered"])
+    assert [it["channel"] for it in sent(up, "u3")] == ["mms", "wap_push"]
+
+
+def sent(up: Up, who: str) -> list[dict[str, Any]]:
+    """The facts of what was sent to them."""
+    return [it["facts"] for it in up.story(who)["moments"] if it["what"].startswith("rich/")]
 
 
 async def test_the_api_lets_in_who_has_the_key_of_the_data_folder(up: Up) -> None:

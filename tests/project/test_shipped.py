@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from channels.sms import text
+from channels.wap_push import carriage
+from channels.wap_push.documents import Indication, encode
 from orchestrator.core.effects import SendMessage
 from orchestrator.core.expression import subscriber_scope
+from orchestrator.core.media import pictures_in
 from orchestrator.core.model import Consent, Content
 from orchestrator.core.project import Project
 from orchestrator.project import shipped
@@ -32,6 +36,8 @@ LONG = {
     },
 }
 """People whose texts come out long."""
+
+START = datetime(2026, 3, 2, 2, tzinfo=UTC)
 
 MESSAGES = sorted(
     path.removeprefix("templates/").removesuffix(".en.j2")
@@ -124,6 +130,87 @@ def test_who_plays_along_has_points_for_a_gift_on_day_4(programme: Project) -> N
         "day 4 11:00 seven-days/quiz-help",
         "day 4 12:00 seven-days/quiz-right",
     ]
+
+
+EVERY_PHONE = dict.fromkeys(("sms", "mms", "wap_push"), "+8613800138000")
+STEPS = ("entrance", "first-app", "benefit-trial", "quiz", "more", "thanks")
+
+
+def channels(world: World) -> list[str]:
+    """By what the messages of the seven days went."""
+    sent_by = {
+        effect.message.template: effect.message.channel
+        for _, effect in world.effects
+        if isinstance(effect, SendMessage)
+    }
+    return [sent_by[f"seven-days/{step}"] for step in STEPS]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "by"),
+    [
+        (("sms",), ["sms"] * 6),
+        (("sms", "mms"), ["mms"] * 4 + ["sms", "sms"]),
+        (("sms", "wap_push"), ["wap_push"] * 3 + ["sms", "wap_push", "sms"]),
+        (("sms", "mms", "wap_push"), ["mms"] * 4 + ["wap_push", "sms"]),
+        (("sms", "mms", "wap_push", "telegram"), ["telegram"] * 6),
+    ],
+)
+def test_a_message_goes_by_what_the_phone_shows(addresses: tuple[str, ...], by: list[str]) -> None:
+    reach = dict.fromkeys(addresses, "+8613800138000")
+    person = ann(attributes={**LONG["en"], "usage": {"mb_7d": 0}}, addresses=reach)
+    world = World(load(shipped.programme()), person)
+    lived(world, [("day 1 09:00", "event subscriber.activated")])
+    assert channels(world) == by
+
+
+def test_what_is_refused_as_mms_goes_as_a_push_and_then_by_sms() -> None:
+    world = newcomer()
+    world.scene = replace(
+        world.scene, subscriber=replace(world.scene.subscriber, addresses=EVERY_PHONE)
+    )
+    world.happen("day 1 09:00", "event subscriber.activated")
+    world.go_to(world.moment("day 2 10:00"))
+    told = len(world.transcript)
+    world.happen("day 2 10:05", "message fails")
+    world.happen("day 2 10:06", "message fails")
+    world.happen("day 2 10:07", "message fails")
+    assert [line.split(": ")[0] for line in world.transcript[told:]] == [
+        "day 2 10:05  moves on to seven-days/first-app by wap_push",
+        "day 2 10:06  moves on to seven-days/first-app by sms",
+    ]
+    assert sum(line.endswith(" seven-days/first-app") for line in sent(world)) == 1
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("locale", ["zh", "en"])
+def test_an_mms_has_a_subject_words_and_a_picture_that_is_there(
+    programme: Project, name: str, locale: str
+) -> None:
+    if "mms" not in programme.messages[name].channels(locale):
+        return
+    content = said(programme, name, locale, "mms")
+    assert 0 < len(content.subject) <= 40
+    assert ("退订" if locale == "zh" else "STOP") in content.text
+    assert ("星河通信" if locale == "zh" else "Xinghe Mobile") in content.text
+    picture = pictures_in(shipped.programme())[content.image]
+    assert picture.size <= 20 * 1024
+    assert (picture.width, picture.height) == (320, 240)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("locale", ["zh", "en"])
+def test_a_push_is_two_short_messages_at_most_and_says_how_to_stop_it(
+    programme: Project, name: str, locale: str
+) -> None:
+    if "wap_push" not in programme.messages[name].channels(locale):
+        return
+    content = said(programme, name, locale, "wap_push")
+    push = Indication(content.text, content.href, "signal-medium", "s" * 9, START, START)
+    assert len(carriage.parts(carriage.push(*encode(push)), 7)) <= 2, content.text
+    assert content.href.startswith("https://")
+    assert ("退订" if locale == "zh" else "STOP") in content.text
+    assert ("星河通信" if locale == "zh" else "Xinghe Mobile") in content.text
 
 
 def test_the_stages_follow_each_other_without_getting_in_each_others_way() -> None:

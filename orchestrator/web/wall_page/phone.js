@@ -138,6 +138,7 @@ function linked(text) {
 function anchor(href, text, className) {
   const element = make('a', className, text);
   if (/^https?:/i.test(href)) element.href = href;
+  element.title = href;
   element.target = '_blank';
   element.rel = 'noopener noreferrer';
   return element;
