@@ -40,7 +40,6 @@ from tests.runtime.test_delivery import (
     say,
 )
 
-
 STILL_OUT = "SELECT count(*) FROM messages WHERE state <> 'delivered'"
 
 
