@@ -282,9 +282,7 @@ class Judge:
     def out(self, step: int, since: datetime, until: datetime) -> bool:
         """What was committed at that step was so after the opt-out, and before the next opt-in:
         times do not tell, because a turn that waited for another goes by an earlier one."""
-        first = self.committed(since)[0]
-        last = self.committed(until)[0] if until < NEVER else 1 << 60
-        return 0 < first < step < last
+        return 0 < self.step(since) < step < self.step(until)
 
     def journeys(self) -> None:
         """Every run took each step once, in an order that its journey allows; the points add up."""
@@ -352,7 +350,7 @@ class Judge:
 
     def step(self, at: datetime | None) -> int:
         """At which step what was done at `at` was committed; after all others, if it never was."""
-        return self.committed(at)[0] if at is not None else 1 << 60
+        return self.committed(at)[0] if at is not None and at < NEVER else 1 << 60
 
 
 class Walk:
@@ -387,13 +385,12 @@ class Walk:
             elif run["ended_at"] is not None and run["ended_at"] < self._at:
                 self._wrong("ended early")
         except LeftError:
-            steps = self._judge.committed
-            ended = steps(run["ended_at"] or NEVER)[0]
+            order, ended = self._judge.step, self._judge.step(run["ended_at"])
             outs = self._judge.outs[self._who]
-            since = [span for span in outs if self._judge.out(ended + 1, *span)]
+            since = [span for span in outs if order(span[0]) <= ended <= order(span[1])]
             if run["status"] != "left" or run["reason"] != "opted_out" or not since:
                 self._wrong(f"is {run['status']} ({run['reason']}), and not at its end")
-            elif self._last is not None and self._judge.out(steps(self._last)[0], *since[-1]):
+            elif self._last is not None and self._judge.out(order(self._last), *since[-1]):
                 self._wrong("went on after the opt-out")
         for step, times in self._left.items():
             if times:
