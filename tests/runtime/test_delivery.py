@@ -308,7 +308,8 @@ async def test_however_many_gateways_fall_silent_no_message_is_stranded(office: 
         " SELECT 'sms', 1, $1, 'gone', now() - interval '1 minute' FROM generate_series(1, 30)"
         " RETURNING id) INSERT INTO messages SELECT m.id + 1000 * a.id + n, subscriber_id,"
         " template, journey, contact_class, a.id, 'queued', channel, address, content, via, run,"
-        " step, NULL, NULL, NULL, NULL, false, queued_at FROM messages m, a, generate_series(1, 250) n",
+        " step, NULL, NULL, NULL, NULL, false, queued_at"
+        " FROM messages m, a, generate_series(1, 250) n",
         NOON,
     )
     for _ in range(5):
