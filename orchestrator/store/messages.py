@@ -46,6 +46,12 @@ SELECT m.id, m.subscriber_id, m.attempt_id, m.address, m.content, m.contact_clas
 FROM messages m WHERE m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
 """
 
+# What those of these people allow who have refused anything.
+REFUSERS = """
+SELECT id, consents FROM subscribers
+WHERE id = ANY($1::bigint[]) AND jsonb_path_exists(consents, '$.*.granted ? (@ == false)')
+"""
+
 # Of messages just claimed, those to people who have come on a list that their class names since
 # they were queued are dropped.
 DROP_LISTED = """
@@ -65,7 +71,7 @@ FROM (
 WHERE m.subscriber_id = found.subscriber_id AND m.id = found.id AND m.state = 'queued'
 """
 
-# What a channel said of messages is recorded, if they are still this attempt's.
+# What a channel said of messages is recorded, if they are still this attempt's; returns of which.
 RECORD = """
 UPDATE messages m SET state = ($6::text[])[u.n], carrier_id = nullif(u.carrier_id, ''),
     code = nullif(($7::text[])[u.n], ''),
@@ -76,6 +82,7 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::integer[])
     AS u (subscriber_id, id, carrier_id, n)
 WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id AND m.attempt_id = ($5::bigint[])[u.n]
   AND m.state IN ('queued', 'unknown')
+RETURNING m.subscriber_id, m.id
 """
 
 # Messages that were not sent wait in new attempts of $8 each, those that somebody waits for in
@@ -208,7 +215,8 @@ async def claim(
     """Up to so many attempts (of those that somebody waits for, if `urgent`), of `most` messages
     together, are this gateway's until `lease_until`, and of journeys with a pace as many messages
     as that allows; the messages are `submitting` once this transaction commits. What has outlived
-    its hours is put off instead, and whoever has come on a list that their class names is sent
+    its hours is put off instead, and whoever has come on a list that their class names, or has
+    refused by another way than a reply (an import, the API, as one with somebody who had), is sent
     nothing."""
     priority = 0 if urgent else 9
     claimed = [
@@ -238,9 +246,18 @@ async def claim(
     late: list[tuple[int, int]] = []
     strays: list[tuple[int, int, str]] = []
     outlived: set[str] = set()
-    for row in await connection.fetch(LOAD_CLAIMED, claimed):
+    unwanted: list[tuple[int, int, int, bool]] = []
+    rows = await connection.fetch(LOAD_CLAIMED, claimed)
+    refusers = await connection.fetch(REFUSERS, [row["subscriber_id"] for row in rows])
+    consents = {row["id"]: row["consents"] for row in refusers}
+    for row in rows:
         i, subscriber_id, attempt_id, address, content, contact_class, valid_until = row[:7]
         journey, step = row[7:]
+        if subscriber_id in consents and _opted_out(
+            project.contact.classes, contact_class, consents[subscriber_id]
+        ):
+            unwanted.append((subscriber_id, i, attempt_id, False))
+            continue
         if valid_until is not None and valid_until <= now:
             late.append((subscriber_id, i))
             outlived.add(journey)
@@ -256,6 +273,8 @@ async def claim(
         series = f"{journey}/{step}" if journey else ""
         outgoing = Outgoing(i, subscriber_id, address, said, "", valid_until, contact_class, series)
         going.append(Claimed(outgoing, attempt_id, contact_class))
+    if unwanted:
+        await connection.execute(DROP, *columns(unwanted), now)
     if strays:
         await pace.put_apart(connection, channel, min(priority, 1), now, strays)
     emptied: set[int] = set()
@@ -312,7 +331,8 @@ async def record(
         if state == "rejected":
             failed.append((who, message_id))
     if final:
-        await connection.execute(RECORD, *shared(final), now)
+        recorded = {tuple(row) for row in await connection.fetch(RECORD, *shared(final), now)}
+        failed = [it for it in failed if it in recorded]
     if again:
         again = await _still_wanted(connection, again, by_id, classes, now)
     if again:
@@ -327,6 +347,16 @@ async def record(
 def _resends(classes: Classes, contact_class: str) -> bool:
     rules = classes.get(contact_class)
     return rules is not None and rules.uncertain == "resend"
+
+
+def _opted_out(classes: Classes, contact_class: str, consents: str) -> bool:
+    """Whether somebody of these consents (JSON) has opted out of the class. What cannot be read is
+    taken for a refusal."""
+    rules = classes.get(contact_class)
+    try:
+        return rules is not None and refused(rules, _consents(consents)) == "opted_out"
+    except ValueError:
+        return True
 
 
 async def _still_wanted(
@@ -345,10 +375,8 @@ async def _still_wanted(
     kept: list[tuple[Any, ...]] = []
     dropped: list[tuple[Any, ...]] = []
     for row in again:
-        rules = classes.get(by_id[row[1]].contact_class)
-        wanted = row[0] in consents and (
-            rules is None or refused(rules, _consents(consents[row[0]])) != "opted_out"
-        )
+        contact_class = by_id[row[1]].contact_class
+        wanted = row[0] in consents and not _opted_out(classes, contact_class, consents[row[0]])
         (kept if wanted else dropped).append(row)
     if dropped:
         await connection.execute(DROP, *columns(row[:4] for row in dropped), now)

@@ -15,7 +15,8 @@ from orchestrator.core.model import SHARDS, Consent, Subscriber
 from orchestrator.store import json
 
 # Subscribers are there, by key: new ones made, known ones given what is new of theirs. What is
-# not said (null) stays; attributes, tags and addresses are added to; a refusal is never undone.
+# not said (null) stays; attributes, tags and addresses are added to; a refusal is never undone,
+# and takes the place of an older yes.
 # Locales that are said come once more by key: to look them up in `given` row by row is slow.
 UPSERT = """
 WITH given AS (
@@ -34,7 +35,11 @@ ON CONFLICT (key) DO UPDATE SET
     attributes = s.attributes || excluded.attributes,
     tags = array(SELECT DISTINCT unnest(s.tags || excluded.tags) ORDER BY 1),
     addresses = s.addresses || excluded.addresses,
-    consents = excluded.consents || s.consents
+    consents = excluded.consents || s.consents || coalesce((
+        SELECT jsonb_object_agg(it.key, it.value) FROM jsonb_each(excluded.consents) it
+        WHERE it.value ->> 'granted' = 'false' AND s.consents -> it.key ->> 'granted' = 'true'
+          AND (it.value ->> 'at')::timestamptz >= (s.consents -> it.key ->> 'at')::timestamptz),
+        '{}')
 RETURNING s.id, s.key, s.shard, (xmax = 0) AS made
 """
 
@@ -53,17 +58,24 @@ JOIN addresses a USING (channel, address)
 JOIN subscribers s ON s.id = a.subscriber_id
 """
 
+# The same, and until the transaction ends none of these people is erased or becomes one with
+# another. Whoever became so while this waited is left out.
+OWNERS_HELD = f"{OWNERS}ORDER BY s.id FOR KEY SHARE OF s"
+
 # Of these keys, those that are somebody's.
 KEYS = "SELECT key, id, shard FROM subscribers WHERE key = ANY($1::text[])"
 
-# Consents that came from outside leave a record, unless they are on record already.
+# Consents that came from outside leave a record, unless the last one on record says the same.
 RECORD_CONSENTS = """
 INSERT INTO consent_records (subscriber_id, at, purpose, granted, how, wording)
-SELECT s.id, (c.value ->> 'at')::timestamptz, c.key, (c.value ->> 'granted')::boolean,
-    coalesce(c.value ->> 'how', ''), coalesce(c.value ->> 'wording', '')
+SELECT s.id, greatest((c.value ->> 'at')::timestamptz, last.at + interval '1 microsecond'), c.key,
+    (c.value ->> 'granted')::boolean, coalesce(c.value ->> 'how', ''),
+    coalesce(c.value ->> 'wording', '')
 FROM subscribers s CROSS JOIN LATERAL jsonb_each(s.consents) c
-WHERE s.id = ANY($1::bigint[]) AND NOT EXISTS (
-    SELECT FROM consent_records r WHERE r.subscriber_id = s.id AND r.purpose = c.key)
+LEFT JOIN LATERAL (
+    SELECT r.at, r.granted FROM consent_records r
+    WHERE r.subscriber_id = s.id AND r.purpose = c.key ORDER BY r.at DESC LIMIT 1) last ON true
+WHERE s.id = ANY($1::bigint[]) AND (c.value ->> 'granted')::boolean IS DISTINCT FROM last.granted
 """
 
 
@@ -157,8 +169,27 @@ async def owners(
     connection: asyncpg.Connection, addresses: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], Owner]:
     """Whose each (channel, address) is; those of nobody are left out."""
-    wanted = [*set(addresses)]
-    rows = await connection.fetch(OWNERS, [w[0] for w in wanted], [w[1] for w in wanted])
+    return await _owners(connection, OWNERS, {*addresses})
+
+
+async def held_owners(
+    connection: asyncpg.Connection, addresses: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Owner]:
+    """The same; until the transaction ends nobody erases them or makes them one with another, so
+    that what is written about them is not lost."""
+    wanted = {*addresses}
+    found = await _owners(connection, OWNERS_HELD, wanted)
+    if missing := wanted - found.keys():
+        # A statement of its own: it sees whose they became while the one before waited.
+        found |= await _owners(connection, OWNERS_HELD, missing)
+    return found
+
+
+async def _owners(
+    connection: asyncpg.Connection, query: str, addresses: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Owner]:
+    wanted = [*addresses]
+    rows = await connection.fetch(query, [w[0] for w in wanted], [w[1] for w in wanted])
     return {
         (row["channel"], row["address"]): Owner(row["subscriber_id"], row["shard"], row["key"])
         for row in rows

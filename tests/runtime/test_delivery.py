@@ -387,6 +387,26 @@ async def test_a_refused_message_moves_on_to_its_next_channel(
         assert await rows(office, "SELECT reason FROM suppressions") == [("fallback: no_channel",)]
 
 
+async def test_a_refusal_that_is_recorded_again_moves_nothing_on_again(office: Context) -> None:
+    """The connection broke at the commit, and the gateway cannot know that it came through."""
+    await people(office, [1])
+    await happened(office, ["1"])
+    await turns(office)
+    await do(office, "UPDATE messages SET via = '{chat}'")
+    classes, ids = office.projects.project.contact.classes, office.ids
+    async with office.pool.acquire() as connection:
+        until = NOON + timedelta(minutes=2)
+        claim = await messages.claim(
+            connection, "sms", "gateway", NOON, until, 5, ids, office.projects.project
+        )
+        [one] = claim.messages
+        said = [Outcome(one.outgoing.message_id, "rejected", code="1")]
+        for second in range(3):
+            now = NOON + timedelta(seconds=second)
+            await messages.record(connection, "sms", claim, said, classes, now, now, ids)
+    assert await value(office, "SELECT count(*) FROM events WHERE kind = 'failed'") == 1
+
+
 @pytest.mark.parametrize("state", ["undelivered", "expired", "rejected"])
 async def test_a_failed_receipt_moves_a_message_on_once(
     database_url: str, redis_url: str, state: str
