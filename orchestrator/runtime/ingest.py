@@ -105,7 +105,7 @@ class Ingest:
         joined = await join(context, replies)
         async with context.pool.acquire() as connection, connection.transaction():
             senders = [(r.channel, r.address) for r in replies]
-            owners = await subscribers.owners(connection, senders)
+            owners = await subscribers.held_owners(connection, senders)
             strangers = {sender for sender in senders if sender not in owners}
             if strangers:
                 # Whoever writes is somebody: their opt-out must hold, their question gets help.

@@ -65,7 +65,6 @@ MOVE_FAILURES = "UPDATE failures SET subscriber_id = $2 WHERE subscriber_id = $1
 MOVE_ADDRESSES = "UPDATE addresses SET subscriber_id = $2 WHERE subscriber_id = $1"
 MOVE_INVITATIONS = "UPDATE invitations SET subscriber_id = $2 WHERE subscriber_id = $1"
 MOVE_DESK = "UPDATE desk_items SET subscriber_id = $2 WHERE subscriber_id = $1"
-MOVE_CODES = "UPDATE codes SET subscriber_id = $2 WHERE subscriber_id = $1"
 
 # They go on in the journeys in which the other one never was; in those, their own run counts.
 MOVE_ENROLLMENTS = """
@@ -98,6 +97,9 @@ UPDATE holds SET subscriber_id = $2, key = 'joined:' || $1 || ':' || key, taken 
      FROM jsonb_array_elements(taken) AS it), '[]')
 WHERE subscriber_id = $1
 """
+MOVE_CODES = """
+UPDATE codes SET subscriber_id = $2, hold = 'joined:' || $1 || ':' || hold WHERE subscriber_id = $1
+"""
 ADD_ACCOUNT = """
 INSERT INTO accounts AS a (subscriber_id, shard, balance_points, held_points, spent_points,
     expired_points, earned_points, day, awards, due_at)
@@ -113,6 +115,12 @@ ON CONFLICT (subscriber_id) DO UPDATE SET
     due_at = least(a.due_at, excluded.due_at)
 """
 DROP_ACCOUNT = "DELETE FROM accounts WHERE subscriber_id = $1"
+
+# Where the one had said yes and the other no, it is on record that they are now one and refuse.
+RECORD_REFUSALS = """
+INSERT INTO consent_records (subscriber_id, at, purpose, granted, how, wording)
+SELECT $1, $2, unnest($3::text[]), false, 'joined', ''
+"""
 
 # Their row is gone; nothing refers to it.
 DROP = "DELETE FROM subscribers WHERE id = $1"
@@ -171,6 +179,9 @@ async def merge(connection: asyncpg.Connection, stays: Person, goes: Person, now
         await connection.execute(query, one.id, other.id, other.shard)
     for query in _DROPS:
         await connection.execute(query, one.id)
+    both = one.consents.keys() & other.consents.keys()
+    if said := sorted(it for it in both if one.consents[it].granted != other.consents[it].granted):
+        await connection.execute(RECORD_REFUSALS, other.id, now, said)
     await connection.execute(DROP_REPLACED, other.id)
 
 

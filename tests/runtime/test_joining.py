@@ -20,7 +20,17 @@ from orchestrator.core.invitations import (
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
 from orchestrator.store import checks, invitations, joining, points
-from tests.runtime.installation import NOON, at, do, happened, installed, people, rows, turns, value
+from tests.runtime.installation import (
+    NOON,
+    at,
+    do,
+    happened,
+    installed,
+    people,
+    rows,
+    turns,
+    value,
+)
 
 CHAT = ("telegram", "4200001")
 CODE = "7Q2M0RXA9KTVC4HE"
@@ -218,3 +228,52 @@ async def test_no_table_about_somebody_is_forgotten_when_two_become_one(context:
     queries = " ".join(it for it in vars(joining).values() if isinstance(it, str))
     moved = set(re.findall(r"(?:UPDATE|DELETE FROM|INSERT INTO) (\w+)", queries))
     assert found <= moved, f"say in store/joining.py what becomes of {sorted(found - moved)}"
+
+
+async def test_a_code_for_what_was_bought_belongs_to_its_sale_still(context: Context) -> None:
+    ids = await people(context, [1])
+    await says(context, "HELP")
+    stranger = await value(context, "SELECT id FROM subscribers WHERE key = 'telegram:4200001'")
+    now = context.clock.now()
+    for command in (
+        "INSERT INTO stock (reward, stock, free, sold, stocked_at) VALUES ('cup', 1, 0, 1, $2)",
+        "INSERT INTO holds VALUES ($1, 'h', 'cup', 0, '[]', 'sold', $2, $2, $2)",
+        "INSERT INTO codes VALUES ($1, 'hash', 'h', 'cup', $2)",
+    ):
+        await do(context, command.replace("$2", "now()"), *([stranger] if "$1" in command else []))
+    await invite(context, ids["1"])
+    await says(context, f"/start {CODE.lower()}")
+    assert await value(context, "SELECT subscriber_id FROM codes") == ids["1"]
+    assert await sound(at(context, now))
+
+
+async def test_that_a_refusal_holds_for_both_is_on_record(context: Context) -> None:
+    ids = await people(context, [1])
+    await says(context, "STOP")
+    later = at(context, NOON + timedelta(minutes=1))
+    await says(later, "START", ("sms", "+8613000000001"))
+    later = at(context, NOON + timedelta(minutes=2))
+    await invite(later, ids["1"])
+    await says(later, f"/start {CODE.lower()}")
+    last = "SELECT granted, how FROM consent_records WHERE subscriber_id = $1 ORDER BY at DESC"
+    assert (await rows(later, last, ids["1"]))[0] == (False, "joined")
+    assert await sound(later)
+
+
+async def test_what_somebody_says_while_they_become_another_is_not_lost(context: Context) -> None:
+    ids = await people(context, [1])
+    await says(context, "HELP")
+    stranger = await value(context, "SELECT id FROM subscribers WHERE key = 'telegram:4200001'")
+    async with context.pool.acquire() as connection, connection.transaction():
+        both = await joining.lock(connection, [ids["1"], stranger])
+        await joining.merge(connection, both[ids["1"]], both[stranger], NOON)
+        saying = asyncio.create_task(says(context, "STOP"))
+        async with asyncio.timeout(30):
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not await value(context, waits):  # noqa: ASYNC110 - a lock has no event
+                await asyncio.sleep(0.01)
+    await saying
+    consents = await value(context, "SELECT consents FROM subscribers WHERE id = $1", ids["1"])
+    assert msgspec.json.decode(consents)["everything"]["granted"] is False
+    assert await value(context, "SELECT count(*) FROM subscribers") == 1
+    assert await sound(context)
