@@ -1,7 +1,7 @@
 """The work of people: items are taken one at a time, reserved, and settled with what came of it.
 
-An item is a message on a desk's channel that has had no last word. Its id, `SUBSCRIBER-MESSAGE`, is
-also its carrier id.
+An item is a message on a desk's channel that has had no last word. Its id is `SUBSCRIBER-MESSAGE`;
+so was its carrier id when it was taken in, and that one stays if the subscriber becomes another.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from orchestrator.core.model import Consent, Content
 # The first item of a channel that nobody has, and that is still wanted.
 NEXT = """
 SELECT m.subscriber_id, m.id, m.address, m.content, m.template, m.contact_class, m.journey, m.run,
-    m.step, m.channel, m.valid_until, coalesce(d.tries, 0) AS tries, s.key, s.locale, s.timezone,
-    s.consents
+    m.step, m.channel, m.carrier_id, m.valid_until, coalesce(d.tries, 0) AS tries, s.key, s.locale,
+    s.timezone, s.consents
 FROM messages m JOIN subscribers s ON s.id = m.subscriber_id
 LEFT JOIN desk_items d ON d.subscriber_id = m.subscriber_id AND d.message_id = m.id
-WHERE m.channel = $1 AND m.state = 'accepted' AND coalesce(d.ready_at, '-infinity') <= $2
+WHERE m.channel = $1 AND m.state = 'accepted' AND m.carrier_id IS NOT NULL
+    AND coalesce(d.ready_at, '-infinity') <= $2 AND d.outcome IS NULL
     AND (m.valid_until IS NULL OR m.valid_until > $2)
 ORDER BY m.id LIMIT 1 FOR UPDATE OF m SKIP LOCKED
 """
@@ -30,31 +31,47 @@ ORDER BY m.id LIMIT 1 FOR UPDATE OF m SKIP LOCKED
 # What is on the list for one subscriber, by key or number.
 FOR = """
 SELECT m.subscriber_id, m.id, m.address, m.content, m.template, m.contact_class, m.journey, m.run,
-    m.step, m.channel, m.valid_until, coalesce(d.tries, 0) AS tries, s.key, s.locale, s.timezone,
-    s.consents
+    m.step, m.channel, m.carrier_id, m.valid_until, coalesce(d.tries, 0) AS tries, s.key, s.locale,
+    s.timezone, s.consents
 FROM messages m JOIN subscribers s ON s.id = m.subscriber_id
 LEFT JOIN desk_items d ON d.subscriber_id = m.subscriber_id AND d.message_id = m.id
 WHERE m.subscriber_id = $1 AND m.channel = $2 AND m.state = 'accepted'
-    AND coalesce(d.ready_at, '-infinity') <= $3 AND (m.valid_until IS NULL OR m.valid_until > $3)
+    AND m.carrier_id IS NOT NULL AND coalesce(d.ready_at, '-infinity') <= $3
+    AND d.outcome IS NULL
+    AND (m.valid_until IS NULL OR m.valid_until > $3)
 ORDER BY m.id
 """
 
-# One item, whoever has it, locked.
+# One item, locked. What is known of it is read afterwards: whoever had it locked before us may have
+# changed that.
+LOCK_ITEM = "SELECT FROM messages WHERE subscriber_id = $1 AND id = $2 FOR UPDATE"
+
+# One item, whoever has it.
 ITEM = """
 SELECT m.subscriber_id, m.id, m.address, m.content, m.template, m.contact_class, m.journey, m.run,
-    m.step, m.channel, m.valid_until, coalesce(d.tries, 0) AS tries, s.key, s.locale, s.timezone,
-    s.consents, m.state, d.reserved_by, d.ready_at, d.outcome
+    m.step, m.channel, m.carrier_id, m.valid_until, coalesce(d.tries, 0) AS tries, s.key, s.locale,
+    s.timezone, s.consents, m.state, d.reserved_by, d.ready_at, d.outcome
 FROM messages m JOIN subscribers s ON s.id = m.subscriber_id
 LEFT JOIN desk_items d ON d.subscriber_id = m.subscriber_id AND d.message_id = m.id
 WHERE m.subscriber_id = $1 AND m.id = $2 AND m.channel IN ('counter', 'calls')
-FOR UPDATE OF m
+    AND m.carrier_id IS NOT NULL
 """
 
-# Items whose time has passed: nobody called.
+# Items whose time has passed: nobody called. Those of people who were erased have no carrier id.
 STALE = """
-SELECT m.subscriber_id, m.id FROM messages m
-WHERE m.channel = $1 AND m.state = 'accepted' AND m.valid_until <= $2
+SELECT m.carrier_id FROM messages m
+WHERE m.channel = $1 AND m.state = 'accepted' AND m.valid_until <= $2 AND m.carrier_id IS NOT NULL
 ORDER BY m.id LIMIT 500
+"""
+
+# Somebody takes the item until then, unless another one did so since it was found.
+TAKE = """
+INSERT INTO desk_items AS d (subscriber_id, message_id, reserved_by, ready_at)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (subscriber_id, message_id) DO UPDATE SET
+    reserved_by = excluded.reserved_by, ready_at = excluded.ready_at
+WHERE d.ready_at <= $5 AND d.outcome IS NULL
+RETURNING true
 """
 
 # Somebody has the item until then, or it may be taken again from then on.
@@ -86,6 +103,7 @@ class Item(Struct, frozen=True):
 
     subscriber_id: int
     message_id: int
+    carrier_id: str
     key: str
     number: str
     locale: str
@@ -135,14 +153,22 @@ async def find_item(connection: asyncpg.Connection, named: str) -> Item | None:
         return None
     if max(len(who), len(what)) > 18 and max(int(who), int(what)) >= 1 << 63:
         return None
+    await connection.execute(LOCK_ITEM, int(who), int(what))
     row = await connection.fetchrow(ITEM, int(who), int(what))
     return None if row is None else _item(row)
 
 
 async def stale_items(connection: asyncpg.Connection, channel: str, now: datetime) -> Sequence[str]:
-    """The ids of some items whose time has passed."""
-    rows = await connection.fetch(STALE, channel, now)
-    return [item_id(row["subscriber_id"], row["id"]) for row in rows]
+    """The carrier ids of some items whose time has passed."""
+    return [row["carrier_id"] for row in await connection.fetch(STALE, channel, now)]
+
+
+async def take(
+    connection: asyncpg.Connection, item: Item, by: str, until: datetime, now: datetime
+) -> bool:
+    """`by` has the item until then; False if somebody else took it meanwhile."""
+    taken = await connection.fetchval(TAKE, item.subscriber_id, item.message_id, by, until, now)
+    return taken is not None
 
 
 async def reserve(

@@ -52,7 +52,8 @@ class Release(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Said(Struct, frozen=True, forbid_unknown_fields=True):
     """What came of it. `later`: they asked to be called `at` a time (in two hours, if none
-    is said), and the item stays on the list. `unreached` stays as well, until it was tried three times."""
+    is said), and the item stays on the list. `unreached` stays as well, until it was tried three
+    times."""
 
     by: Who
     outcome: Literal["accepted", "refused", "later", "unreached", "wrong_number"]
@@ -108,6 +109,7 @@ class _Desk:
         until = now + timedelta(seconds=asked.hold_s)
         while True:
             unwanted: Item | None = None
+            taken = False
             async with self._context.pool.acquire() as connection, connection.transaction():
                 stale = await desk.stale_items(connection, channel, now)
                 item = await desk.next_item(connection, channel, now)
@@ -115,15 +117,16 @@ class _Desk:
                     if self._refused(item):
                         unwanted = item
                     else:
-                        await desk.reserve(connection, item, asked.by, until, item.tries)
+                        taken = await desk.take(connection, item, asked.by, until, now)
             if stale:
                 await self._end(channel, [(it, "expired", "") for it in stale])
             if unwanted is not None:  # they opted out since
-                await self._end(channel, [(unwanted.id, "rejected", "opted_out")])
+                await self._end(channel, [(unwanted.carrier_id, "rejected", "opted_out")])
                 continue
             if item is None:
                 return web.Response(status=204)
-            return _json(_shown(item, until))
+            if taken:
+                return _json(_shown(item, until))
 
     async def for_subscriber(self, request: web.Request) -> web.StreamResponse:
         channel, key = _channel(request), request.match_info["key"]
@@ -150,7 +153,7 @@ class _Desk:
             one = EventIn(item.key, DESK_OUTCOME, item.id, None, event)
             await self._ingest.events([one], SOURCE)
             state = "delivered" if told in ("accepted", "refused") else "undelivered"
-            await self._end(item.channel, [(item.id, state, told)])
+            await self._end(item.channel, [(item.carrier_id, state, told)])
         return _json(Standing(item.id, told is None))
 
     async def release(self, request: web.Request) -> web.StreamResponse:
@@ -197,7 +200,7 @@ class _Desk:
         return rules is not None and refused(rules, item.consents) is not None
 
     async def _end(self, channel: str, ended: list[tuple[str, str, str]]) -> None:
-        """The items' messages have had their last word. Saying it twice is once."""
+        """The items of these carrier ids have had their last word. Saying it twice is once."""
         receipts = [Receipt(channel, it, state, code) for it, state, code in ended]  # type: ignore[arg-type]
         await self._ingest.inbox.receipts(receipts)
 

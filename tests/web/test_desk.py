@@ -13,13 +13,15 @@ from aiohttp.test_utils import TestServer
 
 from channels.desk.channel import DeskChannel
 from orchestrator.core.model import SHARDS
+from orchestrator.runtime import people
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.deliver import Delivery
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.runtime.projects import apply
 from orchestrator.runtime.turn import take_due
-from orchestrator.store import subscribers
+from orchestrator.store import desk as store
+from orchestrator.store import joining, subscribers
 from orchestrator.store.subscribers import NewSubscriber
 from orchestrator.web import desk
 from orchestrator.web.app import create_app
@@ -98,7 +100,7 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
     """Ann, Bob and Cai are on the list of calls, in this order."""
     async with open_context(database_url, redis_url, secret=SECRET, clock=Clock()) as context:
         now = context.clock.now()
-        people = [
+        known = [
             NewSubscriber(
                 key=name,
                 timezone="UTC",
@@ -110,7 +112,7 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
         async with context.pool.acquire() as connection, connection.transaction():
             await apply(connection, FILES, now)
             await context.projects.follow(connection)
-            await subscribers.upsert(connection, people, now, "en")
+            await subscribers.upsert(connection, known, now, "en")
         ingest = Ingest(context)
         app = create_app(
             open_doors(context, ingest), api_keys=["key"], routes=desk.routes(context, ingest)
@@ -132,6 +134,84 @@ async def test_items_come_one_by_one_with_their_script_and_nobody_gets_one_twice
     assert [it["subscriber"] for it in items] == ["ann", "bob", "cai"]
     assert items[0]["script"] == "Ask Ann: more data?"
     assert items[0]["number"] == "+8613800138000"
+
+
+async def test_who_found_an_item_before_another_took_it_does_not_get_it(house: House) -> None:
+    """Two look at once: the second one's query began before the first one's commit."""
+    now = house.context.clock.now()
+    until = now + timedelta(minutes=15)
+    async with house.context.pool.acquire() as connection:
+        async with connection.transaction():
+            found = await store.next_item(connection, "calls", now)
+        assert found is not None
+        assert (await house.next("ben"))["id"] == found.id
+        assert await store.take(connection, found, "amy", until, now) is False
+    assert (await house.say({"id": found.id}, "accepted", by="ben"))[0] == 200
+
+
+async def test_of_two_who_say_something_else_at_once_one_is_refused(house: House) -> None:
+    item = await house.next()
+    said = await asyncio.gather(
+        *(house.say(item, outcome) for outcome in ("accepted", "refused") * 3)
+    )
+    assert sorted(status for status, _ in said) == [200, 200, 200, 409, 409, 409]
+
+
+async def test_what_came_of_it_is_not_asked_again_although_the_message_lives(house: House) -> None:
+    """We were killed between the two."""
+    item = await house.next()
+    await house.say(item, "accepted")
+    await house.context.pool.execute(
+        "UPDATE messages SET state = 'accepted'; UPDATE desk_items SET ready_at = '2000-01-01'"
+    )
+    assert [(await house.next())["subscriber"] for _ in range(2)] == ["bob", "cai"]
+    assert await house.next() is None
+    assert (await house.say(item, "accepted"))[0] == 200
+    assert (await house.states())[0] == "delivered"
+
+
+async def test_what_is_left_of_somebody_erased_is_not_ended_again_and_again(house: House) -> None:
+    context = house.context
+    async with context.pool.acquire() as connection:
+        ann = await connection.fetchval("SELECT id FROM subscribers WHERE key = 'ann'")
+        await people.erase(connection, ann, "cli:test", context.clock.now(), SECRET)
+    await context.pool.execute("UPDATE messages SET valid_until = now() - interval '1h'")
+    for _ in range(2):
+        assert await house.next() is None
+    assert await context.pool.fetchval("SELECT count(*) FROM parked_receipts") == 0
+
+
+@pytest.mark.parametrize("end", ["accepted", "opted out", "stale"])
+async def test_an_item_of_somebody_who_became_another_comes_to_its_end(
+    house: House, end: str
+) -> None:
+    pool, now = house.context.pool, house.context.clock.now()
+    await pool.execute("UPDATE subscribers SET key = 'sms:' || (addresses ->> 'sms')")
+    chat = NewSubscriber(key="dan", timezone="UTC", addresses={"telegram": "42"})
+    async with pool.acquire() as connection, connection.transaction():
+        await subscribers.upsert(connection, [chat], now, "en")
+        found = "SELECT min(id) AS ann, max(id) AS dan FROM subscribers"
+        ann, dan = await connection.fetchrow(found)
+        both = await joining.lock(connection, [ann, dan])
+        await joining.merge(connection, both[dan], both[ann], now)
+    if end == "accepted":
+        item = await house.next()
+        assert item["subscriber"] == "dan"
+        assert (await house.say(item, "accepted"))[0] == 200
+    elif end == "opted out":
+        await pool.execute(
+            """UPDATE subscribers SET consents = jsonb_build_object('everything',
+                jsonb_build_object('granted', false, 'at', now())) WHERE key = 'dan'"""
+        )
+    else:
+        await pool.execute(
+            "UPDATE messages SET valid_until = now() - interval '1h' WHERE subscriber_id = $1", dan
+        )
+    async with asyncio.timeout(10):
+        assert (await house.next())["subscriber"] != "dan"
+    state = await pool.fetchval("SELECT state FROM messages WHERE subscriber_id = $1", dan)
+    assert state == {"accepted": "delivered", "opted out": "rejected", "stale": "expired"}[end]
+    assert await pool.fetchval("SELECT count(*) FROM parked_receipts") == 0
 
 
 async def test_what_came_of_it_moves_the_journey_and_ends_the_message(house: House) -> None:
