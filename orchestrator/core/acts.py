@@ -138,6 +138,7 @@ def _examined(text: str, before: Head, secret: bytes | None) -> Head | str:
         return f"entry {number} follows entry {before.number}: entries are missing or out of order"
     if previous != before.hash:
         return f"entry {number} does not follow the entry before it: that one was another"
-    if secret is not None and not hmac.compare_digest(seal(digest, secret), str(sealed)):
+    right = b"" if secret is None else seal(digest, secret).encode()
+    if right and not hmac.compare_digest(right, str(sealed).encode("utf-8", "surrogatepass")):
         return f"entry {number} was not sealed with this installation's secret"
     return Head(number, digest)

@@ -100,6 +100,12 @@ def test_a_log_chained_anew_is_found_by_its_seals_and_by_an_anchor() -> None:
     assert "rewritten" in verify(forged, anchor=verify(log()).head.hash).wrong
 
 
+def test_a_seal_that_is_no_seal_is_named_like_any_other() -> None:
+    said = json.loads(log(1)[0])
+    forged = canonical({**said, "seal": "封"})
+    assert "was not sealed" in verify([forged], SECRET).wrong
+
+
 def test_anybody_can_recompute_a_hash_with_what_is_documented() -> None:
     said = json.loads(log(1)[0])
     digest, seal = said.pop("hash"), said.pop("seal")
