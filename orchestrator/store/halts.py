@@ -57,7 +57,8 @@ LOCK = "SELECT id FROM subscribers WHERE id = ANY($1::bigint[]) ORDER BY id FOR 
 # They leave the journey. Who was held out stays known as such.
 LEAVE = """
 UPDATE enrollments SET status = CASE WHEN status = 'control' THEN 'control' ELSE 'left' END,
-    step = NULL, due_at = NULL, waiting = NULL, held = false, ended_at = $3, reason = 'cancelled'
+    step = NULL, due_at = NULL, waiting = NULL, held = false, tries = 0, ended_at = $3,
+    reason = 'cancelled'
 WHERE subscriber_id = ANY($2::bigint[]) AND journey = $1 AND ended_at IS NULL
 """
 

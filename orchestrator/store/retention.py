@@ -93,7 +93,7 @@ PAST_RUNS = """
 DELETE FROM past_enrollments WHERE ctid >= $1 AND ctid < $2 AND ended_at < $3
 """
 
-# Ids of reports, save of those that still wait for their turn.
+# Ids of reports, whether or not the report is still there.
 SOURCE_IDS = "DELETE FROM sources WHERE ctid >= $1 AND ctid < $2 AND at < $3"
 
 

@@ -252,3 +252,13 @@ async def test_whoever_a_turn_had_in_hand_at_the_cancel_leaves_when_next_looked_
     stands = "SELECT status, reason FROM enrollments WHERE journey = 'tour'"
     assert await rows(office, stands) == [("left", "cancelled")]
     assert await value(office, SENT) == 1
+
+
+async def test_whoever_comes_back_after_a_cancel_has_all_tries_again(office: Context) -> None:
+    await people(office, ["0"])
+    await happened(office, ["0"], "tour.asked")
+    await turns(office)
+    await do(office, "UPDATE enrollments SET tries = 4 WHERE journey = 'tour'")
+    async with office.pool.acquire() as connection:
+        await halts.cancel(connection, "tour", office.clock.now())
+    assert await value(office, "SELECT tries FROM enrollments WHERE journey = 'tour'") == 0
