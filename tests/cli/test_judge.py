@@ -287,6 +287,22 @@ def test_a_message_that_fell_back_is_one_and_two_if_both_arrived() -> None:
     assert wrong(both)["duplicates"] == 1
 
 
+def test_what_a_dead_channel_gives_back_after_an_opt_out_may_not_move_on() -> None:
+    life = stopped(good())
+    refused = replace(sent("mms", "more"), subject="Hello", state="undelivered")
+    dead = replace(life, channels=EVERYTHING[:2], dead=frozenset({"mms"}))
+    around = replace(refused, queued_at=at(4, 11))
+    assert wrong(replace(dead, rows=[*life.rows, around])) == {}
+    for lost in (
+        replace(around, queued_at=at(4, 6)),
+        replace(around, state="accepted"),
+        replace(around, subject=""),
+    ):
+        assert wrong(replace(dead, rows=[*life.rows, lost])) == {"lost": 1}
+    alive = replace(dead, dead=frozenset(), rows=[*life.rows, around])
+    assert wrong(alive)["lost"] == 1
+
+
 def test_a_step_that_does_not_come_by_the_first_channel_that_works_is_noticed() -> None:
     assert wrong(replace(good(), channels=EVERYTHING)) == {"wrong_channel": 4}
     assert wrong(replace(rich(), dead=frozenset({"wap_push"}))) == {"wrong_channel": 1}

@@ -80,7 +80,7 @@ def judge(
         key = player.person.subscriber.key
         found.messages += len(player.heard)
         rows = recorded.get(key, ())
-        _compare(player, rows, found)
+        _compare(plan, player, rows, found)
         _look_at_times(plan, player, rows, found)
         _count_days(plan, player, rows, found)
         _look_at_channels(plan, player, rows, found)
@@ -100,17 +100,29 @@ def _answers(row: Recorded) -> bool:
     return not row.journey or ".reply-" in row.step
 
 
-def _compare(player: Player, rows: Sequence[Recorded], found: Found) -> None:
+def _compare(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
     """What was to be sent but never stood on the screen is lost; what stood there more often than
     it was sent, or twice from a journey, is a duplicate. A message that moved on to another channel
     is one message, in the words of that channel."""
-    wanted = Counter(_face(row) for row in rows if row.state != "suppressed")
+    wanted = Counter(
+        _face(row) for row in rows if row.state != "suppressed" and not _given_up(plan, player, row)
+    )
     seen = Counter(map(_shown, player.heard))
     steps = {_face(row) for row in rows if not _answers(row)}
     found.lost += sum((wanted - seen).values())
     extra = seen - Counter(map(_face, rows))
     twice = Counter({face: count - 1 for face, count in seen.items() if face in steps})
     found.duplicates += sum((extra | twice).values())
+
+
+def _given_up(plan: Plan, player: Player, row: Recorded) -> bool:
+    """Whether a dead channel gave the message back just when the person had opted out: then it may
+    not move on."""
+    stopped_at, latency = player.stopped_at, plan.latency
+    if stopped_at is None or not (row.subject and "mms" in player.person.dead):
+        return False
+    refused = row.state in ("rejected", "undelivered", "expired")
+    return refused and stopped_at - latency < row.queued_at < stopped_at + latency
 
 
 _Face = tuple[str, str, str, bool]
