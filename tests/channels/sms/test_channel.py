@@ -13,7 +13,7 @@ import pytest
 from channels.base import Inbox
 from channels.carriers.customer import Delivery
 from channels.carriers.smsc import Smsc, SmscSettings
-from channels.sms import codec, status
+from channels.sms import codec, pdu, status
 from channels.sms.batch import NO_ANSWER, Batch
 from channels.sms.channel import SmsChannel
 from channels.sms.settings import SmppSettings
@@ -120,6 +120,29 @@ async def test_a_long_reply_comes_in_whole(smsc: Smsc) -> None:
         [reply] = kept.replies
         assert (reply.text, reply.address, reply.to) == (words, NUMBER, "10086")
         await until(lambda: said.acknowledged_at)
+
+
+@pytest.mark.parametrize("way", ["sar", "payload"])
+async def test_a_long_reply_may_come_by_optional_parameters(smsc: Smsc, way: str) -> None:
+    words = "Can you tell me more, please? " * 10
+    pieces = [words] if way == "payload" else [words[:150], words[150:]]
+    async with bound(smsc.port) as (_, kept):
+        [customer] = smsc.customers
+        for number, piece in enumerate(pieces, 1):
+            tlvs = {
+                "payload": ((pdu.MESSAGE_PAYLOAD, piece.encode()),),
+                "sar": (
+                    (pdu.SAR_REFERENCE, b"\1\2"),
+                    (pdu.SAR_TOTAL, b"\2"),
+                    (pdu.SAR_NUMBER, bytes((number,))),
+                ),
+            }[way]
+            triples = (codec.address(1, 1, NUMBER[1:]), codec.address(0, 1, "10086"))
+            short = piece.encode() if way == "sar" else b""
+            body = codec.message_body(*triples, 0, 0, 0, short, b"", codec.pack_tlvs(*tlvs))
+            customer.deliver(Delivery("outreach", body))
+        await until(lambda: kept.replies)
+        assert [reply.text for reply in kept.replies] == [words]
 
 
 async def test_a_reply_waits_until_somebody_is_bound(smsc: Smsc) -> None:
