@@ -14,6 +14,8 @@ import pytest
 from channels.base import Means
 from channels.registry import kind_names, kind_of
 from channels.sms.channel import SmsChannel
+from orchestrator.cli.simulated import write_channels
+from orchestrator.core.delivery import Spoken
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime import channels
 from orchestrator.runtime.channels import Configured, configured
@@ -35,7 +37,7 @@ def mistake(folder: Path, text: str) -> str:
     return str(wrong.value).replace(f"{folder}/", "")
 
 
-async def none_spoken(channel: str, address: str, limit: int) -> list[channels.Spoken]:
+async def none_spoken(channel: str, address: str, limit: int) -> list[Spoken]:
     return []
 
 
@@ -53,6 +55,26 @@ def test_the_file_wins_and_takes_its_secrets_from_the_environment(tmp_path: Path
     [channel] = channels.build([read(tmp_path, SMS, env)["sms"]], "gateway", MEANS)
     settings = cast(SmsChannel, channel).settings
     assert (settings.host, settings.password, settings.window) == ("carrier", "secret", 7)
+
+
+def test_a_simulated_carrier_is_for_what_no_other_file_names(tmp_path: Path) -> None:
+    path = write_channels(tmp_path / "data", 2775, 8082, "http://127.0.0.1:8080")
+    env = {"OUTREACH_SIMULATED": str(path), "WORD": "secret"}
+    alone = read(tmp_path, None, env)
+    assert {"sms", "mms", "wap_push"} < set(alone)
+    assert alone["mms"].settings.url == "http://127.0.0.1:8082/mm7"
+    theirs = "mms:\n  url: https://mmsc.carrier/mm7\n"
+    beside = read(tmp_path, theirs, env)
+    assert beside["mms"].settings.url == "https://mmsc.carrier/mm7"
+    assert beside["sms"].settings == alone["sms"].settings
+    by_url = read(tmp_path, theirs, {**env, "OUTREACH_SMPP_URL": "smpp://other@elsewhere"})
+    assert by_url["sms"].settings.url == "smpp://other@elsewhere"
+
+
+def test_a_file_for_a_simulated_carrier_that_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutreachError, match=r"cannot read .*gone\.yaml") as wrong:
+        read(tmp_path, None, {"OUTREACH_SIMULATED": "gone.yaml"})
+    assert "OUTREACH_SIMULATED" in wrong.value.hint
 
 
 def test_each_process_builds_what_it_holds(tmp_path: Path) -> None:
