@@ -287,9 +287,9 @@ async def claim(
         if emptied:
             await pace.trim(connection, emptied)
         await send_on(connection, late, "expired", now, ids, retry_channel=True)
+    going.sort(key=lambda it: it.outgoing.message_id)  # the order of its rows is PostgreSQL's
     wait = None
     if lots is not None or strays:
-        going.sort(key=lambda it: it.outgoing.message_id)
         wait = await pace.time_left(connection, paces, channel, now, priority)
     return Claim(tuple(claimed), tuple(going), wait)
 

@@ -72,7 +72,7 @@ UNION ALL SELECT subscriber_id, journey, run, status, reason, entered_at, ended_
 FROM past_enrollments WHERE subscriber_id = ANY($1::bigint[])
 """
 EVENTS = """
-SELECT subscriber_id, kind, name, source_id, at, taken_at, tries, properties ->> 'text' AS text
+SELECT id, subscriber_id, kind, name, source_id, at, taken_at, tries, properties ->> 'text' AS text
 FROM events WHERE subscriber_id = ANY($1::bigint[])
 """
 WITNESSED = "SELECT * FROM witness WHERE subscriber_id = ANY($1::bigint[]) ORDER BY number"
@@ -102,7 +102,6 @@ _STEPS: Mapping[str | None, set[str]] = {
 _MOVES_ON = {"rejected", "undelivered", "expired"}
 """States in which a message may begin again, on another channel."""
 
-MOMENT = timedelta(microseconds=1)
 NEVER = datetime.max.replace(tzinfo=UTC)
 _ZONE = ZoneInfo(ZONE)
 _SPANS = {"h": "hours", "m": "minutes"}
@@ -123,10 +122,10 @@ class Judge:
             world.domain(read): (step, world.domain(at))
             for read, (step, at) in world.schedule.commits.items()
         }
-        self.outs = _outs(found["consents"])
         self.said: dict[int, list[asyncpg.Record]] = defaultdict(list)
         for row in found["events"]:
             self.said[row["subscriber_id"]].append(row)
+        self.outs = {who: self._outs(rows) for who, rows in self.said.items()}
         self.messages = {(row["subscriber_id"], row["id"]): row for row in found["messages"]}
         self.suppressed: dict[tuple[int, str, str], list[asyncpg.Record]] = defaultdict(list)
         for row in found["suppressions"]:
@@ -137,10 +136,21 @@ class Judge:
         """This person has that to complain of."""
         self.problems.append(f"{self.people[who]['key']}: {what}")
 
+    def _outs(self, events: list[asyncpg.Record]) -> list[tuple[datetime, datetime]]:
+        """From when until when this person wanted nothing, by what they said."""
+        spans: list[tuple[datetime, datetime]] = []
+        said = [row for row in events if row["text"] in ("STOP", "START") and row["taken_at"]]
+        for row in sorted(said, key=lambda it: (self.step(it["taken_at"]), it["at"], it["id"])):
+            out = bool(spans) and spans[-1][1] == NEVER
+            if out and row["text"] == "START":
+                spans[-1] = (spans[-1][0], row["taken_at"])
+            elif not out and row["text"] == "STOP":
+                spans.append((row["taken_at"], NEVER))
+        return spans
+
     def committed(self, at: datetime) -> tuple[int, datetime]:
         """The step and the time at which what was done at `at` was committed."""
-        times = (at - MOMENT * n for n in range(4))  # of several consents, each is a bit later
-        return next((self.commits[it] for it in times if it in self.commits), (0, at))
+        return self.commits.get(at, (0, at))
 
     def judge(self) -> list[str]:
         """Everything that is wrong, as lines for people."""
@@ -171,9 +181,10 @@ class Judge:
                     self.wrong(who, f"the {row['kind']} {row['name']} was never looked at")
             if person["failure"]:
                 self.wrong(who, f"a turn failed: {person['failure']}")
-            stopped = any(row["text"] == "STOP" for row in self.said[who])
-            if stopped and not self.outs[who]:
-                self.wrong(who, "said STOP, and that is not on record")
+            out = bool(self.outs.get(who)) and self.outs[who][-1][1] == NEVER
+            last = [row["granted"] for row in self.found["consents"] if row["subscriber_id"] == who]
+            if out == (last[-1] if last else True):
+                self.wrong(who, "what was last said of STOP and START is not on record")
 
     def states(self) -> None:
         """No message's state went back, and each has come to rest."""
@@ -254,7 +265,7 @@ class Judge:
             if row["contact_class"] == "answer":
                 continue
             queued = self.committed(row["queued_at"])[0]
-            if any(self.out(queued, *span) for span in self.outs[who]):
+            if any(self.out(queued, *span) for span in self.outs.get(who, ())):
                 self.wrong(who, f"{row['journey']} {row['step']} was queued after the opt-out")
             days[who, row["queued_at"].astimezone(_ZONE).date()].append(row)
             if _bound(row) and not OPENS <= row["queued_at"].astimezone(_ZONE).hour < CLOSES:
@@ -271,7 +282,7 @@ class Judge:
             if row is None or row["contact_class"] == "answer":
                 continue
             step, read = handed.claimed
-            if any(self.out(step, *span) for span in self.outs[who]):
+            if any(self.out(step, *span) for span in self.outs.get(who, ())):
                 self.wrong(who, f"{row['journey']} {row['step']} was claimed after the opt-out")
             claimed_at = self.world.domain(read)
             if claimed_at < row["queued_at"]:
@@ -386,7 +397,7 @@ class Walk:
                 self._wrong("ended early")
         except LeftError:
             order, ended = self._judge.step, self._judge.step(run["ended_at"])
-            outs = self._judge.outs[self._who]
+            outs = self._judge.outs.get(self._who, [])
             since = [span for span in outs if order(span[0]) <= ended <= order(span[1])]
             if run["status"] != "left" or run["reason"] != "opted_out" or not since:
                 self._wrong(f"is {run['status']} ({run['reason']}), and not at its end")
@@ -442,8 +453,8 @@ class Walk:
                     self._wrong(f"took {name} at {self._at}, put off to {until}")
             return True
         for row in self._judge.suppressed[key]:
-            ended = run["ended_at"]
-            within = run["entered_at"] <= row["at"] and (ended is None or row["at"] <= ended)
+            order = self._judge.step
+            within = order(run["entered_at"]) <= order(row["at"]) <= order(run["ended_at"])
             if row["until"] is None and within:
                 self._judge.suppressed[key].remove(row)
                 if row["reason"] != "no_channel":
@@ -502,19 +513,6 @@ class Walk:
         """What happened at `at` was committed after the wait's beginning was, and in its time."""
         step, committed_at = self._judge.committed(at)
         return at > began and step > self._judge.committed(began)[0] > 0 and committed_at <= until
-
-
-def _outs(consents: list[asyncpg.Record]) -> dict[int, list[tuple[datetime, datetime]]]:
-    """From when until when each person wanted nothing, by what is on record."""
-    found: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
-    for row in consents:
-        spans = found[row["subscriber_id"]]
-        out = bool(spans) and spans[-1][1] == NEVER
-        if out and row["granted"]:
-            spans[-1] = (spans[-1][0], row["at"])
-        elif not out and not row["granted"]:
-            spans.append((row["at"], NEVER))
-    return found
 
 
 def _span(text: str) -> timedelta:

@@ -110,6 +110,8 @@ class Theatre:
             if keep:
                 self.traces[seed] = [*world.schedule.trace]
             self._unseen.append(seed)
+            # The next world would forget them, if it lasts for days.
+            await self._means.monitor.execute("DELETE FROM parked_receipts")
             if problems:
                 report.add(seed, problems)
                 await self.clear()
@@ -135,7 +137,6 @@ class Theatre:
             report.add(seed, theirs)
         if lines:
             await self.clear()
-        await self._means.monitor.execute("DELETE FROM parked_receipts")
         self._unseen = []
 
     async def clear(self) -> None:
