@@ -86,11 +86,16 @@ def _events_forgotten(patch: pytest.MonkeyPatch) -> None:
     take(patch)
 
 
+def _optout_ignored(patch: pytest.MonkeyPatch) -> None:
+    """An opt-out leaves what is queued where it is, and the claim does not look at it either."""
+    changes = ("AND m.attempt_id IN", "AND false AND m.attempt_id IN")
+    _edit(decisions, "DROP_QUEUED", changes)(patch)
+    _edit(messages, "REFUSERS", ("WHERE id = ANY", "WHERE false AND id = ANY"))(patch)
+
+
 DEFECTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a claim that others can claim as well": _claim_uncommitted,
-    "an opt-out that does not reach the queue": _edit(
-        decisions, "DROP_QUEUED", ("AND m.attempt_id IN", "AND false AND m.attempt_id IN")
-    ),
+    "an opt-out that does not reach the queue": _optout_ignored,
     "a source id taken in twice": _edit(
         events,
         "ADD",

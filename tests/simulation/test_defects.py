@@ -12,7 +12,6 @@ QUICK = (
     "an opt-out that does not reach the queue",
     "a source id taken in twice",
     "a lapse that sends again under hold",
-    "a record without its fence",
 )
 """Those that a few seeds find; `python -m tests.simulation --defects` plants them all."""
 
