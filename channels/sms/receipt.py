@@ -86,7 +86,7 @@ def read(message: pdu.DeliverSm) -> CarrierReceipt | None:
     if message.esm_class & _TYPE_BITS == _INTERMEDIATE:
         return None
     # Most write ASCII, whatever data_coding says; the few others are tried after that.
-    words = message.payload.decode("latin-1")
+    words = message.payload.replace(b"\0", b"\x7f").decode("latin-1")  # no store takes a NUL
     found = _USUAL.match(words)
     if found is not None:
         message_id, word, error = found.groups()

@@ -117,7 +117,7 @@ def _world() -> _World:
 
     async def start() -> None:
         await channel.start(Inbox(replies=stored.replies, receipts=stored.receipts))
-        for line in channel._lines:
+        for line in channel.accounts[0]._lines:
             await line.stop()
         await smsc.start()
 
@@ -133,7 +133,7 @@ def _session(world: _World) -> tuple[Session, _Kept]:
         pace=Pace(float("inf"), world.loop.time()),
         deadline_s=30.0,
         enquire_link_s=3600.0,
-        deliver=world.channel._delivered,
+        deliver=world.channel.accounts[0]._delivered,
     )
     kept = _Kept()
     session.connection_made(kept)

@@ -181,6 +181,12 @@ def test_ascii_is_read_whatever_the_coding_says(coding: int) -> None:
     assert (read.message_id, read.state, read.code) == ("a_b$1", "expired", "EXPIRED/027")
 
 
+def test_no_nul_comes_into_an_id() -> None:
+    read = receipt.read(deliver(b"id:7\0a stat:DELIVRD err:000"))
+    assert read is not None
+    assert "\0" not in read.message_id
+
+
 def test_a_receipt_may_be_utf_16_throughout() -> None:
     words = "id:77 sub:001 dlvrd:001 stat:DELIVRD err:000 text:好".encode("utf-16-be")
     read = receipt.read(deliver(words, coding=8))
