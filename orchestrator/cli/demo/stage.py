@@ -35,7 +35,7 @@ from orchestrator.web.wall import create_wall
 STARTS_AT = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
 """A Monday, eight in the morning in Shanghai."""
 
-READY_S = 4.0
+READY_S = 8.0
 """Real seconds that the processes usually need; the clock starts after them."""
 
 SWEEP_S = 0.1
