@@ -134,7 +134,7 @@ async def _reckon(
     plan = Plan(
         stage.context.projects.project,
         activated,
-        ends_at(days),
+        ends_at(stage, days),
         timedelta(seconds=LATENCY_S * speed),
     )
     found = judge(plan, players, recorded, entrances)

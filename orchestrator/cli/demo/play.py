@@ -24,9 +24,9 @@ QUIET_S = 20.0
 """Real seconds that what is under way at the end has to arrive."""
 
 
-def ends_at(days: int) -> datetime:
+def ends_at(stage: Stage, days: int) -> datetime:
     """When a demo of so many days is over."""
-    return STARTS_AT + timedelta(days=days) + AFTER
+    return stage.begins_at + timedelta(days=days) + AFTER
 
 
 async def play(
@@ -34,7 +34,7 @@ async def play(
 ) -> dict[str, datetime]:
     """All days have passed and everything has arrived; returns when each person was activated."""
     clock, ingest = stage.clock, Ingest(stage.context)
-    end = ends_at(days)
+    end = ends_at(stage, days)
     showing = asyncio.create_task(_show(stage, screen, end))
     try:
         async with stage.context.pool.acquire() as connection:
@@ -44,7 +44,7 @@ async def play(
         activated = await _arrive(stage, ingest, people)
         for day in range(2, days + 2):
             # Five in the afternoon in Shanghai; data is used in the evening.
-            await _until(stage, STARTS_AT + timedelta(days=day - 1, hours=9))
+            await _until(stage, stage.begins_at + timedelta(days=day - 1, hours=9))
             await _use_data(stage, ingest, people, day)
         await _until(stage, end)
         await _quiet(stage)
@@ -59,7 +59,7 @@ async def _arrive(stage: Stage, ingest: Ingest, people: Sequence[Person]) -> dic
     activated: dict[str, datetime] = {}
     parts = 12
     for part in range(parts):
-        await _until(stage, STARTS_AT + part * ARRIVING / parts)
+        await _until(stage, stage.begins_at + part * ARRIVING / parts)
         now = stage.clock.now()
         coming = people[part::parts]
         activated |= {person.subscriber.key: now for person in coming}
@@ -125,5 +125,5 @@ async def _rests(connection: asyncpg.Connection, now: Callable[[], datetime]) ->
 async def _show(stage: Stage, screen: Screen, end: datetime) -> None:
     while True:
         facts = await stage.figures.ask()
-        screen.show(Moment(stage.clock.now(), STARTS_AT, end, facts), stage.players)
+        screen.show(Moment(stage.clock.now(), stage.begins_at, end, facts), stage.players)
         await asyncio.sleep(0.25)

@@ -35,6 +35,8 @@ from orchestrator.web.wall import create_wall
 STARTS_AT = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
 """A Monday, eight in the morning in Shanghai."""
 
+DAY = timedelta(days=1)
+
 READY_S = 8.0
 """Real seconds that the processes usually need; the clock starts after them."""
 
@@ -43,10 +45,12 @@ SWEEP_S = 0.1
 
 
 class Stage(Struct, frozen=True):
-    """What a demo plays on."""
+    """What a demo plays on. The play begins at `begins_at`: on `STARTS_AT`, or at that hour of a
+    later day, if the processes took longer than that to start."""
 
     context: Context
     clock: Clock
+    begins_at: datetime
     players: Sequence[Player]
     figures: Figures
     wall: str
@@ -123,7 +127,9 @@ async def set_stage(
         )
         async with context.pool.acquire() as connection:
             await context.projects.follow(connection)
-        yield Stage(context, clock, players, figures, address)
+        late = max(timedelta(0), clock.now() - STARTS_AT)
+        begins_at = STARTS_AT + -(-late // DAY) * DAY
+        yield Stage(context, clock, begins_at, players, figures, address)
 
 
 def _players(
