@@ -79,7 +79,10 @@ async def test_every_answer_is_one_that_the_description_tells_of(
             def one(case: schemathesis.Case[Any]) -> None:
                 case.call_and_validate(base_url=api.url, headers=AUTHORIZED)
 
-            one()
+            try:
+                one()
+            except SystemError:  # CPython before 3.11.8 parses badly in two threads (gh-106905)
+                one()
 
     await asyncio.to_thread(ask)
     assert await api.turn() == 0

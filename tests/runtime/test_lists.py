@@ -219,5 +219,5 @@ async def test_a_claim_looks_at_lists_only_if_a_class_names_one(
                     context.projects.project,
                 )  # fmt: skip
         assert len(claim.messages) == 2
-        assert len(asked) == 2
+        assert len(asked) == 3  # the attempts, their messages, who refuses
         assert not any("listed" in query or "paces" in query for query in asked)
