@@ -15,12 +15,12 @@ import typer
 from orchestrator.cli.acting import operator
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.cli.show import plain
+from orchestrator.core.dossier import Dossier
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Subscriber
 from orchestrator.runtime import people
 from orchestrator.runtime.settings import Settings, load_secret
 from orchestrator.store import erasure, timeline
-from orchestrator.store.dossier import Dossier
 from orchestrator.store.erasure import Holdings
 
 SubscriberArgument = Annotated[

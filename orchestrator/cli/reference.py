@@ -14,8 +14,8 @@ import msgspec
 from typer.main import get_command
 
 from orchestrator.cli.main import COMMANDS, build
+from orchestrator.core.dossier import Dossier
 from orchestrator.runtime.settings import SETTINGS
-from orchestrator.store.dossier import Dossier
 
 FOLDER = Path("docs/reference")
 

@@ -9,8 +9,8 @@ from msgspec.structs import asdict
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from orchestrator.core.acts import Deed
+from orchestrator.core.dossier import Dossier
 from orchestrator.store import acts, dossier, erasure
-from orchestrator.store.dossier import Dossier
 from orchestrator.store.erasure import Holdings
 
 

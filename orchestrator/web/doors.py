@@ -7,11 +7,11 @@ from datetime import date
 from functools import partial
 
 from orchestrator.core.acts import Deed
+from orchestrator.core.dossier import Dossier
 from orchestrator.runtime import people
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
 from orchestrator.store import acts, importing, timeline
-from orchestrator.store.dossier import Dossier
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.subscribers import NewSubscriber
 from orchestrator.store.timeline import Timeline

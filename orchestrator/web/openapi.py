@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from orchestrator.core.dossier import Dossier
 from orchestrator.core.model import DESK_CHANNELS
 from orchestrator.runtime.ingest import Counts
 from orchestrator.runtime.inviting import Invitation
-from orchestrator.store.dossier import Dossier
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.timeline import Timeline
 from orchestrator.web.desk import Release, Said, Shown, Standing, Take

@@ -13,6 +13,7 @@ import pytest_asyncio
 from channels.carriers.smsc import Smsc
 from orchestrator.core.contact import EVERYTHING
 from orchestrator.core.delivery import Reply
+from orchestrator.core.dossier import Dossier
 from orchestrator.core.model import Consent
 from orchestrator.runtime import people as rights
 from orchestrator.runtime.context import Context
@@ -21,7 +22,6 @@ from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.runtime.sweep import sweep
 from orchestrator.store import events, failures, importing, scenes, timeline
 from orchestrator.store.checks import examine
-from orchestrator.store.dossier import Dossier
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.events import NewEvent
 from orchestrator.store.subscribers import NewSubscriber
