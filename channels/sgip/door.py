@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from channels.sgip.session import SgipVisit
+from channels.sms.wire import stop_listening
 
 log = logging.getLogger("outreach.sms")
 
@@ -39,6 +40,7 @@ class Door:
         self._server: asyncio.Server | None = None
         self._calls: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
+        self._closed = False
         self.trouble = ""
 
     @property
@@ -48,19 +50,25 @@ class Door:
 
     async def open(self) -> None:
         """Listening, or about to; `port` says where."""
+        self._closed = False
         if not await self._tried():
             self._opening = asyncio.get_running_loop().create_task(self._try_again())
 
     async def close(self) -> None:
-        """No longer listening; every caller is gone."""
+        """No longer listening; every caller is gone, one that reads nothing after a while."""
+        self._closed = True
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await stop_listening(server)
         for visit in self.visits:
             visit.close()
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=self._login_within_s)
+        for visit in self.visits:
+            visit.abort()
         if self._calls:
             await asyncio.wait(self._calls)
 
@@ -88,6 +96,8 @@ class Door:
             log.warning("sgip_visit_ended reason=too_many")
             silent.abort()
         visit = self._new()
+        if self._closed:
+            visit.abort()
         self.visits.add(visit)
         call = visit.loop.create_task(self._attend(visit))
         self._calls.add(call)

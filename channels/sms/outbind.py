@@ -11,6 +11,7 @@ from channels.sms.connections import new_session
 from channels.sms.pace import Pace
 from channels.sms.session import BindRefusedError, Deliver, RequestError, Session
 from channels.sms.settings import SmppSettings
+from channels.sms.wire import stop_listening
 
 log = logging.getLogger("outreach.sms")
 
@@ -41,7 +42,8 @@ class OutbindPort:
     async def stop(self) -> None:
         """No longer listening; every caller is unbound."""
         if self._server is not None:
-            self._server.close()
+            server, self._server = self._server, None
+            await stop_listening(server)
         await asyncio.gather(*(session.unbind() for session in self._sessions))
         for call in self._calls:
             call.cancel()
@@ -49,6 +51,8 @@ class OutbindPort:
 
     def _called(self) -> Session:
         session = new_session(self._settings, self._pace, self._deliver)
+        if self._server is None:  # we are stopping
+            session.abort()
         call = asyncio.get_running_loop().create_task(self._answer(session))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)

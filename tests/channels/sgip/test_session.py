@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ import pytest
 
 from channels.sgip import pdu
 from channels.sgip.channel import SgipChannel
+from channels.sgip.door import Door
 from channels.sgip.settings import SgipSettings
 from orchestrator.core.delivery import Outcome
 from orchestrator.core.errors import OutreachError
@@ -322,3 +325,23 @@ async def test_a_port_that_is_taken_is_tried_again(caplog: pytest.LogCaptureFixt
 def test_a_door_without_a_password_is_not_opened() -> None:
     with pytest.raises(OutreachError, match="listen_password"):
         SgipSettings(**{**SETTINGS, "port": 8801, "listen_password": ""})
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_caller_who_comes_while_the_door_closes_keeps_nobody_waiting(turns: int) -> None:
+    channel = SgipChannel("sms", SgipSettings(**SETTINGS, port=1))
+    door = Door("127.0.0.1", 0, channel._new_visit, most=5, login_within_s=30.0)
+    await door.open()
+    login = pdu.bind_body(pdu.Bind(pdu.TO_PROVIDER, "unicom", "knock"))
+    with socket.create_connection(("127.0.0.1", door.port)) as caller:
+        caller.sendall(struct.pack(">II12x", HEADER + len(login), pdu.BIND) + login)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await door.close()
+        await until(lambda: not door.visits)
+        caller.setblocking(True)
+        caller.settimeout(5)
+        with contextlib.suppress(ConnectionResetError):
+            while caller.recv(100):
+                pass
