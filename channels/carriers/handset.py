@@ -11,11 +11,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from channels.sms import pdu, text
+from channels.sms import pdu
 from channels.sms.reassembly import Assembled, Fragment, Reassembly, unwrap
 from channels.wap_push import carriage
 from channels.wap_push.documents import Bookmarks, Document, Indication, Loading, decode
 from channels.wap_push.tree import PushError
+from orchestrator.core import short_message
 
 
 class Shot(Struct, frozen=True):
@@ -109,7 +110,7 @@ class Handset:
         at = self._mast.now()
         fragment, coding, octets = unwrap(message)
         if fragment is None:
-            words, parts = text.decode(coding, octets), 1
+            words, parts = short_message.decode(coding, octets), 1
         else:
             # Parts are waited for by real time, however fast the network's clock runs.
             whole = self._assemble(message, fragment, coding, octets, monotonic())

@@ -20,7 +20,8 @@ from channels.carriers.faults import Faults
 from channels.carriers.handset import Handset, Said, Script
 from channels.carriers.network import Change, Network
 from channels.carriers.taken import Taken, receipt_body, refusal_of, replaced
-from channels.sms import codec, pdu, status, text
+from channels.sms import codec, pdu, status
+from orchestrator.core import short_message
 
 __all__ = ["Change", "Smsc", "SmscSettings"]
 
@@ -120,7 +121,7 @@ class Smsc(Network):
         self._utterances += 1
         to = said.to.removeprefix("+")
         account = self.settings.numbers.get(to) or next(iter(self.settings.accounts))
-        coded = text.split(said.text, self._utterances & 0xFF)
+        coded = short_message.split(said.text, self._utterances & 0xFF)
         source = codec.address(1, 1, handset.number)
         destination = codec.address(0, 1, to)
         left = len(coded.parts)

@@ -8,7 +8,8 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
-from channels.sms import codec, pdu, status, text
+from channels.sms import codec, pdu, status
+from orchestrator.core import short_message
 
 _ON_AIR_BITS = 140 * 8
 _GSM7_FLASH = 0x10
@@ -33,7 +34,7 @@ def refusal_of(message: pdu.SubmitSm) -> int:
         return status.INVALID_DESTINATION
     octets = message.short_message
     bits = len(octets) * 8
-    if message.data_coding in (text.GSM7, _GSM7_FLASH):
+    if message.data_coding in (short_message.GSM7, _GSM7_FLASH):
         header = octets[0] + 1 if message.esm_class & pdu.HAS_HEADER and octets else 0
         bits = -(-header * 8 // 7) * 7 + (len(octets) - header) * 7
     return status.INVALID_MESSAGE_LENGTH if bits > _ON_AIR_BITS else status.OK
@@ -64,7 +65,7 @@ def receipt_body(taken: Taken, now: datetime, exact_id: bytes | None) -> bytes:
         _minute(int(now.timestamp() // 60)),
         _WORDS[taken.state],
         not delivered,
-        message.short_message[:20] if message.data_coding == text.GSM7 else b"",
+        message.short_message[:20] if message.data_coding == short_message.GSM7 else b"",
     )
     tlvs = b""
     if exact_id is not None:
@@ -77,7 +78,7 @@ def receipt_body(taken: Taken, now: datetime, exact_id: bytes | None) -> bytes:
         codec.address(message.source_addr_ton, message.source_addr_npi, message.source_addr),
         pdu.RECEIPT,
         0,
-        text.GSM7,
+        short_message.GSM7,
         words,
         b"",
         tlvs,

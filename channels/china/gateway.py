@@ -18,8 +18,8 @@ from channels.sms.inbound import Inbound
 from channels.sms.line import Line
 from channels.sms.outcomes import Verdicts
 from channels.sms.pace import Pace
-from channels.sms.text import MAX_PARTS, TextError
 from orchestrator.core.delivery import Outcome, Outgoing
+from orchestrator.core.short_message import MAX_PARTS, TextError
 
 Session = TypeVar("Session", bound=GatewaySession)
 _Sendable = TypeVar("_Sendable", Outgoing, Prepared)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from channels.sms.text import MAX_PARTS, Coded, TextError
+from orchestrator.core.short_message import MAX_PARTS, Coded, TextError
 
 ASCII, BINARY, UCS2, GBK = 0, 4, 8, 15
 
@@ -47,7 +47,7 @@ def split(text: str, reference: int, chinese: Chinese, most_ascii: int) -> Coded
 
 
 def on_the_air(msg_fmt: int) -> int:
-    """The data_coding under which `channels.sms.text` reads contents of this Msg_Fmt. GB18030
+    """The data_coding under which `short_message.decode` reads contents of this Msg_Fmt. GB18030
     holds ASCII, and gateways are not strict about which of them they send."""
     return _AIR.get(msg_fmt, msg_fmt)
 

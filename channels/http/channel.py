@@ -20,8 +20,8 @@ from channels.http.joining import Joining, Part
 from channels.http.settings import HttpSettings, Thanks
 from channels.http.signature import key_of, proven
 from channels.http.words import filled
-from channels.sms import text
 from channels.sms.pace import Pace
+from orchestrator.core import short_message
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt, Reply
 
 log = logging.getLogger("outreach.http")
@@ -113,7 +113,7 @@ class HttpChannel:
     async def _submit(self, message: Outgoing) -> Outcome:
         try:
             request, parts = self._request(message)
-        except text.TextError as error:
+        except short_message.TextError as error:
             return Outcome(message.message_id, "rejected", reason=error.message)
         await self._turn()
         session, number = self._session, message.message_id
@@ -141,12 +141,12 @@ class HttpChannel:
         send, words = self._send, message.content.text
         number = message.address
         if not (number.removeprefix("+").isascii() and number.removeprefix("+").isdigit()):
-            raise text.TextError("the address is not a telephone number")
+            raise short_message.TextError("the address is not a telephone number")
         if not words or len(words) > send.max_text:
-            raise text.TextError(
+            raise short_message.TextError(
                 f"the text has {len(words)} characters; it takes 1 to {send.max_text}"
             )
-        coded = text.split(words, 0)
+        coded = short_message.split(words, 0)
         valid_s = ""
         if message.valid_until is not None:
             left_s = int((message.valid_until - self._now()).total_seconds())

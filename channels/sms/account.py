@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from channels.base import Health, Prepared
-from channels.sms import pdu, receipt, status, text
+from channels.sms import pdu, receipt, status
 from channels.sms.batch import Answer
 from channels.sms.composing import Composer
 from channels.sms.connections import new_line
@@ -18,6 +18,7 @@ from channels.sms.outcomes import Verdicts
 from channels.sms.pace import Pace
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
+from orchestrator.core import short_message
 from orchestrator.core.delivery import Late, Outcome, Outgoing, Receipt
 
 Sendable = TypeVar("Sendable", bound=Outgoing | Prepared)
@@ -118,7 +119,7 @@ class Account:
         for message in batch:
             try:
                 parts = compose(composer, message, bodies)
-            except (text.TextError, pdu.PduError) as error:
+            except (short_message.TextError, pdu.PduError) as error:
                 outcomes.append(Outcome(message.message_id, "rejected", reason=error.message))
                 continue
             spans.append((message.message_id, len(bodies) - at, parts))

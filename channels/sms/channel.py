@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from channels.base import Capabilities, Health, Inbox, Kind, Means, Prepared
-from channels.sms import receipt, text
+from channels.sms import receipt
 from channels.sms.account import Account, Compose, Sendable, unsent
 from channels.sms.composing import Composer, References
 from channels.sms.inbound import Inbound
 from channels.sms.settings import SmppSettings, SmsSettings
 from channels.sms.spreading import Spreading
+from orchestrator.core import short_message
 from orchestrator.core.delivery import Outcome, Outgoing
 
-_MAX_TEXT = text.MAX_PARTS * 67
+_MAX_TEXT = short_message.MAX_PARTS * 67
 
 
 class SmsChannel:

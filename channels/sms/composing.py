@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from channels.base import Prepared
-from channels.sms import addresses, codec, pdu, text
-from channels.sms.languages import Tables
+from channels.sms import addresses, codec, pdu
 from channels.sms.settings import Rule, SmppSettings
+from orchestrator.core import short_message
+from orchestrator.core.alphabets import Tables
 from orchestrator.core.delivery import Outgoing
 
 _WANTS_RECEIPT = 1
@@ -50,12 +51,12 @@ class Composer:
         """The message's bodies are appended; the answer is how many parts phones get. Raises
         TextError or PduError, and then nothing is appended."""
         reference = self._references.next
-        coded = text.split(
+        coded = short_message.split(
             message.content.text, reference, wide=self._wide, languages=self._languages
         )
         parts, coding = coded.parts, coded.data_coding
         if not parts[0]:
-            raise text.TextError("the message has no text")
+            raise short_message.TextError("the message has no text")
         rule = self._rule(message.address, message.contact_class, message.series)
         if rule.flash:
             coding |= _FLASH
@@ -79,7 +80,7 @@ class Composer:
 
     def octets(self, message: Prepared, bodies: list[bytes]) -> int:
         """The same for what another channel prepared."""
-        if not message.parts or max(map(len, message.parts)) > text.MAX_OCTETS:
+        if not message.parts or max(map(len, message.parts)) > short_message.MAX_OCTETS:
             raise pdu.PduError("a short message holds 1 to 140 octets")
         rule = self._rule(message.address, "", "")
         self._write(message, rule, pdu.HAS_HEADER, _OCTETS, message.parts, bodies)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from channels.base import Inbox
-from channels.sms import addresses, pdu, status, text
+from channels.sms import addresses, pdu, status
 from channels.sms.arrivals import Arrival, Arrivals
 from channels.sms.intake import Ack, Intake
 from channels.sms.reassembly import Assembled, Fragment, Key, Reassembly, unwrap
+from orchestrator.core import short_message
 from orchestrator.core.delivery import Late, Receipt, Reply
 
 _HOLD_ANSWERS_S = 2.0
@@ -92,7 +93,7 @@ class Inbound:
             message.source_addr_ton,
             message.source_addr,
             message.destination_addr,
-            text.decode(coding, octets),
+            short_message.decode(coding, octets),
             carrier_id,
             (ack,),
         )

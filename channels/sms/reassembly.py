@@ -11,8 +11,9 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
 
-from channels.sms import pdu, text
-from channels.sms.languages import LOCKING_SHIFT, SINGLE_SHIFT, Tables
+from channels.sms import pdu
+from orchestrator.core import short_message
+from orchestrator.core.alphabets import LOCKING_SHIFT, SINGLE_SHIFT, Tables
 
 _CONCAT_8, _CONCAT_16 = 0x00, 0x08
 _MAX_PART_OCTETS = 254
@@ -34,8 +35,8 @@ class Fragment(Struct, frozen=True):
 def unwrap(
     message: pdu.SubmitSm | pdu.DeliverSm,
 ) -> tuple[Fragment | None, int, bytes]:
-    """Which part of a long message this is, if any, its coding as `text.decode` takes it, and its
-    text in octets."""
+    """Which part of a long message this is, if any, its coding as `short_message.decode` takes it,
+    and its text in octets."""
     payload, coding = message.payload, message.data_coding
     short = len(payload) <= _MAX_PART_OCTETS
     if message.esm_class & pdu.HAS_HEADER and payload:
@@ -43,7 +44,7 @@ def unwrap(
         fragment, tables = _in_header(payload[1:end])
         if fragment is None and message.tlvs:
             fragment = _in_tlvs(message)
-        return fragment if short else None, text.coding(coding, tables), payload[end:]
+        return fragment if short else None, short_message.coding(coding, tables), payload[end:]
     if message.tlvs and short:
         return _in_tlvs(message), coding, payload
     return None, coding, payload
@@ -104,9 +105,9 @@ class _Partial(Generic[Mark]):
         codings = {coding for coding, _ in in_order}
         joined = b"".join([octets for _, octets in in_order])
         if len(codings) == 1:
-            words = text.decode(codings.pop(), joined)
+            words = short_message.decode(codings.pop(), joined)
         else:
-            words = "".join([text.decode(coding, octets) for coding, octets in in_order])
+            words = "".join([short_message.decode(coding, octets) for coding, octets in in_order])
         whole = len(self.parts) == key[3]
         return Assembled(key, words, tuple(self.marks), len(in_order), whole, joined)
 

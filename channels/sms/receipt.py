@@ -16,7 +16,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from channels.sms import pdu, text
+from channels.sms import pdu
+from orchestrator.core import short_message
 
 FinalState = Literal["delivered", "undelivered", "expired", "rejected"]
 
@@ -93,7 +94,9 @@ def read(message: pdu.DeliverSm) -> CarrierReceipt | None:
     else:
         message_id, word, error = _pieces(words)
         if not message_id:
-            message_id, word, error = _pieces(text.decode(message.data_coding, message.payload))
+            message_id, word, error = _pieces(
+                short_message.decode(message.data_coding, message.payload)
+            )
     state = _BY_WORD.get(word[:5].upper())
     if ":" in word:
         state = "undelivered"  # a code of CMPP's, such as MK:0010, at carriers who speak both

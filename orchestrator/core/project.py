@@ -8,6 +8,7 @@ from datetime import timedelta
 from msgspec import Struct, field
 
 from orchestrator.core.contact import ContactPolicy
+from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Pace
 from orchestrator.core.journey import Journey
@@ -75,6 +76,7 @@ class Project(Struct, frozen=True):
     timezone: str
     name: str = ""
     retention: Retention = Retention()
+    prices: Prices = Prices()
 
     @property
     def paces(self) -> Mapping[str, Pace]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.contact import ContactClass, ContactPolicy
+from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Again, Pace, Window, parse_percent
 from orchestrator.core.journey import Entry, Goal, Journey, LeaveRule, lay_out
@@ -115,12 +116,13 @@ class SegmentsForm(Struct, frozen=True):
 
 
 class ProjectForm(Struct, frozen=True):
-    """The project's name, and the locale and time zone of subscribers of whom nothing else is
-    known."""
+    """The project's name, the locale and time zone of subscribers of whom nothing else is known,
+    and what messages cost."""
 
     name: str
     locale: str
     timezone: str
+    prices: Prices = Prices()
 
     @property
     def has_locale(self) -> bool:

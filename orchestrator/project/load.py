@@ -203,4 +203,5 @@ def _compiled(draft: Draft) -> Project:
         timezone=draft.settings.timezone,
         name=draft.settings.name,
         retention=draft.retention,
+        prices=draft.settings.prices,
     )

@@ -15,13 +15,14 @@ from msgspec import Struct
 from channels.base import Inbox
 from channels.carriers.customer import Customer
 from channels.carriers.smsc import Smsc, SmscSettings
-from channels.sms import codec, pdu, receipt, text
+from channels.sms import codec, pdu, receipt
 from channels.sms.channel import SmsChannel
 from channels.sms.pace import Pace
 from channels.sms.reassembly import Reassembly, unwrap
 from channels.sms.receipt import ReceiptIds
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
+from orchestrator.core import short_message
 from orchestrator.core.delivery import Receipt, Reply
 from tests.hostile.seeds import BIND_ANSWER, pdu_of
 
@@ -232,11 +233,11 @@ def parts(octets: bytes) -> None:
 def alphabets(octets: bytes) -> None:
     """Octets in a coding, as words that a store takes and that go out again whole."""
     coding, rest = (octets[0], octets[1:]) if octets else (0, b"")
-    words = text.decode(coding, rest)
+    words = short_message.decode(coding, rest)
     storable(words, len(rest) + 1)
-    with suppress(text.TextError):
-        coded = text.split(words)
-        assert all(len(part) <= (160 if coded.data_coding == text.GSM7 else 140)
+    with suppress(short_message.TextError):
+        coded = short_message.split(words)
+        assert all(len(part) <= (160 if coded.data_coding == short_message.GSM7 else 140)
                    for part in coded.parts)  # fmt: skip
 
 

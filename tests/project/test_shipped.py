@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from channels.sms import text
 from channels.wap_push import carriage
 from channels.wap_push.documents import Indication, encode
+from orchestrator.core import short_message
 from orchestrator.core.effects import SendMessage
 from orchestrator.core.expression import subscriber_scope
 from orchestrator.core.media import pictures_in
@@ -83,7 +83,7 @@ def test_a_text_fits_into_two_parts_and_says_how_to_stop_it(
     programme: Project, name: str, locale: str
 ) -> None:
     words = said(programme, name, locale, "sms").text
-    assert len(text.split(words).parts) <= 2, words
+    assert len(short_message.split(words).parts) <= 2, words
     assert ("退订" if locale == "zh" else "STOP") in words
     assert ("星河通信" if locale == "zh" else "Xinghe Mobile") in words
     assert "https://" in words
@@ -99,7 +99,9 @@ def test_a_chat_message_has_buttons(programme: Project, name: str, locale: str) 
 
 def test_an_english_text_needs_no_more_than_the_gsm_alphabet(programme: Project) -> None:
     for name in MESSAGES:
-        assert text.encode(said(programme, name, "en", "sms").text)[0] == text.GSM7, name
+        assert (
+            short_message.encode(said(programme, name, "en", "sms").text)[0] == short_message.GSM7
+        ), name
 
 
 def test_whoever_knows_nothing_about_a_person_can_still_write_to_them(programme: Project) -> None:

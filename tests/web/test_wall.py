@@ -17,7 +17,8 @@ from aiohttp.test_utils import TestServer
 
 from channels.carriers.handset import Shot
 from channels.carriers.smsc import Smsc
-from channels.sms import pdu, text
+from channels.sms import pdu
+from orchestrator.core import short_message
 from orchestrator.store.counts import Facts
 from orchestrator.web import wall
 from orchestrator.web.wall import create_wall
@@ -44,7 +45,7 @@ class Scene:
     def arrive(self, number: str, words: str) -> None:
         """The words reach the phone, as the parts that the SMS channel would make of them."""
         handset = self.smsc.handset(number)
-        coded = text.split(words, 7)
+        coded = short_message.split(words, 7)
         for part in coded.parts:
             message = pdu.SubmitSm(
                 source_addr="10086",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.china import text
-from channels.sms.text import TextError, decode
+from orchestrator.core.short_message import TextError, decode
 
 
 def said(coded: text.Coded) -> str:

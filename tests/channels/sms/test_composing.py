@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from channels.base import Prepared
 from channels.carriers.smsc import Smsc
-from channels.sms import codec, pdu, text
+from channels.sms import codec, pdu
 from channels.sms.channel import SmsChannel
 from channels.sms.composing import Composer, References
 from channels.sms.reassembly import Reassembly, unwrap
 from channels.sms.settings import Rule, SettingsError, SmppSettings, SmsSettings
+from orchestrator.core import short_message
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.model import Content
 from tests.channels.contract.rig import Kept, until
@@ -89,7 +90,7 @@ def arrives(submits: list[pdu.SubmitSm]) -> str:
     for submit in submits:
         fragment, coding, octets = unwrap(submit)
         if fragment is None:
-            return text.decode(coding, octets)
+            return short_message.decode(coding, octets)
         whole = kept.add(submit, fragment, coding, octets, None, 0.0)
         if whole is not None:
             return whole.text

@@ -7,7 +7,7 @@ from random import Random
 import gsm0338
 import smsutil
 
-from channels.sms import text
+from orchestrator.core import short_message
 
 SEED, TEXTS = 20261122, 100_000
 GSM = "".join(
@@ -35,8 +35,8 @@ def test_a_hundred_thousand_texts_are_coded_and_cut_as_smsutil_and_gsm0338_do() 
     several = 0
     for _ in range(TEXTS):
         words = draw(chance)
-        coded, theirs = text.split(words), smsutil.split(words)
-        gsm = coded.data_coding == text.GSM7
+        coded, theirs = short_message.split(words), smsutil.split(words)
+        gsm = coded.data_coding == short_message.GSM7
         assert gsm == (theirs.encoding == "gsm0338"), repr(words)
         bare = coded.bare()
         assert [len(part) for part in bare] == [part.bytes for part in theirs.parts], repr(words)

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.sms import pdu, text
+from channels.sms import pdu
 from channels.sms.reassembly import Assembled, Fragment, Reassembly, unwrap
+from orchestrator.core import short_message
 
 
 def parts_of(words: str, reference: int = 7, source: str = "861") -> list[pdu.DeliverSm]:
-    coded = text.split(words, reference)
+    coded = short_message.split(words, reference)
     return [
         pdu.DeliverSm(
             source_addr=source,
@@ -36,7 +37,7 @@ def add(
 def test_parts_in_any_order_make_the_text(words: str, order: object) -> None:
     try:
         messages = parts_of(words)
-    except text.TextError:
+    except short_message.TextError:
         return
     order.shuffle(messages)  # type: ignore[attr-defined]
     kept: Reassembly[int] = Reassembly()

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.sms import languages, pdu, text
-from channels.sms.languages import Tables
+from channels.sms import pdu
 from channels.sms.reassembly import Reassembly, unwrap
+from orchestrator.core import alphabets, short_message
+from orchestrator.core.alphabets import Tables
 
 SPANISH = gsm0338.Codec(single_shift_decode_map=gsm0338.SINGLE_SHIFT_CHARACTER_SET_SPANISH)
 ALL = ("tr", "es", "pt")
@@ -35,9 +36,9 @@ def test_characters_stand_where_the_specification_has_them(
 
 
 def test_every_table_has_its_128_places_and_an_escape_among_them() -> None:
-    for table in (languages.BASE, *languages._LOCKING.values()):
+    for table in (alphabets.BASE, *alphabets._LOCKING.values()):
         assert len(table) == len(set(table)) == 128
-        assert table[languages.ESCAPE] == "\x1b"
+        assert table[alphabets.ESCAPE] == "\x1b"
 
 
 @given(st.text(st.sampled_from("".join(SPANISH._encoding_map).replace("\x1b", "")), max_size=300))
@@ -48,11 +49,11 @@ def test_spanish_is_written_and_read_as_gsm0338_does(words: str) -> None:
 
 
 @given(
-    st.sampled_from([tables for ways in languages.WAYS.values() for tables in ways]).flatmap(
+    st.sampled_from([tables for ways in alphabets.WAYS.values() for tables in ways]).flatmap(
         lambda tables: st.tuples(
             st.just(tables),
             st.text(
-                st.sampled_from([chr(code) for code in languages._ENCODING[tables]]), max_size=400
+                st.sampled_from([chr(code) for code in alphabets._ENCODING[tables]]), max_size=400
             ),
         )
     )
@@ -64,7 +65,7 @@ def test_what_a_table_writes_it_reads(case: tuple[Tables, str]) -> None:
     assert tables.decode(octets) == words
 
 
-def arrives(coded: text.Coded) -> str:
+def arrives(coded: short_message.Coded) -> str:
     """What a phone makes of these parts."""
     kept: Reassembly[None] = Reassembly()
     for part in coded.parts:
@@ -75,7 +76,7 @@ def arrives(coded: text.Coded) -> str:
         )
         fragment, coding, octets = unwrap(message)
         if fragment is None:
-            return text.decode(coding, octets)
+            return short_message.decode(coding, octets)
         whole = kept.add(message, fragment, coding, octets, None, 0.0)
         if whole is not None:
             return whole.text
@@ -87,8 +88,8 @@ def arrives(coded: text.Coded) -> str:
     st.booleans(),
 )
 def test_any_text_arrives_whole_in_no_more_parts_than_without(words: str, wide: bool) -> None:
-    coded = text.split(words, 7, wide=wide, languages=ALL)
-    plain = text.split(words, 7, wide=wide)
+    coded = short_message.split(words, 7, wide=wide, languages=ALL)
+    plain = short_message.split(words, 7, wide=wide)
     assert arrives(coded) == words
     assert len(coded.parts) <= len(plain.parts)
     if coded.tables == Tables():
@@ -97,21 +98,21 @@ def test_any_text_arrives_whole_in_no_more_parts_than_without(words: str, wide: 
         assert len(coded.parts) < len(plain.parts)
         for part in coded.parts:
             header = part[0] + 1
-            assert header * 8 + (len(part) - header) * 7 <= text.MAX_OCTETS * 8
+            assert header * 8 + (len(part) - header) * 7 <= short_message.MAX_OCTETS * 8
 
 
 def test_a_language_is_chosen_only_where_it_takes_fewer_parts() -> None:
     short, long = "çünkü", "çünkü şimdi değil " * 6
-    assert text.split(short, languages=ALL).data_coding == text.UCS2
-    coded = text.split(long, languages=ALL)
-    assert (coded.data_coding, len(coded.parts), len(text.split(long).parts)) == (0, 1, 2)
+    assert short_message.split(short, languages=ALL).data_coding == short_message.UCS2
+    coded = short_message.split(long, languages=ALL)
+    assert (coded.data_coding, len(coded.parts), len(short_message.split(long).parts)) == (0, 1, 2)
     assert coded.tables == Tables(locking=1)
     assert coded.parts[0][:4] == bytes.fromhex("03250101")
-    assert text.split(long, languages=("es",)).data_coding == text.UCS2
+    assert short_message.split(long, languages=("es",)).data_coding == short_message.UCS2
 
 
 def test_a_long_text_names_its_table_in_every_part() -> None:
-    coded = text.split("mañana será otro día; " * 20, 0x2A, languages=("es",))
+    coded = short_message.split("mañana será otro día; " * 20, 0x2A, languages=("es",))
     assert coded.tables == Tables(single=2)
     total = len(coded.parts)
     for number, part in enumerate(coded.parts, 1):
@@ -120,16 +121,18 @@ def test_a_long_text_names_its_table_in_every_part() -> None:
 
 def test_a_text_that_needs_no_table_is_as_ever() -> None:
     for words in ("hello", "a" * 400, "Ç@£", "中文" * 80):
-        assert text.split(words, languages=ALL) == text.split(words)
+        assert short_message.split(words, languages=ALL) == short_message.split(words)
 
 
 def test_tables_of_languages_we_do_not_know_are_read_as_the_default() -> None:
     message = pdu.DeliverSm(esm_class=0x40, short_message=bytes.fromhex("0625010a24010a") + b"hi")
     fragment, coding, octets = unwrap(message)
     assert fragment is None
-    assert text.decode(coding, octets) == "hi"
+    assert short_message.decode(coding, octets) == "hi"
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=200))
 def test_whatever_the_header_says_is_read(locking: int, single: int, octets: bytes) -> None:
-    assert "\0" not in text.decode(text.coding(0, Tables(locking, single)), octets)
+    assert "\0" not in short_message.decode(
+        short_message.coding(0, Tables(locking, single)), octets
+    )

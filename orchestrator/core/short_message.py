@@ -1,9 +1,8 @@
 """Text as SMS carries it: the GSM 7-bit default alphabet, UCS-2, and long messages in parts.
 
 Sources: GSM 03.38 §6.2.1 (alphabet and extension table); GSM 03.40 §9.2.3.24.1 and .8
-(concatenation with 8- and 16-bit references); national tables are in `channels.sms.languages`. In
-SMPP `data_coding` 0 carries one septet per octet (unpacked), which is what Kannel and most carriers
-do.
+(concatenation with 8- and 16-bit references); national tables are in `core.alphabets`. SMPP's
+`data_coding` 0 carries one septet per octet (unpacked), as Kannel and most carriers have it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from channels.sms.languages import BASE, ESCAPE, EXTENSION, WAYS, Tables
+from orchestrator.core.alphabets import BASE, ESCAPE, EXTENSION, WAYS, Tables
 from orchestrator.core.errors import OutreachError
 
 GSM7 = 0

@@ -12,9 +12,11 @@ import smsutil
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from channels.sms import text
+from orchestrator.core import short_message
 
-VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors.json").read_text())
+VECTORS: dict[str, Any] = json.loads(
+    (Path(__file__).parents[1] / "channels" / "vectors.json").read_text()
+)
 
 GSM = "".join(
     chr(code) for code in range(0x20AD) if code != 0x1B and smsutil.is_valid_gsm(chr(code))
@@ -23,32 +25,38 @@ ORACLE = gsm0338.Codec()
 
 
 def lengths(words: str) -> list[int]:
-    coded = text.split(words)
+    coded = short_message.split(words)
     return [len(part) - (6 if len(coded.parts) > 1 else 0) for part in coded.parts]
 
 
 def test_extension_characters_are_escape_pairs_as_kannel_sends_them() -> None:
     vector = VECTORS["gsm7_ext_single"]
-    assert text.encode(vector["text"]) == (text.GSM7, bytes.fromhex(vector["hex"]))
+    assert short_message.encode(vector["text"]) == (
+        short_message.GSM7,
+        bytes.fromhex(vector["hex"]),
+    )
 
 
 def test_two_parts_have_the_header_that_kannel_gives_them() -> None:
     vector = VECTORS["gsm7_concat_2"]
-    coded = text.split(vector["text"], reference=1)
-    assert coded.data_coding == text.GSM7
+    coded = short_message.split(vector["text"], reference=1)
+    assert coded.data_coding == short_message.GSM7
     assert [part.hex() for part in coded.parts] == vector["hex"]
 
 
 def test_an_escape_pair_moves_to_the_next_part_whole_as_in_kannel() -> None:
     vector = VECTORS["gsm7_ext_not_split"]
-    coded = text.split(vector["text"], reference=2)
+    coded = short_message.split(vector["text"], reference=2)
     assert lengths(vector["text"]) == vector["segments_payload_len"]
     assert coded.parts[1].hex() == vector["part2_hex"]
 
 
 def test_chinese_is_utf_16_as_kannel_sends_it() -> None:
     vector = VECTORS["ucs2_single"]
-    assert text.encode(vector["text"]) == (text.UCS2, bytes.fromhex(vector["hex"]))
+    assert short_message.encode(vector["text"]) == (
+        short_message.UCS2,
+        bytes.fromhex(vector["hex"]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,31 +87,31 @@ def test_parts_are_as_long_as_the_air_allows(words: str, expected: list[int]) ->
 
 @pytest.mark.parametrize("words", ["\x1b", "hello \x1b[31m", "您好\x1b", "\ud83d", "中\udc00文"])
 def test_an_escape_character_and_half_an_emoji_are_refused_with_the_reason(words: str) -> None:
-    with pytest.raises(text.TextError) as refused:
-        text.split(words)
+    with pytest.raises(short_message.TextError) as refused:
+        short_message.split(words)
     assert refused.value.hint
 
 
 def test_255_parts_go_out_and_256_are_refused() -> None:
-    assert len(text.split("a" * 153 * 255).parts) == 255
-    with pytest.raises(text.TextError, match="256 SMS parts"):
-        text.split("a" * (153 * 255 + 1))
+    assert len(short_message.split("a" * 153 * 255).parts) == 255
+    with pytest.raises(short_message.TextError, match="256 SMS parts"):
+        short_message.split("a" * (153 * 255 + 1))
 
 
 def test_a_thousand_emojis_are_all_whole() -> None:
-    coded = text.split("😀" * 1000)
+    coded = short_message.split("😀" * 1000)
     payloads = [part[6:] for part in coded.parts]
     assert all(len(payload) <= 134 for payload in payloads)
-    assert "".join(text.decode(8, payload) for payload in payloads) == "😀" * 1000
+    assert "".join(short_message.decode(8, payload) for payload in payloads) == "😀" * 1000
 
 
 @given(st.text(st.sampled_from(GSM), min_size=1, max_size=700))
 @example("€" * 400)
 def test_gsm_text_is_coded_and_cut_as_the_oracles_do(words: str) -> None:
-    data_coding, octets = text.encode(words)
-    assert data_coding == text.GSM7
+    data_coding, octets = short_message.encode(words)
+    assert data_coding == short_message.GSM7
     assert octets == ORACLE.encode(words)[0] == smsutil.encode(words)
-    assert text.decode(0, octets) == words
+    assert short_message.decode(0, octets) == words
     parts = smsutil.split(words).parts
     assert lengths(words) == [part.bytes for part in parts]
 
@@ -112,21 +120,21 @@ def test_gsm_text_is_coded_and_cut_as_the_oracles_do(words: str) -> None:
 @example("中" * 66 + "😀" * 30)
 def test_any_text_is_coded_and_cut_as_smsutil_does(words: str) -> None:
     try:
-        coded = text.split(words)
-    except text.TextError:
+        coded = short_message.split(words)
+    except short_message.TextError:
         assert "\x1b" in words or any(0xD800 <= ord(char) <= 0xDFFF for char in words)
         return
     split = smsutil.split(words)
-    assert (coded.data_coding == text.GSM7) == (split.encoding == "gsm0338")
+    assert (coded.data_coding == short_message.GSM7) == (split.encoding == "gsm0338")
     assert lengths(words) == [part.bytes for part in split.parts]
     header = 6 if len(coded.parts) > 1 else 0
-    joined = "".join(text.decode(coded.data_coding, part[header:]) for part in coded.parts)
+    joined = "".join(short_message.decode(coded.data_coding, part[header:]) for part in coded.parts)
     assert joined == words.replace("\0", "\ufffd")
 
 
 @given(st.integers(0, 255), st.binary(max_size=300))
 def test_whatever_comes_in_is_read_as_something_a_store_takes(coding: int, octets: bytes) -> None:
-    words = text.decode(coding, octets)
+    words = short_message.decode(coding, octets)
     assert "\0" not in words
     words.encode()
 
@@ -149,4 +157,4 @@ def test_whatever_comes_in_is_read_as_something_a_store_takes(coding: int, octet
 def test_data_codings_are_read_as_the_specification_says(
     coding: int, octets: bytes, words: str
 ) -> None:
-    assert text.decode(coding, octets) == words
+    assert short_message.decode(coding, octets) == words
