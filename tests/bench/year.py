@@ -15,20 +15,16 @@ import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from heapq import heappop, heappush
 from typing import Any
 
-from msgspec.structs import replace
-
 from bot import router
-from orchestrator.core import calendar, engine
-from orchestrator.core.effects import EmitEvent, RerouteMessage, SendMessage, Suppress
-from orchestrator.core.events import Entered, Event, ReplyReceived, SubscriberEvent, TimerDue
+from orchestrator.core.effects import Suppress
+from orchestrator.core.events import ReplyReceived, SubscriberEvent
 from orchestrator.core.model import Consent, Subscriber
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
-from orchestrator.core.stage import Stage
 from orchestrator.project import shipped
+from orchestrator.project.life import Life, brought_in, runs
 from orchestrator.project.load import load
 from orchestrator.project.source import read_folder
 
@@ -53,86 +49,49 @@ def person(number: int) -> Subscriber:
     )
 
 
-class Life:
-    """One subscriber's year."""
+class Year:
+    """One subscriber's year: they use data, and answer some questions."""
 
     def __init__(self, project: Project, number: int) -> None:
-        self.scene = Scene(project, person(number), {}, secret=b"s", chance=bytes(16))
-        self.counted: Counter[str] = Counter()
+        scene = Scene(project, person(number), {}, secret=b"s")
+        self._life = Life(scene, router.answer, BEGIN)
+        self._runs = [*runs(project, BEGIN, END)]
+        self._counted: Counter[str] = Counter()
         self._dice = random.Random(number)
-        self._coming: list[tuple[datetime, int, Event]] = []
-        self._plan(number)
-
-    def _plan(self, number: int) -> None:
         first = BEGIN + timedelta(hours=self._dice.randrange(24 * 7))
-        self._expect(first, SubscriberEvent("subscriber.activated", first, {}, f"a{number}"))
+        self._life.expect(first, SubscriberEvent("subscriber.activated", first, {}, f"a{number}"))
         for day in range(0, 365, 3):
             at = first + timedelta(days=day, hours=self._dice.randrange(1, 24))
             used = {"mb": self._dice.randrange(60)}
-            self._expect(at, SubscriberEvent("data.used", at, used, f"u{number}:{day}"))
-        tz = calendar.zone(self.scene.project.timezone) or calendar.UTC_ZONE
-        for journey in self.scene.project.journeys.values():
-            for entry in journey.enter:
-                at = BEGIN
-                while entry.every is not None and at < END:
-                    at = calendar.next_run(at, entry.every, tz)
-                    self._expect(at, Entered(f"{journey.name} {entry.segment}", at))
-
-    def _expect(self, at: datetime, event: Event) -> None:
-        heappush(self._coming, (at, len(self._coming) + self.counted["events"] * 1000, event))
+            self._life.expect(at, SubscriberEvent("data.used", at, used, f"u{number}:{day}"))
 
     def lived(self) -> Counter[str]:
         """The year has passed; what came of it."""
-        while True:
-            due = min(
-                (e.due_at for e in self.scene.enrollments.values() if e.open and e.due_at),
-                default=END,
-            )
-            if self._coming and self._coming[0][0] <= due:
-                at, _, event = heappop(self._coming)
-            else:
-                at, event = due, TimerDue()
-            if at >= END:
-                return self.counted
-            self._take(event, at)
+        for at, journey, segment in self._runs:
+            self._live(at)
+            if entered := brought_in(self._life.scene, journey, segment, at):
+                self._life.expect(at, entered)
+        self._live(END)
+        return self._counted
 
-    def _take(self, event: Event, now: datetime) -> None:
-        if isinstance(event, Entered):
-            name, _, segment = event.journey.partition(" ")
-            scope = Stage(self.scene, now).scope({})
-            if not self.scene.project.segments[segment].holds(scope):
-                return
-            event = Entered(name, now)
-        if isinstance(event, ReplyReceived):
-            decision = router.answer(self.scene, event, now)
-        else:
-            decision = engine.decide(self.scene, event, now)
-        self.scene = self._remembering(decision.scene, now)
-        self.counted["turns"] += 1
-        for effect in decision.effects:
-            if isinstance(effect, SendMessage | RerouteMessage):
-                self.counted["messages"] += 1
-                self._maybe_reply(now)
-            elif isinstance(effect, Suppress):
-                self.counted["put_off" if effect.until else "withheld"] += 1
-            elif isinstance(effect, EmitEvent):
-                emitted = SubscriberEvent(effect.name, now, effect.properties, effect.source_id)
-                self._expect(now, emitted)
+    def _live(self, end: datetime) -> None:
+        for lived in self._life.until(end):
+            self._counted["turns"] += 1
+            self._counted["messages"] += len(lived.sent)
+            for _ in lived.sent:
+                self._maybe_reply(lived.at)
+            for effect in lived.effects:
+                if isinstance(effect, Suppress):
+                    self._counted["put_off" if effect.until else "withheld"] += 1
 
     def _maybe_reply(self, now: datetime) -> None:
-        if self._dice.random() < 0.3 and self.counted["replies"] < 40:
-            self.counted["replies"] += 1
+        if self._dice.random() < 0.3 and self._counted["replies"] < 40:
+            self._counted["replies"] += 1
             at = now + timedelta(minutes=self._dice.randrange(2, 90))
             said = self._dice.choice(["1", "2", "yes", "points", "help", "maybe"])
-            address = self.scene.subscriber.addresses["sms"]
-            self._expect(at, ReplyReceived(said, "sms", address, at, f"r{self.counted['replies']}"))
-
-    def _remembering(self, scene: Scene, now: datetime) -> Scene:
-        """The scene with as much contact history as a turn would load."""
-        since = now - scene.project.contact.memory
-        if scene.recent and scene.recent[0].at < since:
-            return replace(scene, recent=tuple(it for it in scene.recent if it.at >= since))
-        return scene
+            address = self._life.scene.subscriber.addresses["sms"]
+            source = f"r{self._counted['replies']}"
+            self._life.expect(at, ReplyReceived(said, "sms", address, at, source))
 
 
 def year(people: int) -> dict[str, Any]:
@@ -141,7 +100,7 @@ def year(people: int) -> dict[str, Any]:
     total: Counter[str] = Counter()
     began_at = time.process_time()
     for number in range(people):
-        total += Life(project, number).lived()
+        total += Year(project, number).lived()
     spent_s = time.process_time() - began_at
     return {"people": people, "days": 365, "year_s": round(spent_s, 2), **sorted_counts(total)}
 

@@ -1,0 +1,189 @@
+"""One subscriber's life on a skipped clock: it goes from one due thing to the next, and months pass
+in milliseconds. Decisions, contact policy, points and rendering are production's own.
+
+What answers replies comes in as a parameter (production's is `bot.router.answer`), so does what
+carriers do: whoever plays them says `expect_failure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from hashlib import blake2b
+from heapq import heappop, heappush
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.core import calendar, engine, points
+from orchestrator.core.effects import Effect, EmitEvent, RerouteMessage, SendMessage
+from orchestrator.core.events import (
+    Entered,
+    Event,
+    MessageFailed,
+    ReplyReceived,
+    SubscriberEvent,
+    TimerDue,
+)
+from orchestrator.core.expression import subscriber_scope
+from orchestrator.core.model import Message
+from orchestrator.core.project import Project
+from orchestrator.core.scene import Decision, Scene
+
+Answer = Callable[[Scene, ReplyReceived, datetime], Decision]
+"""What is said to a reply."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+_LINES = 5
+"""Of the points' history, that a reply may show."""
+
+
+class Lived(Struct, frozen=True, gc=False):
+    """One thing that happened, and all that was done about it. `sent` are the messages that were
+    queued or moved on, each with its id."""
+
+    at: datetime
+    event: Event
+    effects: tuple[Effect, ...]
+    sent: tuple[tuple[int, Message], ...] = ()
+
+
+class Life:
+    """A subscriber, as `scene` has them; what is still to happen to them; and the clock `now`.
+
+    `scene` may be changed between steps, for what happens to people outside of turns.
+    """
+
+    def __init__(self, scene: Scene, answer: Answer, now: datetime) -> None:
+        rewards = scene.project.rewards
+        stock = scene.stock or {name: reward.stock for name, reward in rewards.items()}
+        self.scene = replace(scene, stock=stock, secret=scene.secret or b"skipped clock")
+        self.now = now
+        self._answer = answer
+        self._coming: list[tuple[datetime, int, Event]] = []
+        self._expected = 0
+        self._messages = 0
+
+    def expect(self, at: datetime, event: Event) -> None:
+        """It happens at that instant; of two at the same, the one said first comes first."""
+        self._expected += 1
+        heappush(self._coming, (at, self._expected, event))
+
+    def expect_failure(
+        self,
+        at: datetime,
+        message_id: int,
+        message: Message,
+        state: Literal["rejected", "undelivered", "expired"],
+    ) -> None:
+        """Then the carrier gives up on a message of `Lived.sent`."""
+        failed = MessageFailed(
+            message_id,
+            message.template,
+            message.contact_class,
+            message.journey,
+            message.run,
+            message.step,
+            message.via,
+            state,
+            at,
+        )
+        self.expect(at, failed)
+
+    @property
+    def due_at(self) -> datetime:
+        """When the next thing happens or is due, or NEVER."""
+        due = self._timer_at()
+        return min(due, self._coming[0][0]) if self._coming else due
+
+    def until(self, end: datetime) -> Iterator[Lived]:
+        """Everything that happens before `end`, in order, which is then the time. More may be
+        expected and the scene changed between one and the next."""
+        while self.due_at < end:
+            yield self.step()
+        self.now = max(self.now, end)
+
+    def step(self) -> Lived:
+        """The next thing has happened: what comes at the same instant as a timer comes before it.
+        To be called only while `due_at` is not NEVER."""
+        timer_at = self._timer_at()
+        event: Event = TimerDue()
+        if self._coming and self._coming[0][0] <= timer_at:
+            at, _, event = heappop(self._coming)
+        else:
+            at = timer_at
+        self.now = max(self.now, at)
+        return self._take(event)
+
+    def _timer_at(self) -> datetime:
+        due = self.scene.account.due_at or NEVER
+        for enrollment in self.scene.enrollments.values():
+            at = enrollment.due_at
+            if at is not None and at < due and enrollment.ended_at is None:
+                due = at
+        return due
+
+    def _take(self, event: Event) -> Lived:
+        now = self.now
+        if isinstance(event, ReplyReceived):
+            chance = blake2b(f"{self._expected}:{now}".encode(), digest_size=16).digest()
+            decision = self._answer(replace(self.scene, chance=chance), event, now)
+        else:
+            decision = engine.decide(self.scene, event, now)
+        scene, effects = decision.scene, decision.effects
+        if not effects:
+            self.scene = scene
+            return Lived(now, event, ())
+        sent: list[tuple[int, Message]] = []
+        fresh: list[int] = []
+        for effect in effects:
+            if isinstance(effect, SendMessage):
+                self._messages += 1
+                if effect.message.journey:  # the contact history is of journeys only
+                    fresh.append(self._messages)
+                sent.append((self._messages, effect.message))
+            elif isinstance(effect, RerouteMessage):
+                sent.append((effect.message_id, effect.message))
+            elif isinstance(effect, EmitEvent):
+                emitted = SubscriberEvent(effect.name, now, effect.properties, effect.source_id)
+                self.expect(now, emitted)
+        recent, since = scene.recent, now - scene.project.contact.memory
+        if fresh or (recent and recent[0].at < since):
+            named = iter(fresh)
+            recent = tuple(
+                it if it.id else replace(it, id=next(named, 0)) for it in recent if it.at >= since
+            )
+        history = (*points.lines(effects), *scene.history)[:_LINES]
+        self.scene = replace(scene, recent=recent, history=history)
+        return Lived(now, event, effects, tuple(sent))
+
+
+def runs(project: Project, after: datetime, until: datetime) -> Iterator[tuple[datetime, str, str]]:
+    """When segments bring people in: the instant, the journey and the segment, by instant."""
+    tz = calendar.zone(project.timezone) or calendar.UTC_ZONE
+    coming = [
+        (calendar.next_run(after, entry.every, tz), journey.name, entry.segment, entry.every)
+        for journey in project.journeys.values()
+        for entry in journey.enter
+        if entry.every is not None and entry.segment is not None
+    ]
+    while coming:
+        soonest = min(coming, key=lambda it: it[:3])
+        at, journey, segment, every = soonest
+        if at >= until:
+            return
+        yield at, journey, segment
+        coming[coming.index(soonest)] = (calendar.next_run(at, every, tz), journey, segment, every)
+
+
+def brought_in(scene: Scene, journey: str, segment: str, at: datetime) -> Entered | None:
+    """What a segment's run does to this subscriber: they enter, if they are in the segment."""
+    scope = subscriber_scope(
+        scene.subscriber,
+        balance_points=scene.account.balance_points,
+        earned_points=scene.account.earned_points,
+    )
+    if scene.project.segments[segment].holds({**scope, "event": {}}):
+        return Entered(journey, at)
+    return None
