@@ -78,7 +78,7 @@ def _journey_takes(desk: Desk, said: Said) -> Decision | None:
     decided = decide(so_far.scene, desk.reply, desk.now)
     if not decided.effects:
         return None
-    return Decision((*so_far.effects, *decided.effects), decided.scene)
+    return Decision((*so_far.effects, *decided.effects), decided.scene, decided.path)
 
 
 def _bot_takes(desk: Desk, said: Said) -> Decision | None:

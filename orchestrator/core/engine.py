@@ -216,7 +216,7 @@ def _advance(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]
             if halt == "cancelled":
                 return _end(stage, enrollment, "left", halt)
             return stage.stand(replace(enrollment, due_at=stage.now, waiting=None))
-        outcome = placed.step.start(Here(stage, enrollment, placed, properties))
+        outcome = Here(stage, enrollment, placed, properties).begin()
         put_off = isinstance(outcome, Stay) and outcome.waiting is None
         if placed.step.at is not None and not put_off:
             enrollment = replace(enrollment, ran_at=stage.now, ran_step=placed.id)

@@ -47,8 +47,18 @@ class Scene(Struct, frozen=True, gc=False):
     halted: Mapping[str, Halt] = {}
 
 
+class Passed(Struct, frozen=True, gc=False):
+    """An enrollment began a step, or went on from it: `way` is empty, the label of the branch that
+    was taken, or `next` for what stands below."""
+
+    journey: str
+    step: str
+    way: str = ""
+
+
 class Decision(Struct, frozen=True, gc=False):
-    """What to do, in order, and the scene as it is once that is done."""
+    """What to do, in order, the scene as it is once that is done, and the way that led there."""
 
     effects: tuple[Effect, ...]
     scene: Scene
+    path: tuple[Passed, ...] = ()

@@ -35,8 +35,8 @@ from orchestrator.core.model import (
     Waiting,
     word_of,
 )
-from orchestrator.core.scene import Decision, Scene
-from orchestrator.core.steps.base import Go, Step
+from orchestrator.core.scene import Decision, Passed, Scene
+from orchestrator.core.steps.base import Go, Outcome, Step
 
 
 class Stage:
@@ -54,6 +54,7 @@ class Stage:
         self.now = now
         self.halted = scene.halted
         self.effects: list[Effect] = []
+        self.path: list[Passed] = []
         self.answering = ""
         """The beginning of the ids of steps that a reply, which is being answered, leads to."""
         self._scene = scene
@@ -71,7 +72,7 @@ class Stage:
             stock=self.stock,
             claimed=self.claimed,
         )
-        return Decision(tuple(self.effects), scene)
+        return Decision(tuple(self.effects), scene, tuple(self.path))
 
     def scope(self, properties: Mapping[str, Any]) -> dict[str, Any]:
         """What conditions and templates see. `properties` are those of the event at hand."""
@@ -341,12 +342,22 @@ class Here:
         assert until is not None
         return until
 
+    def begin(self) -> Outcome:
+        """The step's work is done, or begun."""
+        self._pass("")
+        return self._placed.step.start(self)
+
     def next(self) -> Go:
+        self._pass("next")
         return Go(self._placed.next)
 
     def into(self, label: str) -> Go:
         """Into the branch of that label; an empty one leads to what follows this step."""
+        self._pass(label)
         return Go(self._placed.blocks[label])
+
+    def _pass(self, way: str) -> None:
+        self._stage.path.append(Passed(self.journey, self._placed.id, way))
 
     def scope(self, properties: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return self._stage.scope(self._properties if properties is None else properties)
@@ -376,9 +387,9 @@ class Here:
     def run_aside(self, label: str) -> None:
         """The branch's steps are done at once, while the enrollment stays where it is. The loader
         allows only steps that do not wait there."""
+        self._pass(label)
         step = self._placed.blocks[label]
         while step is not None and step != self._placed.next:
             placed = self.definition.steps[step]
-            aside = Here(self._stage, self._enrollment, placed, self._properties)
-            placed.step.start(aside)
+            Here(self._stage, self._enrollment, placed, self._properties).begin()
             step = placed.next

@@ -29,7 +29,7 @@ from orchestrator.core.events import (
 from orchestrator.core.expression import subscriber_scope
 from orchestrator.core.model import Message
 from orchestrator.core.project import Project
-from orchestrator.core.scene import Decision, Scene
+from orchestrator.core.scene import Decision, Passed, Scene
 
 Answer = Callable[[Scene, ReplyReceived, datetime], Decision]
 """What is said to a reply."""
@@ -41,12 +41,13 @@ _LINES = 5
 
 class Lived(Struct, frozen=True, gc=False):
     """One thing that happened, and all that was done about it. `sent` are the messages that were
-    queued or moved on, each with its id."""
+    queued or moved on, each with its id; `path` says which steps that went through."""
 
     at: datetime
     event: Event
     effects: tuple[Effect, ...]
     sent: tuple[tuple[int, Message], ...] = ()
+    path: tuple[Passed, ...] = ()
 
 
 class Life:
@@ -134,7 +135,7 @@ class Life:
         scene, effects = decision.scene, decision.effects
         if not effects:
             self.scene = scene
-            return Lived(now, event, ())
+            return Lived(now, event, (), (), decision.path)
         sent: list[tuple[int, Message]] = []
         fresh: list[int] = []
         for effect in effects:
@@ -156,7 +157,7 @@ class Life:
             )
         history = (*points.lines(effects), *scene.history)[:_LINES]
         self.scene = replace(scene, recent=recent, history=history)
-        return Lived(now, event, effects, tuple(sent))
+        return Lived(now, event, effects, tuple(sent), decision.path)
 
 
 def runs(project: Project, after: datetime, until: datetime) -> Iterator[tuple[datetime, str, str]]:
