@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NewType
 
 from msgspec import Struct
 
 from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.grammar import WEEKDAYS, WHOLE_DAY, WeekdayNumber, Window
 from orchestrator.core.model import Consent, Sent, Subscriber
+
+ListName = NewType("ListName", str)
+"""A list of numbers that `outreach list load` loads."""
 
 EVERYTHING = "everything"
 """The purpose under which an opt-out from all of it is recorded."""
@@ -71,7 +74,7 @@ class ContactClass(Struct, frozen=True):
     avoid: tuple[Window, ...] = ()
     holidays: Literal["avoid"] | None = None
     spread: timedelta | None = None
-    not_on: tuple[str, ...] = ()
+    not_on: tuple[ListName, ...] = ()
     fresh: timedelta | None = None
     per_day: int | None = None
     per_week: int | None = None

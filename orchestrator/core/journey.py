@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import NewType
 
 from msgspec import Struct, field
 
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Again, Pace, Schedule, Window
-from orchestrator.core.steps.base import Block, Step
+from orchestrator.core.steps.base import Block, EventName, Step
+
+SegmentName = NewType("SegmentName", str)
+"""A segment of program/segments.yaml."""
 
 
 class Entry(Struct, frozen=True):
     """Who enters: on an event, or everyone in a segment on a schedule."""
 
-    on: str | None = None
+    on: EventName | None = None
     condition: Condition | None = field(default=None, name="if")
-    segment: str | None = None
+    segment: SegmentName | None = None
     every: Schedule | None = None
 
 
 class Goal(Struct, frozen=True):
     """What the journey is for: this event, within so long after entering."""
 
-    on: str
+    on: EventName
     condition: Condition | None = field(default=None, name="if")
     within: timedelta | None = None
 
@@ -32,7 +36,7 @@ class Goal(Struct, frozen=True):
 class LeaveRule(Struct, frozen=True):
     """Who leaves early: on an event, or as soon as a condition holds before a step."""
 
-    on: str | None = None
+    on: EventName | None = None
     condition: Condition | None = field(default=None, name="if")
 
 

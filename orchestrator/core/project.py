@@ -14,12 +14,13 @@ from orchestrator.core.grammar import Pace
 from orchestrator.core.journey import Journey
 from orchestrator.core.render import MessageTemplate
 from orchestrator.core.retention import Retention
+from orchestrator.core.steps.base import EventName
 
 
 class EarningRule(Struct, frozen=True):
     """`points` for every event `on` that fulfils `condition`, at most `per_day` times a UTC day."""
 
-    on: str
+    on: EventName
     award: int
     reason: str
     condition: Condition | None = field(default=None, name="if")

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.core.calendar import HolidayPack
-from orchestrator.core.contact import ContactClass, ContactPolicy
+from orchestrator.core.contact import ContactClass, ContactPolicy, ListName
 from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Again, Pace, Window, parse_percent
@@ -83,7 +83,7 @@ class ContactForm(Struct, frozen=True):
 
     classes: dict[str, ContactClass]
     senders: tuple[str, ...] = ()
-    not_on: tuple[str, ...] = ()
+    not_on: tuple[ListName, ...] = ()
 
     def compiled(self, holidays: Mapping[str, HolidayPack]) -> ContactPolicy:
         """The policy, in whose classes the lists that hold for all stand as well."""

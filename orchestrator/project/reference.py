@@ -18,9 +18,9 @@ from msgspec.structs import FieldInfo
 
 from orchestrator.core import expression, grammar, render
 from orchestrator.core.calendar import HolidayPack
-from orchestrator.core.contact import ContactClass
+from orchestrator.core.contact import ContactClass, ListName
 from orchestrator.core.expression import Condition
-from orchestrator.core.journey import Entry, Goal, LeaveRule
+from orchestrator.core.journey import Entry, Goal, LeaveRule, SegmentName
 from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.core.project import EarningRule, PointsProgram, Reward, Tier
 from orchestrator.core.retention import Keep, Retention
@@ -70,6 +70,8 @@ _NAMES: Mapping[Any, str] = {
     EventName: "event",
     JourneyName: "journey",
     ClassName: "contact class",
+    SegmentName: "segment",
+    ListName: "list of numbers",
 }
 
 _HEAD = """\
