@@ -10,7 +10,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core import calendar, contact, verdict
+from orchestrator.core import contact, verdict
+from orchestrator.core.due import due_at
 from orchestrator.core.effects import RerouteMessage, Suppress
 from orchestrator.core.events import (
     Entered,
@@ -24,7 +25,8 @@ from orchestrator.core.journey import Journey, Placed
 from orchestrator.core.model import Enrollment, Sent
 from orchestrator.core.scene import Decision, Scene
 from orchestrator.core.stage import Here, Stage
-from orchestrator.core.steps.base import End, Go, Outcome, Stay
+from orchestrator.core.steps.base import End, Go, Outcome, Stay, TemplateName
+from orchestrator.core.steps.send import Send
 
 MAX_STEPS = 1000
 """Steps one enrollment may take in one decision; a journey is a tree, so no real one comes near."""
@@ -171,8 +173,8 @@ def _rerouted(stage: Stage, enrollment: Enrollment, failed: MessageFailed) -> Re
     if refusal := contact.refusal(rules, stage.subscriber):
         return refusal
     placed = stage.journey(enrollment).steps.get(failed.step)
-    if placed is None:
-        return "no_step"
+    if placed is None:  # a version without this step was applied since; the message still stands
+        placed = Placed(failed.step, Send(send=TemplateName(failed.template)), None, {})
     here = Here(stage, enrollment, placed, _NOTHING)
     others = [sent for sent in stage.recent if sent.id != failed.message_id]
     at = verdict.next_opening(
@@ -209,7 +211,7 @@ def _advance(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]
         if reason := _leave_reason(stage, journey, properties):
             return _end(stage, enrollment, "left", reason)
         placed = journey.steps[enrollment.step]
-        due = _due(stage, journey, enrollment, placed)
+        due = due_at(journey, enrollment, placed, stage.subscriber.timezone, stage.now)
         if due > stage.now:
             return stage.stand(replace(enrollment, due_at=due, waiting=None))
         if halt := stage.halted.get(enrollment.journey):
@@ -246,22 +248,6 @@ def _settle(stage: Stage, enrollment: Enrollment, outcome: Outcome) -> Enrollmen
         case End():
             _end(stage, enrollment, "left", outcome.reason)
     return None
-
-
-def _due(stage: Stage, journey: Journey, enrollment: Enrollment, placed: Placed) -> datetime:
-    """When the step may run. If the step before it ran so late that this one's time has passed as
-    well, it comes at its time of day on the next day, so that two never go out at once unless
-    they are written for the same moment."""
-    at = placed.step.at
-    if at is None:
-        return stage.now
-    tz = calendar.zone(stage.subscriber.timezone) or calendar.UTC_ZONE
-    due = calendar.on_day(enrollment.entered_at, at.day, at.time, tz)
-    if enrollment.ran_at is not None and enrollment.ran_step is not None:
-        before = journey.steps.get(enrollment.ran_step)
-        if due <= enrollment.ran_at and (before is None or before.step.at != at):
-            return calendar.next_at(enrollment.ran_at, at.time, tz)
-    return due
 
 
 def _leave_reason(stage: Stage, journey: Journey, properties: Mapping[str, Any]) -> str:
