@@ -3,7 +3,6 @@ simulation, tests and `explain` run the same code."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,8 +20,10 @@ from orchestrator.core.events import (
     SubscriberEvent,
     TimerDue,
 )
+from orchestrator.core.expression import Condition
 from orchestrator.core.journey import Journey, Placed
 from orchestrator.core.model import Enrollment, Sent
+from orchestrator.core.project import EarningRule
 from orchestrator.core.scene import Decision, Scene
 from orchestrator.core.stage import Here, Stage
 from orchestrator.core.steps.base import End, Go, Outcome, Stay, TemplateName
@@ -88,52 +89,58 @@ def _time_passed(stage: Stage) -> None:
 
 
 def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
-    scope = stage.scope(event.properties)
-    _earn(stage, event, scope)
+    on, properties = event.name, event.properties
+    scope: Mapping[str, Any] | None = None  # as it was before anything came of the event
+    if rules := stage.project.earning.get(on):
+        scope = stage.scope(properties)
+        _earn(stage, event, rules, scope)
     for name in [*stage.enrollments]:
         enrollment = stage.enrollments[name]
         journey = stage.journey(enrollment)
         goal = journey.goal
         if (
             goal is not None
+            and goal.on == on
             and enrollment.goal_at is None
-            and goal.on == event.name
             and event.at >= enrollment.entered_at
             and (goal.within is None or event.at <= enrollment.entered_at + goal.within)
-            and (goal.condition is None or goal.condition.holds(scope))
+            and _holds(goal.condition, scope := scope or stage.scope(properties))
         ):
             enrollment = replace(enrollment, goal_at=event.at)
             stage.stand(enrollment)
         if not enrollment.open:
             continue
         if any(
-            rule.on == event.name and (rule.condition is None or rule.condition.holds(scope))
+            rule.on == on and _holds(rule.condition, scope := scope or stage.scope(properties))
             for rule in journey.leave
         ):
-            _end(stage, enrollment, "left", event.name)
+            _end(stage, enrollment, "left", on)
         elif enrollment.waiting is not None and enrollment.waiting.kind == "event":
-            here = _here(stage, enrollment, event.properties)
+            here = _here(stage, enrollment, properties)
             outcome = here.placed_step.on_event(here, event)
             if outcome is not None:
-                _follow(stage, enrollment, outcome, event.properties)
-    for journey in stage.project.journeys.values():
-        for entry in journey.enter:
-            if entry.on == event.name and (
-                entry.condition is None or entry.condition.holds(stage.scope(event.properties))
-            ):
-                _enter(stage, journey, event.properties)
-                break
+                scope = scope or stage.scope(properties)
+                _follow(stage, enrollment, outcome, properties)
+    for journey, entries in stage.project.entering.get(on, ()):
+        if any(_holds(entry.condition, stage.scope(properties)) for entry in entries):
+            _enter(stage, journey, properties)
 
 
-def _earn(stage: Stage, event: SubscriberEvent, scope: Mapping[str, Any]) -> None:
+def _holds(condition: Condition | None, scope: Mapping[str, Any]) -> bool:
+    return condition is None or condition.holds(scope)
+
+
+def _earn(
+    stage: Stage,
+    event: SubscriberEvent,
+    rules: Iterable[tuple[int, EarningRule]],
+    scope: Mapping[str, Any],
+) -> None:
     """What the event earns is the member's. The keys name the event, so that one that comes twice
     earns once; rules that share a reason are told apart by their order."""
     today = stage.now.astimezone(UTC).date()
-    numbers: Counter[str] = Counter()
-    for rule in stage.project.points.earn:
-        number = numbers[rule.reason]
-        numbers[rule.reason] += 1
-        if rule.on != event.name or not (rule.condition is None or rule.condition.holds(scope)):
+    for number, rule in rules:
+        if not _holds(rule.condition, scope):
             continue
         if rule.per_day is None or stage.account.awards_on(today, rule.reason) < rule.per_day:
             key = f"earn:{rule.reason}:{number}:{event.source_id}"

@@ -65,8 +65,13 @@ class Account(Struct, frozen=True, gc=False):
         """When the first lot or hold expires, or None."""
         if not self.lots and not self.holds:  # nearly everybody, in nearly every turn
             return None
-        lots = [lot.expires_at for lot in self.lots if lot.expires_at is not None]
-        return min([*lots, *(hold.expires_at for hold in self.holds)], default=None)
+        due = _NEVER
+        for lot in self.lots:
+            if lot.expires_at is not None and lot.expires_at < due:
+                due = lot.expires_at
+        for hold in self.holds:
+            due = min(due, hold.expires_at)
+        return None if due is _NEVER else due
 
     def hold(self, key: str) -> Hold | None:
         """The open hold of that key, or None."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 
 from msgspec import Struct, field
 
@@ -11,7 +13,7 @@ from orchestrator.core.contact import ContactPolicy
 from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Pace
-from orchestrator.core.journey import Journey
+from orchestrator.core.journey import Entry, Journey
 from orchestrator.core.render import MessageTemplate
 from orchestrator.core.retention import Retention
 from orchestrator.core.steps.base import EventName
@@ -62,7 +64,7 @@ class Reward(Struct, frozen=True):
     code: bool = True
 
 
-class Project(Struct, frozen=True):
+class Project(Struct, frozen=True, dict=True):
     """Everything authors wrote, compiled. `versions` holds journeys by version hash: the current
     ones and every older one that somebody still stands in."""
 
@@ -83,3 +85,23 @@ class Project(Struct, frozen=True):
     def paces(self) -> Mapping[str, Pace]:
         """How fast messages are handed to carriers, of each journey that says so."""
         return {name: it.pace for name, it in self.journeys.items() if it.pace is not None}
+
+    @cached_property
+    def entering(self) -> Mapping[str, tuple[tuple[Journey, tuple[Entry, ...]], ...]]:
+        """By event: the journeys that it may bring somebody into, each with the entries of it."""
+        found: dict[str, list[tuple[Journey, tuple[Entry, ...]]]] = {}
+        for journey in self.journeys.values():
+            for on in dict.fromkeys(entry.on for entry in journey.enter if entry.on is not None):
+                entries = tuple(entry for entry in journey.enter if entry.on == on)
+                found.setdefault(on, []).append((journey, entries))
+        return {on: tuple(journeys) for on, journeys in found.items()}
+
+    @cached_property
+    def earning(self) -> Mapping[str, tuple[tuple[int, EarningRule], ...]]:
+        """By event: what it earns, each rule with its number among those of its reason."""
+        found: dict[str, list[tuple[int, EarningRule]]] = {}
+        numbers: Counter[str] = Counter()
+        for rule in self.points.earn:
+            found.setdefault(rule.on, []).append((numbers[rule.reason], rule))
+            numbers[rule.reason] += 1
+        return {on: tuple(rules) for on, rules in found.items()}

@@ -62,6 +62,8 @@ class Stage:
 
     def decision(self) -> Decision:
         """What was decided, and the scene as it then is."""
+        if not self.effects:
+            return Decision((), self._scene, tuple(self.path))
         scene = replace(
             self._scene,
             subscriber=self.subscriber,

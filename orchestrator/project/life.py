@@ -65,6 +65,7 @@ class Life:
         self._coming: list[tuple[datetime, int, Event]] = []
         self._expected = 0
         self._messages = 0
+        self._timed: tuple[Scene | None, datetime] = (None, NEVER)
 
     def expect(self, at: datetime, event: Event) -> None:
         """It happens at that instant; of two at the same, the one said first comes first."""
@@ -96,7 +97,7 @@ class Life:
     def due_at(self) -> datetime:
         """When the next thing happens or is due, or NEVER."""
         due = self._timer_at()
-        return min(due, self._coming[0][0]) if self._coming else due
+        return self._coming[0][0] if self._coming and self._coming[0][0] < due else due
 
     def until(self, end: datetime) -> Iterator[Lived]:
         """Everything that happens before `end`, in order, which is then the time. More may be
@@ -118,11 +119,14 @@ class Life:
         return self._take(event)
 
     def _timer_at(self) -> datetime:
-        due = self.scene.account.due_at or NEVER
-        for enrollment in self.scene.enrollments.values():
-            at = enrollment.due_at
-            if at is not None and at < due and enrollment.ended_at is None:
-                due = at
+        scene, due = self._timed
+        if scene is not self.scene:  # it is asked more often than it changes
+            due = self.scene.account.due_at or NEVER
+            for enrollment in self.scene.enrollments.values():
+                at = enrollment.due_at
+                if at is not None and at < due and enrollment.ended_at is None:
+                    due = at
+            self._timed = (self.scene, due)
         return due
 
     def _take(self, event: Event) -> Lived:
@@ -155,8 +159,11 @@ class Life:
             recent = tuple(
                 it if it.id else replace(it, id=next(named, 0)) for it in recent if it.at >= since
             )
-        history = (*points.lines(effects), *scene.history)[:_LINES]
-        self.scene = replace(scene, recent=recent, history=history)
+        lines = points.lines(effects)
+        if recent is not scene.recent or lines:
+            history = (*lines, *scene.history)[:_LINES]
+            scene = replace(scene, recent=recent, history=history)
+        self.scene = scene
         return Lived(now, event, effects, tuple(sent), decision.path)
 
 

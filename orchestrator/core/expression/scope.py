@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from orchestrator.core.model import Subscriber
@@ -16,17 +17,21 @@ def subscriber_scope(
 ) -> dict[str, Any]:
     """The names `subscriber`, `usage` and `points`, as plain JSON values. Tags are a sorted list,
     `created_at` is text like 2026-01-31T09:30:00Z. Add `event` where something has happened."""
-    created = subscriber.created_at.astimezone(UTC)
     view = {
         **subscriber.attributes,
         "key": subscriber.key,
         "locale": subscriber.locale,
         "timezone": subscriber.timezone,
         "tags": sorted(subscriber.tags),
-        "created_at": created.isoformat()[:19] + "Z",
+        "created_at": _written(subscriber.created_at),
     }
     return {
         "subscriber": view,
         "usage": view.get("usage"),
         "points": {"balance": balance_points, "earned": earned_points},
     }
+
+
+@lru_cache(maxsize=1024)
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()[:19] + "Z"
