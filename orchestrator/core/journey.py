@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import NewType
+from typing import ClassVar, NewType
 
 from msgspec import Struct, field
 
+from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Again, Pace, Schedule, Window
 from orchestrator.core.steps.base import Block, EventName, Step
@@ -42,6 +43,33 @@ class LeaveRule(Struct, frozen=True):
 
 class Placed(Struct, frozen=True):
     """A step in its place: `next` follows it, `blocks` maps each of its branches to that
+class InFlight(Struct, frozen=True):
+    """What becomes of people who are in an older version of the journey when this one is applied:
+    `stay` (they remain on theirs), `follow` (they go on in this one, at the step with the same id),
+    or `{move: {old-step: new-step}}` (likewise, and whoever stands at a step that was renamed or
+    removed goes where it says; `leave` ends the journey for them). `move` is None for `stay`."""
+
+    keyed: ClassVar[bool] = True
+
+    move: Mapping[str, str] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> InFlight:
+        if text == "stay":
+            return cls(None)
+        if text == "follow":
+            return cls({})
+        raise GrammarError(
+            f"{text!r} does not say what becomes of people in flight",
+            "write stay, follow, or {move: {old-step: new-step}}",
+        )
+
+    @property
+    def word(self) -> str:
+        """`stay`, `follow` or `move`."""
+        return "stay" if self.move is None else "move" if self.move else "follow"
+
+
     branch's first step. A None is the journey's end."""
 
     id: str
@@ -53,7 +81,8 @@ class Placed(Struct, frozen=True):
 class Journey(Struct, frozen=True):
     """One version of one journey. `control` is the share, 0 to 1, that is held out; `avoid` are
     times of day at which nothing of it goes; `pace` is how fast its messages are handed to
-    carriers: that of the newest version holds for all."""
+    carriers: that of the newest version holds for all; `in_flight` says what becomes of people in
+    older versions."""
 
     name: str
     version: str
@@ -70,6 +99,7 @@ class Journey(Struct, frozen=True):
     pace: Pace | None = None
 
 
+    in_flight: InFlight = InFlight()
 def lay_out(block: Block) -> tuple[str | None, dict[str, Placed]]:
     """The first step's id and every step by id, in reading order, nested ones under
     `parent.branch.number`."""

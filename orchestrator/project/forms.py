@@ -14,7 +14,7 @@ from orchestrator.core.contact import ContactClass, ContactPolicy, ListName
 from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Again, Pace, Window, parse_percent
-from orchestrator.core.journey import Entry, Goal, Journey, LeaveRule, lay_out
+from orchestrator.core.journey import Entry, Goal, InFlight, Journey, LeaveRule, lay_out
 from orchestrator.core.project import Reward
 from orchestrator.core.steps.base import Block, JourneyName
 
@@ -41,7 +41,7 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
     back; `control` is the share that is held out and only measured; `goal` is what it is for;
     `leave` says who goes early, and is looked at before every step; `avoid` are times of day at
     which nothing of it goes; `pace` is how fast its messages are handed to carriers, for everybody
-    in it, whichever version they are in.
+    in it, whichever version they are in; `in_flight` says what becomes of people in older versions.
     """
 
     journey: JourneyName
@@ -54,6 +54,7 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
     leave: tuple[LeaveRule, ...] = ()
     avoid: tuple[Window, ...] = ()
     pace: Pace | None = None
+    in_flight: InFlight = InFlight()
     steps: Block
 
     def compiled(self, version: str) -> Journey:
@@ -73,6 +74,7 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
             leave=self.leave,
             avoid=self.avoid,
             pace=self.pace,
+            in_flight=self.in_flight,
         )
 
 

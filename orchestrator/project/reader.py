@@ -103,7 +103,7 @@ class Reader:
             return self._parsed(node, parse_duration)
         if kind is date:
             return self._parsed(node, parse_date)
-        if hasattr(kind, "parse"):
+        if hasattr(kind, "parse") and not (isinstance(node, Table) and hasattr(kind, "keyed")):
             return self._parsed(node, kind.parse)
         if kind is Step:
             return self._step(node)
