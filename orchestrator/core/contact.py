@@ -53,6 +53,8 @@ Reason = Literal[
 class ContactClass(Struct, frozen=True):
     """The rules for one kind of message. An absent rule does not bind.
 
+    `purpose` is what consents and refusals are recorded for. Messages go within `hours`, local
+    time, on `weekdays`; for `valid` the carrier may try to deliver one.
     `consent`: `opt_in` needs a recorded yes for `purpose`; `opt_out` is allowed until refused;
     `answer` is for answers to what the subscriber just wrote, and passes always. `stop`: with
     `person` a STOP ends it, with `purpose` only the refusal of its own purpose.

@@ -18,7 +18,8 @@ SegmentName = NewType("SegmentName", str)
 
 
 class Entry(Struct, frozen=True):
-    """Who enters: on an event, or everyone in a segment on a schedule."""
+    """Who enters: on an event (`on`), or everyone in a `segment` on a schedule (`every`); with `if`,
+    only those for whom it holds."""
 
     on: EventName | None = None
     condition: Condition | None = field(default=None, name="if")
@@ -27,7 +28,8 @@ class Entry(Struct, frozen=True):
 
 
 class Goal(Struct, frozen=True):
-    """What the journey is for: this event, within so long after entering."""
+    """What the journey is for: the event `on`, for which `if` holds, `within` so long after
+    entering."""
 
     on: EventName
     condition: Condition | None = field(default=None, name="if")
@@ -35,7 +37,7 @@ class Goal(Struct, frozen=True):
 
 
 class LeaveRule(Struct, frozen=True):
-    """Who leaves early: on an event, or as soon as a condition holds before a step."""
+    """Who leaves early: on an event (`on`), or as soon as a condition (`if`) holds before a step."""
 
     on: EventName | None = None
     condition: Condition | None = field(default=None, name="if")

@@ -20,7 +20,8 @@ from orchestrator.core.steps.base import EventName
 
 
 class EarningRule(Struct, frozen=True):
-    """`points` for every event `on` that fulfils `condition`, at most `per_day` times a UTC day."""
+    """`award` points, for the `reason` that the member reads, for every event `on` for which `if`
+    holds, at most `per_day` times a UTC day."""
 
     on: EventName
     award: int
@@ -30,15 +31,16 @@ class EarningRule(Struct, frozen=True):
 
 
 class Tier(Struct, frozen=True):
-    """A level that holds from `from_points` ever earned."""
+    """A level, and its `name`, that holds from `from_points` ever earned."""
 
     name: str
     from_points: int
 
 
 class PointsProgram(Struct, frozen=True):
-    """How points come, and when they go: `expires` after they were earned (None: never), `hold`
-    is how long a purchase waits for its confirmation."""
+    """How points come, and when they go. `earn` says for what events; `tiers` are the levels they
+    lead to; `expires` so long after they were earned (left out: never); `hold` is how long a
+    purchase waits for its confirmation."""
 
     earn: tuple[EarningRule, ...] = ()
     tiers: tuple[Tier, ...] = ()
@@ -52,9 +54,9 @@ class PointsProgram(Struct, frozen=True):
 
 
 class Reward(Struct, frozen=True):
-    """Something points buy. `names` by locale; `stock` is how many there were at first;
-    `per_member` limits purchases of one member (None: no limit); `code` says whether the buyer
-    gets a code to show."""
+    """Something that `cost_points` points buy. `id` is what members write, `names` what they read,
+    by locale; `stock` is how many there were at first; `per_member` limits purchases of one member
+    (left out: no limit); `code` says whether the buyer gets a code to show."""
 
     id: str
     names: Mapping[str, str]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Award(Step, frozen=True, kw_only=True):
-    """Give points, once per run of the journey; `for` is the reason the member reads."""
+    """Give points, once per run of the journey; `for` is the reason the member reads; they are gone
+    after `expires`, or when program/points.yaml says."""
 
     award: int
     for_: str = field(name="for")

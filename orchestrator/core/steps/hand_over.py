@@ -24,8 +24,8 @@ Said = Literal["accepted", "refused", "unreached", "wrong_number"]
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """One branch of `outcome`: what came of it, and what that leads to. `else` is for what nothing
-    else names."""
+    """One branch of `outcome`: `do` this if what came of it `is` one of these. `else` is for what
+    nothing else names."""
 
     is_: tuple[Said, ...] = field(default=(), name="is")
     do: Block = ()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Way(Struct, frozen=True, kw_only=True):
-    """One way: its `name` for reports, its `weight` against the others, its steps."""
+    """One way: its `name` for reports, its `weight` against the others, and what to `do`."""
 
     name: str
     do: Block
@@ -23,6 +23,8 @@ class Way(Struct, frozen=True, kw_only=True):
 
 
 class Ways(Struct, frozen=True, kw_only=True):
+    """The `ways`, of which each subscriber goes one."""
+
     ways: tuple[Way, ...]
 
 

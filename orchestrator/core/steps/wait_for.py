@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class WaitFor(Step, frozen=True, kw_only=True):
-    """Wait for an event: `then` if it happens within the time, `else` if not. Only what happens
-    after the wait began counts."""
+    """Wait for an event: `then` if it happens `within` the time, `else` if not. Only what happens
+    after the wait began counts, and only if `if` holds for it."""
 
     wait_for: EventName
     if_: Condition | None = field(default=None, name="if")
