@@ -19,7 +19,7 @@ from orchestrator.runtime.joining import join
 from orchestrator.runtime.turn import take_named
 from orchestrator.store import events, optouts, receipts, subscribers
 from orchestrator.store.events import NewEvent
-from orchestrator.store.json import clean
+from orchestrator.store.json import clean, word
 from orchestrator.store.subscribers import NewSubscriber
 
 LONGEST_REPLY = 2000
@@ -99,7 +99,7 @@ class Ingest:
         context = self._context
         now = await context.now()
         replies = [
-            replace(r, address=clean(r.address), text=clean(r.text), source_id=clean(r.source_id))
+            replace(r, address=word(r.address), text=clean(r.text), source_id=word(r.source_id))
             for r in replies
         ]
         joined = await join(context, replies)
@@ -158,7 +158,7 @@ class Ingest:
             await self._deliver(taken.channels)
 
     async def _store_late(self, given: Sequence[Late]) -> None:
-        late = [replace(it, carrier_id=clean(it.carrier_id)) for it in given]
+        late = [replace(it, carrier_id=word(it.carrier_id)) for it in given]
         async with self._context.pool.acquire() as connection, connection.transaction():
             await receipts.came_late(connection, late)
 
@@ -167,7 +167,7 @@ class Ingest:
         by_channel: dict[str, list[Receipt]] = {}
         for receipt in given:
             by_channel.setdefault(receipt.channel, []).append(
-                replace(receipt, carrier_id=clean(receipt.carrier_id), code=clean(receipt.code))
+                replace(receipt, carrier_id=word(receipt.carrier_id), code=word(receipt.code))
             )
         now = await context.now()
         waiting: list[int] = []

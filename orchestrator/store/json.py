@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+LONGEST_WORD = 255
+"""Characters of an id, an address or a code of a carrier's. An index takes 8 KB."""
+
 decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
@@ -31,3 +34,11 @@ def _without_nul(value: Any) -> Any:
 def clean(text: str) -> str:
     """`text` without NUL and lone surrogates, which PostgreSQL cannot hold."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def word(text: str) -> str:
+    """What others call something, as a column with an index holds it. What is longer is cut, alike
+    wherever it stands."""
+    if text.isascii() and len(text) <= LONGEST_WORD and "\0" not in text:
+        return text
+    return clean(text)[:LONGEST_WORD]

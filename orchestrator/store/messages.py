@@ -19,6 +19,7 @@ from orchestrator.store.columns import columns, shared
 from orchestrator.store.events import NewEvent
 from orchestrator.store.events import add as add_events
 from orchestrator.store.ids import Ids
+from orchestrator.store.json import word
 
 # Attempts on a channel that nobody has, up to a priority (0: answers to somebody who waits), taken
 # by one gateway for the time of its lease: so many, and of those no more than have $7 messages
@@ -321,12 +322,13 @@ async def record(
         who = m.outgoing.subscriber_id
         resend = outcome.result == "unknown" and _resends(classes, m.contact_class)
         if resend or (outcome.result in ("unsent", "rejected") and outcome.retry == "later"):
-            again.append((who, message_id, m.attempt_id, resend, outcome.reason or outcome.code))
+            why = word(outcome.reason or outcome.code)
+            again.append((who, message_id, m.attempt_id, resend, why))
             continue
         state = "rejected" if outcome.result == "unsent" else outcome.result
         final.append((
-            (who, message_id, outcome.carrier_id),
-            (m.attempt_id, state, outcome.code, outcome.reason, outcome.parts),
+            (who, message_id, word(outcome.carrier_id)),
+            (m.attempt_id, state, word(outcome.code), word(outcome.reason), outcome.parts),
         ))  # fmt: skip
         if state == "rejected":
             failed.append((who, message_id))
