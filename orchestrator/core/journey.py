@@ -43,8 +43,6 @@ class LeaveRule(Struct, frozen=True):
     condition: Condition | None = field(default=None, name="if")
 
 
-class Placed(Struct, frozen=True):
-    """A step in its place: `next` follows it, `blocks` maps each of its branches to that
 class InFlight(Struct, frozen=True):
     """What becomes of people who are in an older version of the journey when this one is applied:
     `stay` (they remain on theirs), `follow` (they go on in this one, at the step with the same id),
@@ -72,6 +70,8 @@ class InFlight(Struct, frozen=True):
         return "stay" if self.move is None else "move" if self.move else "follow"
 
 
+class Placed(Struct, frozen=True):
+    """A step in its place: `next` follows it, `blocks` maps each of its branches to that
     branch's first step. A None is the journey's end."""
 
     id: str
@@ -99,9 +99,9 @@ class Journey(Struct, frozen=True):
     leave: tuple[LeaveRule, ...] = ()
     avoid: tuple[Window, ...] = ()
     pace: Pace | None = None
-
-
     in_flight: InFlight = InFlight()
+
+
 def lay_out(block: Block) -> tuple[str | None, dict[str, Placed]]:
     """The first step's id and every step by id, in reading order, nested ones under
     `parent.branch.number`."""
