@@ -10,7 +10,16 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from aiohttp import web
 from msgspec import Struct
 
-from orchestrator.core.delivery import Late, Outcome, Outgoing, Receipt, Reply, Spoken
+from orchestrator.core.delivery import (
+    Fate,
+    Held,
+    Late,
+    Outcome,
+    Outgoing,
+    Receipt,
+    Reply,
+    Spoken,
+)
 from orchestrator.core.media import Media, MediaError
 
 __all__ = [
@@ -19,7 +28,9 @@ __all__ = [
     "Called",
     "Capabilities",
     "Channel",
+    "Fate",
     "Health",
+    "Held",
     "Inbox",
     "Kind",
     "Late",
@@ -30,6 +41,8 @@ __all__ = [
     "Outcome",
     "Outgoing",
     "Prepared",
+    "Querying",
+    "Recalling",
     "Receipt",
     "Reply",
     "Rider",
@@ -134,6 +147,22 @@ class Rider(Protocol):
     """A channel that goes over another: receipts that come in by that one's name may be its."""
 
     over: str
+
+
+@runtime_checkable
+class Querying(Protocol):
+    """A channel whose carrier can be asked what became of messages. One fate per message, in any
+    order; like `Channel.send` it never raises for a message's sake, and it may be repeated."""
+
+    async def query(self, batch: Sequence[Held]) -> list[Fate]: ...
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A channel that can take messages back: from its carrier, who has not brought them yet, or
+    from the phone. Promises what `Querying` does."""
+
+    async def recall(self, batch: Sequence[Held]) -> list[Fate]: ...
 
 
 async def no_media(name: str) -> Media:

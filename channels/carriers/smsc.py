@@ -19,7 +19,7 @@ from channels.carriers.customer import Customer, Delivery
 from channels.carriers.faults import Faults
 from channels.carriers.handset import Handset, Said, Script
 from channels.carriers.network import Change, Network
-from channels.carriers.taken import Taken, receipt_body, refusal_of, replaced
+from channels.carriers.taken import Taken, receipt_body, refusal_of, replaced, state_of
 from channels.sms import codec, pdu, status
 from orchestrator.core import short_message
 
@@ -198,23 +198,43 @@ class Smsc(Network):
             self._data(customer, sequence, request)
             return
         assert isinstance(request, pdu.QuerySm | pdu.CancelSm | pdu.ReplaceSm)
+        if isinstance(request, pdu.CancelSm) and not request.message_id:
+            self._cancel_all(customer, sequence, request)
+            return
         taken = self._taken.get(self._number(request.message_id))
+        to = request.destination_addr if isinstance(request, pdu.CancelSm) else ""
+        if taken is not None and not taken.of(customer.account, request.source_addr, to):
+            taken = None
         if isinstance(request, pdu.QuerySm):
             if taken is None:
                 customer.answer(sequence, request.command_id, status.QUERY_FAILED)
             else:
-                state = pdu.QuerySmResp(request.message_id, message_state=taken.state)
-                customer.write(codec.encode(state, sequence))
+                customer.write(codec.encode(state_of(taken, request.message_id), sequence))
             return
-        on_its_way = taken is not None and taken.state == 1
-        if taken is not None and on_its_way and isinstance(request, pdu.CancelSm):
+        cancels = isinstance(request, pdu.CancelSm)
+        if taken is None or taken.state != 1:
+            failed = status.CANCEL_FAILED if cancels else status.REPLACE_FAILED
+            customer.answer(sequence, request.command_id, failed)
+            return
+        if isinstance(request, pdu.CancelSm):
             self.finish(taken, 4)
-        elif taken is not None and on_its_way and isinstance(request, pdu.ReplaceSm):
+        elif isinstance(request, pdu.ReplaceSm):
             taken.message = replaced(taken.message, request.short_message)
-        failed = (
-            status.CANCEL_FAILED if isinstance(request, pdu.CancelSm) else status.REPLACE_FAILED
+        customer.answer(sequence, request.command_id, status.OK)
+
+    def _cancel_all(self, customer: Customer, sequence: int, request: pdu.CancelSm) -> None:
+        """Without an id, all that is on its way between the two is cancelled (§4.9.1)."""
+        source, to = request.source_addr, request.destination_addr
+        found = [
+            taken
+            for taken in self._taken.values()
+            if taken.state == 1 and to and taken.of(customer.account, source, to)
+        ]
+        for taken in found:
+            self.finish(taken, 4)
+        customer.answer(
+            sequence, request.command_id, status.OK if found else status.CANCEL_FAILED
         )
-        customer.answer(sequence, request.command_id, status.OK if on_its_way else failed)
 
     def brought_back(self, delivery: Delivery, delay: bool) -> None:
         """A delivery was not acknowledged: it goes out again, first of all or after a while."""
@@ -262,7 +282,7 @@ class Smsc(Network):
 
     def finish(self, taken: Taken, state: int) -> None:
         """The message is in its final state, and whoever asked for a receipt gets one."""
-        taken.state = state
+        taken.state, taken.ended_at = state, self.now()
         wants = taken.message.registered_delivery & 3
         if wants == 0 or (wants == 2 and state == 2) or self.faults.loses_receipt():
             return

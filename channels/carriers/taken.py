@@ -13,18 +13,27 @@ from orchestrator.core import short_message
 
 _ON_AIR_BITS = 140 * 8
 _GSM7_FLASH = 0x10
+_DELIVERED = 2
 _WORDS = {2: b"DELIVRD", 3: b"EXPIRED", 4: b"DELETED", 5: b"UNDELIV"}
 
 
 class Taken(Struct, eq=False):
     """A message on its way. `state` as in SMPP 3.4 §5.2.28: 1 on its way, 2 delivered, 3 expired,
-    4 deleted, 5 undeliverable."""
+    4 deleted, 5 undeliverable; `ended_at` is when it came to that."""
 
     message_id: int
     account: str
     message: pdu.SubmitSm
     at: datetime
     state: int = 1
+    ended_at: datetime | None = None
+
+    def of(self, account: str, source_addr: str, destination_addr: str = "") -> bool:
+        """Who asks with these words sent it: a query names its sender, a cancel may name who it was
+        for (SMPP 3.4 §4.8.1, §4.9.1)."""
+        return (self.account, self.message.source_addr) == (account, source_addr) and (
+            destination_addr in ("", self.message.destination_addr)
+        )
 
 
 def refusal_of(message: pdu.SubmitSm) -> int:
@@ -43,6 +52,12 @@ def refusal_of(message: pdu.SubmitSm) -> int:
 def replaced(message: pdu.SubmitSm, words: bytes) -> pdu.SubmitSm:
     """The message with other words."""
     return msgspec.structs.replace(message, short_message=words)
+
+
+def state_of(taken: Taken, named: str) -> pdu.QuerySmResp:
+    """What a query is answered, the final date in UTC (SMPP 3.4 §4.8.2, §7.1.1)."""
+    ended = "" if taken.ended_at is None else f"{taken.ended_at.astimezone(UTC):%y%m%d%H%M%S}000+"
+    return pdu.QuerySmResp(named, ended, taken.state, int(taken.state > _DELIVERED))
 
 
 def expiry_of(message: pdu.SubmitSm) -> datetime | None:

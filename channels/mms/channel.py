@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import aiohttp
 from aiohttp import web
 
-from channels.base import Capabilities, Health, Inbox, Kind, Means
+from channels.base import Capabilities, Fate, Health, Held, Inbox, Kind, Means
 from channels.mms import codes, mm7, parcel
 from channels.mms.incoming import MOST_OCTETS, Heard, heard, proven, receipt_of, reply_of
 from channels.mms.making import ENVELOPE, Maker, MakingError, Parcel
@@ -125,6 +125,24 @@ class MmsChannel:
         transaction = f"c{self._maker.transaction(message_id)}"
         letter = Letter(asked, transaction, settings.namespace, settings.mm7_version)
         return await self._asked(message_id, Parcel(ENVELOPE, mm7.write(letter)))
+
+    async def recall(self, batch: Sequence[Held]) -> list[Fate]:
+        """The centre does not bring these messages any more, or what it says instead. MM7 has no
+        way to ask what became of one."""
+
+        async def one(held: Held) -> Fate:
+            number = held.message.message_id
+            if not held.carrier_id:
+                reason = "no answer named it, so the MMS centre cannot be asked"
+                return Fate(number, "cannot", reason=reason)
+            outcome = await self.cancel(number, held.carrier_id)
+            if outcome.result == "accepted":
+                return Fate(number, "recalled")
+            if outcome.result == "rejected" and outcome.retry == "never":
+                return Fate(number, "refused", outcome.code, outcome.reason)
+            return Fate(number, "silent", outcome.code, outcome.reason)
+
+        return list(await asyncio.gather(*(one(held) for held in batch)))
 
     async def _submit(self, message: Outgoing) -> Outcome:
         number = message.message_id

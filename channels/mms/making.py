@@ -11,8 +11,8 @@ from channels.base import Means, MediaError
 from channels.mms import parcel, slides
 from channels.mms.mm7 import Letter, Submit, Who, write
 from channels.mms.parcel import Part
-from channels.mms.pictures import Fitted, Fitting, Frame
 from channels.mms.settings import MmsSettings
+from channels.pictures import Fitted, Fitting, Frame
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Content

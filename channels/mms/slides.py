@@ -6,7 +6,7 @@ from __future__ import annotations
 from xml.sax.saxutils import quoteattr
 
 from channels.mms.parcel import Part
-from channels.mms.pictures import Fitted
+from channels.pictures import Fitted
 
 SMIL = "application/smil"
 START = "smil"

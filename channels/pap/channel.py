@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import aiohttp
 from aiohttp import web
 
-from channels.base import Capabilities, Health, Inbox, Kind, Means
+from channels.base import Capabilities, Fate, Health, Held, Inbox, Kind, Means
 from channels.pap import codes, control
 from channels.pap.control import Answer, Cancellation, Entity, Order, PapError, Query, Result
 from channels.pap.parcel import CONTROL, content, pack
@@ -39,6 +39,9 @@ _STATES: dict[control.State, FinalState] = {
     "rejected": "rejected",
 }
 """What is final. `pending` and `unknown` are not."""
+
+
+_LACKING = frozenset(f"PAP {code}" for code in codes.LACKING)
 
 
 class _StoppedError(Exception):
@@ -131,6 +134,61 @@ class PapChannel:
         except (aiohttp.ClientError, TimeoutError, OSError, PapError, _StoppedError):
             return None
         return said if isinstance(said, Result) and said.state != "unknown" else None
+
+    async def query(self, batch: Sequence[Held]) -> list[Fate]:
+        """What the gateway says became of these pushes, also of those it never answered for."""
+        return list(await asyncio.gather(*(self._fate(it.message.message_id) for it in batch)))
+
+    async def recall(self, batch: Sequence[Held]) -> list[Fate]:
+        """The gateway does not bring these pushes any more, or what it says instead."""
+
+        async def one(message: Outgoing) -> Fate:
+            number = message.message_id
+            try:
+                [outcome] = await self.cancel([message])
+            except PushError as error:
+                return Fate(number, "cannot", reason=error.message)
+            if outcome.result == "accepted":
+                return Fate(number, "recalled", carrier_id=self.push_id(number))
+            if outcome.result != "rejected":
+                return Fate(number, "silent", outcome.code, outcome.reason)
+            if outcome.code in _LACKING:
+                reason = "the gateway does not know this request"
+                return Fate(number, "cannot", outcome.code, reason)
+            known = await self._fate(number)
+            if known.word not in ("held", "refused", "silent", "cannot"):
+                return known
+            return Fate(number, "refused", outcome.code, "the gateway does not take it back")
+
+        return list(await asyncio.gather(*(one(it.message) for it in batch)))
+
+    async def _fate(self, number: int) -> Fate:
+        push_id = self.push_id(number)
+        asked = control.query(Query(push_id), self.settings.version)
+        try:
+            _, said = await self._post(CONTROL, asked)
+        except (aiohttp.ClientError, TimeoutError, OSError, _StoppedError):
+            return Fate(number, "silent", reason="the gateway gave no answer")
+        except PapError:
+            return Fate(number, "silent", reason="the gateway's answer means nothing")
+        match said:
+            case Result(state="pending"):
+                reason = "the gateway has not brought it yet"
+                return Fate(number, "held", "", reason, push_id)
+            case Result(state="cancelled"):
+                return Fate(number, "recalled", f"PAP {said.code}", "", push_id)
+            case Result() if (state := _STATES.get(said.state)) is not None:
+                return Fate(number, state, f"PAP {said.code}", "", push_id)
+            case Result() | Answer(code=codes.NOT_FOUND):
+                reason = "the gateway knows of no such push"
+                return Fate(number, "missing", f"PAP {said.code}", reason)
+            case Answer() if f"PAP {said.code}" in _LACKING:
+                reason = "the gateway does not know this request"
+                return Fate(number, "cannot", f"PAP {said.code}", reason)
+            case Answer():
+                reason = "the gateway does not answer this"
+                return Fate(number, "refused", f"PAP {said.code}", reason)
+        return Fate(number, "silent", reason="the gateway's answer says nothing")
 
     def push_id(self, message_id: int) -> str:
         """The same for each try of one message; no other installation has it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from channels.base import Health, Prepared
-from channels.sms import pdu, receipt, status
+from channels.sms import asking, pdu, receipt, status
 from channels.sms.batch import Answer
 from channels.sms.composing import Composer
 from channels.sms.connections import new_line
@@ -19,7 +19,7 @@ from channels.sms.pace import Pace
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
 from orchestrator.core import short_message
-from orchestrator.core.delivery import Late, Outcome, Outgoing, Receipt
+from orchestrator.core.delivery import Fate, Held, Late, Outcome, Outgoing, Receipt
 
 Sendable = TypeVar("Sendable", bound=Outgoing | Prepared)
 Compose = Callable[[Composer, Sendable, list[bytes]], int]
@@ -148,6 +148,33 @@ class Account:
             at += submits
         return outcomes
 
+    def took(self, carrier_id: str) -> bool:
+        """A message of this id may have gone over this bind."""
+        return carrier_id.startswith(self._prefix)
+
+    async def query(self, held: Held) -> Fate:
+        """What the carrier says became of a message that went over this bind."""
+        return await self._ask(held, back=False)
+
+    async def recall(self, held: Held) -> Fate:
+        """The carrier does not bring the message any more, or what it says instead."""
+        return await self._ask(held, back=True)
+
+    async def _ask(self, held: Held, *, back: bool) -> Fate:
+        number = held.message.message_id
+        session = self._lines[0].session if self._lines else None
+        if session is None:
+            reason = self.trouble.partition("\n")[0] or "not connected to the carrier"
+            return Fate(number, "silent", reason=reason)
+        try:
+            source, destination = map(_triple, self._composer.ends(held.message))
+        except pdu.PduError as error:
+            return Fate(number, "cannot", reason=error.message)
+        named = self._ids.asked(held.carrier_id.removeprefix(self._prefix))
+        if back:
+            return await asking.recall(session, self._pace, number, named, source, destination)
+        return await asking.query(session, self._pace, number, named, source)
+
     def _came_late(
         self, batch: Sequence[Sendable], message_id: int, answers: Sequence[Answer]
     ) -> None:
@@ -172,6 +199,10 @@ class Account:
             self._inbound.receipt(Receipt(self._channel, carrier_id, read.state, read.code), ack)
             return
         self._inbound.message(message, message.tlv(pdu.RECEIPTED_MESSAGE_ID) or b"", ack)
+
+
+def _triple(address: bytes) -> asking.Triple:
+    return address[0], address[1], address[2:-1].decode("latin-1")
 
 
 def unsent(message: Outgoing | Prepared, reason: str) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -16,8 +16,11 @@ from channels.sms.inbound import Inbound
 from channels.sms.settings import SmppSettings, SmsSettings
 from channels.sms.spreading import Spreading
 from orchestrator.core import short_message
-from orchestrator.core.delivery import Outcome, Outgoing
+from orchestrator.core.delivery import Fate, Held, Outcome, Outgoing
 
+_QUESTIONS = 20
+"""Queries and recalls at a time, of all binds together."""
+_ASK_ON = ("silent", "missing", "refused")
 _MAX_TEXT = short_message.MAX_PARTS * 67
 
 
@@ -129,6 +132,39 @@ class SmsChannel:
         if len(self.accounts) == 1:
             return await self.accounts[0].submit(batch, compose)
         return await Spreading(self.accounts, batch, compose).outcomes(first_only=not self._spread)
+
+    async def query(self, batch: Sequence[Held]) -> list[Fate]:
+        """What the carrier says became of these messages, by the ids of their last parts."""
+        return await self._ask(batch, Account.query)
+
+    async def recall(self, batch: Sequence[Held]) -> list[Fate]:
+        """The carrier does not bring these messages any more, or what it says instead. Of a message
+        of several parts the last one is taken back: a phone that lacks a part shows nothing, or
+        what it has."""
+        return await self._ask(batch, Account.recall)
+
+    async def _ask(
+        self, batch: Sequence[Held], ask: Callable[[Account, Held], Awaitable[Fate]]
+    ) -> list[Fate]:
+        busy = asyncio.Semaphore(min(_QUESTIONS, self.settings.window))
+
+        async def one(held: Held) -> Fate:
+            fate = Fate(held.message.message_id, "silent", reason="not connected to the carrier")
+            if not held.carrier_id:
+                reason = "no answer named it, so the carrier cannot be asked"
+                return Fate(fate.message_id, "cannot", reason=reason)
+            if self._stopping or not self._started:
+                return fate
+            # Another bind of the same carrier may know what this one does not.
+            for account in self.accounts:
+                if account.took(held.carrier_id) and fate.word in _ASK_ON:
+                    async with busy:
+                        said = await ask(account, held)
+                    if said.word != "silent" or fate.word == "silent":
+                        fate = said
+            return fate
+
+        return list(await asyncio.gather(*(one(held) for held in batch)))
 
     def _places(self) -> dict[str, Account]:
         places: dict[str, Account] = {}

@@ -86,6 +86,11 @@ class Composer:
         self._write(message, rule, pdu.HAS_HEADER, _OCTETS, message.parts, bodies)
         return len(message.parts)
 
+    def ends(self, message: Outgoing) -> tuple[bytes, bytes]:
+        """From whom and to whom the message goes, as address triples. Raises PduError."""
+        rule = self._rule(message.address, message.contact_class, message.series)
+        return self._source(message.sender, rule), self._destination(message.address)
+
     def _rule(self, address: str, contact_class: str, series: str) -> Rule:
         for rule in self._rules:
             if rule.matches(address, contact_class, series):
@@ -102,14 +107,9 @@ class Composer:
         bodies: list[bytes],
         tlvs: Sequence[bytes] = (),
     ) -> None:
-        settings, last = self._settings, len(parts)
-        if rule.sender and not message.sender:
-            source = addresses.source(rule.sender, rule.ton, rule.npi)
-        else:
-            source = addresses.source(
-                message.sender or settings.source, settings.source_ton, settings.source_npi
-            )
-        destination = addresses.destination(message.address, settings.dest_ton, settings.dest_npi)
+        last = len(parts)
+        source = self._source(message.sender, rule)
+        destination = self._destination(message.address)
         validity = _absolute(message.valid_until) if message.valid_until else b""
         for number, part in enumerate(parts, 1):
             wants = _WANTS_RECEIPT if number == last else 0
@@ -119,6 +119,15 @@ class Composer:
                     source, destination, esm_class, wants, coding, part, validity, after
                 )
             )
+
+    def _source(self, sender: str, rule: Rule) -> bytes:
+        if rule.sender and not sender:
+            return addresses.source(rule.sender, rule.ton, rule.npi)
+        settings = self._settings
+        return addresses.source(sender or settings.source, settings.source_ton, settings.source_npi)
+
+    def _destination(self, address: str) -> bytes:
+        return addresses.destination(address, self._settings.dest_ton, self._settings.dest_npi)
 
 
 def _sar(reference: int, total: int, number: int) -> bytes:

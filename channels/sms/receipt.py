@@ -116,6 +116,11 @@ def read(message: pdu.DeliverSm) -> CarrierReceipt | None:
     return CarrierReceipt(message_id[:MAX_ID_CHARACTERS], exact, state, code)
 
 
+def final_of(message_state: int) -> tuple[FinalState, str] | None:
+    """The final state of this number (§5.2.28) and its word; None if it is not one."""
+    return _BY_NUMBER.get(message_state)
+
+
 def _pieces(words: str) -> tuple[str, str, str]:
     """Message id, state and error, each empty if it is not there, in whatever order they are."""
     head = _WORDS.split(words, maxsplit=1)[0]
@@ -198,6 +203,13 @@ class ReceiptIds:
         if receipt.exact:
             return receipt.message_id
         return self._spell(receipt.message_id) if self._spell else self._read(receipt.message_id)
+
+    def asked(self, kept: str) -> str:
+        """The id by which the carrier knows a message that is kept under this one. Where ids are
+        brought into one form, zeros that began it are lost."""
+        if self._response_base == 16 and (number := _number(kept, 10)) is not None:
+            return format(number, "x")
+        return kept
 
     def _read(self, written: str) -> str:
         """The one reading that was accepted lately, or the id as it stands; counts as a vote."""

@@ -42,8 +42,7 @@ def document_of(message: Outgoing, push: Push, now: datetime) -> Document:
     The template's action comes before that of the message's contact class, and that before the
     channel's.
     """
-    content = message.content
-    action = content.action or push.actions.get(message.contact_class) or push.action
+    content, action = message.content, _action(message, push)
     href = content.href
     if not href.startswith(_SCHEMES) or len(href) > LONGEST_HREF or not href.isprintable():
         raise PushError("the push has no link that begins with http:// or https://")
@@ -62,6 +61,15 @@ def document_of(message: Outgoing, push: Push, now: datetime) -> Document:
     if action in ("bookmark", "homepage"):
         return Bookmarks((Bookmark(content.text, href, home=action == "homepage"),))
     raise PushError("the template's wap_push_action is none that a phone knows")
+
+
+def may_be_deleted(message: Outgoing, push: Push) -> bool:
+    """The message is one that a phone keeps, and drops when it is told to."""
+    return _action(message, push) in SIGNALS
+
+
+def _action(message: Outgoing, push: Push) -> str:
+    return message.content.action or push.actions.get(message.contact_class) or push.action
 
 
 def deletion_of(message: Outgoing, push: Push, now: datetime) -> Indication:

@@ -5,24 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from channels.base import (
     Bearer,
     Capabilities,
+    Fate,
     Health,
+    Held,
     Inbox,
     Kind,
     Means,
     Outcome,
     Outgoing,
     Prepared,
+    Querying,
+    Recalling,
 )
 from channels.wap_push import carriage
-from channels.wap_push.authored import deletion_of, document_of
+from channels.wap_push.authored import deletion_of, document_of, may_be_deleted
 from channels.wap_push.documents import Document, encode
 from channels.wap_push.settings import WapPushSettings
 from channels.wap_push.tree import PushError
+from orchestrator.core.delivery import Word
 from orchestrator.core.errors import OutreachError
 
+_TOO_LATE = ("delivered", "refused", "missing", "cannot")
+"""What a carrier says of a push that it has brought, or may have."""
 _ROOM = 128
 """Octets of a document in one short message, its headers aside."""
 
@@ -74,6 +83,34 @@ class WapPush:
             batch, lambda message: deletion_of(message, self.settings, self._now())
         )
 
+    async def query(self, batch: Sequence[Held]) -> list[Fate]:
+        """What the bearer's carrier says became of the short messages."""
+        if not isinstance(self._bearer, Querying):
+            reason = "the channel that carries it cannot ask"
+            return [Fate(it.message.message_id, "cannot", reason=reason) for it in batch]
+        return await self._bearer.query(_borne(batch))
+
+    async def recall(self, batch: Sequence[Held]) -> list[Fate]:
+        """The carrier does not bring these pushes any more; of those that it has brought, or does
+        not give back, the phone is told to delete the words that it keeps."""
+        fates: dict[int, Fate] = {}
+        if isinstance(self._bearer, Recalling):
+            for fate in await self._bearer.recall(_borne(batch)):
+                fates[fate.message_id] = fate
+        told: list[Outgoing] = []
+        for held in batch:
+            known = fates.get(held.message.message_id)
+            if known is None or known.word in _TOO_LATE:
+                message = held.message
+                if may_be_deleted(message, self.settings):
+                    told.append(replace(message, valid_until=None))
+                elif known is None or known.word == "cannot":
+                    reason = "a phone keeps nothing of it that could be deleted"
+                    fates[message.message_id] = Fate(message.message_id, "cannot", reason=reason)
+        for outcome in await self.cancel(told) if told else ():
+            fates[outcome.message_id] = _withdrawn(outcome)
+        return list(fates.values())
+
     async def _push(
         self, batch: Sequence[Outgoing], document: Callable[[Outgoing], Document]
     ) -> list[Outcome]:
@@ -107,6 +144,19 @@ class WapPush:
         if len(parts) > self.settings.max_sms:
             raise PushError(f"the push takes {len(parts)} short messages, more than max_sms")
         return parts
+
+
+def _borne(batch: Sequence[Held]) -> list[Held]:
+    """As the bearer sent them: prepared messages have neither class nor step."""
+    return [replace(it, message=replace(it.message, contact_class="", series="")) for it in batch]
+
+
+def _withdrawn(outcome: Outcome) -> Fate:
+    number = outcome.message_id
+    if outcome.result == "accepted":
+        return Fate(number, "withdrawn", reason="the phone is told to delete it")
+    word: Word = "refused" if outcome.result == "rejected" else "silent"
+    return Fate(number, word, outcome.code, outcome.reason)
 
 
 def _build(name: str, settings: WapPushSettings, means: Means) -> WapPush:

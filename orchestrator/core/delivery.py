@@ -81,3 +81,41 @@ class Spoken(Struct, frozen=True, gc=False):
     content: Content
     at: datetime
     delivered: bool = False
+
+
+class Held(Struct, frozen=True, gc=False):
+    """A message that went out before, as its channel asks the carrier about it. `carrier_id` is
+    empty if no answer named one."""
+
+    message: Outgoing
+    carrier_id: str = ""
+
+
+Word = Literal[
+    "held",
+    "delivered",
+    "undelivered",
+    "expired",
+    "rejected",
+    "recalled",
+    "withdrawn",
+    "refused",
+    "missing",
+    "silent",
+    "cannot",
+]
+"""`held`: the carrier has it, and has not brought it yet. `recalled`: it does not bring it any
+more. `withdrawn`: the phone was told to drop it; nobody says whether it did. `refused`: the carrier
+does not take it back. `missing`: it knows of no such message, or no longer. `silent`: no answer.
+`cannot`: this channel has no way to ask."""
+
+
+class Fate(Struct, frozen=True, gc=False):
+    """What a carrier says of one `Held` when it is asked. `code` is the carrier's, `reason` ours,
+    for people. `carrier_id`: by which it knows the message, if that is another."""
+
+    message_id: int
+    word: Word
+    code: str = ""
+    reason: str = ""
+    carrier_id: str = ""

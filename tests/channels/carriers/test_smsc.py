@@ -164,31 +164,64 @@ async def test_what_no_phone_could_get_is_refused(
         assert (await customer.ask(message))[0] == refusal
 
 
-async def test_a_message_on_its_way_can_be_queried_replaced_and_cancelled() -> None:
-    smsc = Smsc(SmscSettings(receipt_delay_s=0.1))
-    await smsc.start()
+def cancel(message_id: str, to: str = "") -> pdu.CancelSm:
+    return pdu.CancelSm(message_id=message_id, source_addr="10086", destination_addr=to)
+
+
+async def state(customer: Esme, message_id: str) -> pdu.QuerySmResp:
+    _, said = await customer.ask(pdu.QuerySm(message_id, source_addr="10086"))
+    assert isinstance(said, pdu.QuerySmResp)
+    return said
+
+
+async def taken(customer: Esme, number: str = "8613800138000") -> str:
+    _, said = await customer.ask(submit(number=number))
+    assert isinstance(said, pdu.SubmitSmResp)
+    return said.message_id
+
+
+async def test_a_message_on_its_way_can_be_queried_replaced_and_cancelled(smsc: Smsc) -> None:
+    phone = smsc.handset("8613800138000")
+    phone.switch_off()
     async with esme(smsc) as customer:
-        ids = []
-        for _ in range(2):
-            _, taken = await customer.ask(submit())
-            assert isinstance(taken, pdu.SubmitSmResp)
-            ids.append(taken.message_id)
-        _, state = await customer.ask(pdu.QuerySm(ids[0]))
-        assert isinstance(state, pdu.QuerySmResp)
-        assert state.message_state == 1
-        replaced = pdu.ReplaceSm(ids[0], short_message=b"better words")
-        assert (await customer.ask(replaced))[0] == status.OK
-        assert (await customer.ask(pdu.CancelSm(message_id=ids[1])))[0] == status.OK
-        assert (await customer.ask(pdu.CancelSm(message_id=ids[1])))[0] == status.CANCEL_FAILED
-        assert (await customer.ask(pdu.QuerySm("999")))[0] == status.QUERY_FAILED
-        await until(lambda: smsc.handset("8613800138000").arrived)
-        await asyncio.sleep(0.05)
-        _, state = await customer.ask(pdu.QuerySm(ids[1]))
-        assert isinstance(state, pdu.QuerySmResp)
-        assert state.message_state == 4
-        assert (await customer.ask(replaced))[0] == status.REPLACE_FAILED
-    assert [arrived.text for arrived in smsc.handset("8613800138000").arrived] == ["better words"]
-    await smsc.stop()
+        one, two = await taken(customer), await taken(customer)
+        assert await state(customer, one) == pdu.QuerySmResp(one, "", 1, 0)
+        better = pdu.ReplaceSm(one, source_addr="10086", short_message=b"better words")
+        assert (await customer.ask(better))[0] == status.OK
+        assert (await customer.ask(cancel(two)))[0] == status.OK
+        assert (await customer.ask(cancel(two)))[0] == status.CANCEL_FAILED
+        assert await state(customer, two) == pdu.QuerySmResp(two, "260302120000000+", 4, 1)
+        phone.switch_on()
+        await until(lambda: phone.arrived)
+        assert await state(customer, one) == pdu.QuerySmResp(one, "260302120000000+", 2, 0)
+        assert (await customer.ask(better))[0] == status.REPLACE_FAILED
+    assert [arrived.text for arrived in phone.arrived] == ["better words"]
+
+
+async def test_a_message_is_known_only_to_whoever_sent_it_and_under_its_sender(smsc: Smsc) -> None:
+    smsc.handset("8613800138000").switch_off()
+    async with esme(smsc) as customer:
+        one = await taken(customer)
+        for asked in (pdu.QuerySm("999", source_addr="10086"), pdu.QuerySm(one, source_addr="1")):
+            assert (await customer.ask(asked))[0] == status.QUERY_FAILED
+        assert (await customer.ask(cancel(one, "861")))[0] == status.CANCEL_FAILED
+        other = pdu.CancelSm(message_id=one, source_addr="95588")
+        assert (await customer.ask(other))[0] == status.CANCEL_FAILED
+        assert (await state(customer, one)).message_state == 1
+
+
+async def test_without_an_id_all_that_is_on_its_way_between_two_numbers_is_cancelled(
+    smsc: Smsc,
+) -> None:
+    for number in ("8613800138000", "8613800138001"):
+        smsc.handset(number).switch_off()
+    async with esme(smsc) as customer:
+        ids = [await taken(customer), await taken(customer)]
+        other = await taken(customer, "8613800138001")
+        assert (await customer.ask(cancel("", "8613800138000")))[0] == status.OK
+        assert [(await state(customer, it)).message_state for it in (*ids, other)] == [4, 4, 1]
+        assert (await customer.ask(cancel("", "8613800138000")))[0] == status.CANCEL_FAILED
+        assert (await customer.ask(cancel("")))[0] == status.CANCEL_FAILED
 
 
 async def test_data_sm_carries_its_words_in_message_payload(smsc: Smsc) -> None:

@@ -19,6 +19,7 @@ from channels.mms.channel import MmsChannel
 from channels.mms.mm7 import Answer, Fault
 from channels.mms.parcel import Part
 from channels.mms.settings import MmsSettings
+from orchestrator.core.delivery import Held
 from orchestrator.core.errors import OutreachError
 from tests.channels.contract.rig import until
 from tests.channels.mms.conftest import MEANS, NUMBER, PICTURES, START, Bench, benched
@@ -242,6 +243,20 @@ async def test_a_message_that_is_not_fetched_yet_can_be_cancelled(bench: Bench) 
     await bench.channel.send([bench.message(2, "after")])
     await until(bench.shown)
     assert [it.text for it in bench.shown()] == ["after"]
+
+
+async def test_a_message_that_is_not_fetched_yet_is_recalled(bench: Bench) -> None:
+    bench.network.handset(NUMBER).switch_off()
+    [sent] = await bench.channel.send([bench.message(1)])
+    held = Held(bench.message(1), sent.carrier_id)
+    assert [it.word for it in await bench.channel.recall([held])] == ["recalled"]
+    [late] = await bench.channel.recall([held])
+    assert (late.word, late.code) == ("refused", "MM7 2005")
+    [nameless] = await bench.channel.recall([Held(bench.message(2))])
+    assert nameless.word == "cannot"
+    await bench.mmsc.stop()
+    [silent] = await bench.channel.recall([held])
+    assert silent.word == "silent"
 
 
 async def test_a_report_is_noted_only_once_it_is_stored() -> None:

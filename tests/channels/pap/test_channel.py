@@ -12,6 +12,7 @@ from channels.carriers.ppg import PpgSettings
 from channels.pap import codes, control
 from channels.pap.control import Answer
 from channels.pap.settings import PapSettings
+from orchestrator.core.delivery import Held
 from orchestrator.core.errors import OutreachError
 from tests.channels.contract.rig import until
 from tests.channels.pap.conftest import NUMBER, START, Bench, benched
@@ -162,6 +163,39 @@ async def test_a_push_that_is_not_brought_yet_can_be_cancelled(bench: Bench) -> 
     [late] = await bench.channel.cancel([message])
     assert (late.result, late.code) == ("rejected", "PAP 2008")
     assert await bench.channel.state(2) is None
+
+
+async def test_the_gateway_says_what_became_of_each_push(bench: Bench) -> None:
+    await bench.channel.send([bench.message(1)])
+    await until(bench.shown)
+    bench.network.handset(NUMBER).switch_off()
+    await bench.channel.send([bench.message(2)])
+    held = [Held(bench.message(number)) for number in (1, 2, 3)]
+    fates = {it.message_id: it for it in await bench.channel.query(held)}
+    assert [fates[n].word for n in (1, 2, 3)] == ["delivered", "held", "missing"]
+    assert fates[1].carrier_id == bench.channel.push_id(1)
+    assert fates[3].code == "PAP 2004"
+    bench.ppg.faults.status = 500
+    assert [it.word for it in await bench.channel.query(held)] == ["silent"] * 3
+
+
+async def test_a_push_is_recalled_or_the_gateway_says_why_not(bench: Bench) -> None:
+    await bench.channel.send([bench.message(1)])
+    await until(bench.shown)
+    bench.network.handset(NUMBER).switch_off()
+    await bench.channel.send([bench.message(2)])
+    held = [Held(bench.message(number)) for number in (1, 2, 3)]
+    held.append(Held(bench.message(4, address="nobody")))
+    fates = {it.message_id: it for it in await bench.channel.recall(held)}
+    assert [fates[n].word for n in (1, 2, 3, 4)] == ["delivered", "recalled", "missing", "cannot"]
+    [again] = await bench.channel.recall(held[1:2])
+    assert again.word == "recalled"
+    bench.network.handset(NUMBER).switch_on()
+    await until(lambda: len(bench.kept.receipts) == 2)
+    assert len(bench.shown()) == 1
+    bench.ppg.faults.status = 503
+    [silent] = await bench.channel.recall(held[:1])
+    assert (silent.word, silent.code) == ("silent", "HTTP 503")
 
 
 HOSTILE = [

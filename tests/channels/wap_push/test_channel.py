@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from channels.base import Means, Outgoing, Prepared
+from channels.base import Held, Means, Outgoing, Prepared
 from channels.carriers.handset import Handset
 from channels.carriers.smsc import Smsc, SmscSettings
 from channels.registry import kind_of
@@ -110,6 +110,42 @@ async def test_a_cancelled_message_is_gone_from_the_phone(bench: Bench) -> None:
     [outcome] = await bench.channel.cancel([one])
     assert outcome.result == "accepted"
     await until(lambda: [text for text, _ in bench.shown()] == ["two"])
+
+
+async def test_a_push_that_the_carrier_still_holds_is_recalled_there(bench: Bench) -> None:
+    bench.phone.switch_off()
+    one = bench.message(1, "one", contact_class="news", series="days/offer")
+    [outcome] = await bench.channel.send([one])
+    held = Held(one, outcome.carrier_id)
+    assert [it.word for it in await bench.channel.query([held])] == ["held"]
+    assert [it.word for it in await bench.channel.recall([held])] == ["recalled"]
+    bench.phone.switch_on()
+    await bench.push(bench.message(2, "two"))
+    assert [text for text, _ in bench.shown()] == ["two"]
+
+
+async def test_a_push_that_was_delivered_is_withdrawn_from_the_phone(bench: Bench) -> None:
+    one = bench.message(1, "one", valid_until=START - timedelta(hours=1))
+    await bench.push(one, bench.message(2, "two"))
+    ids = {it.carrier_id for it in bench.kept.receipts}
+    held = Held(one, min(ids))
+    assert [it.word for it in await bench.channel.query([held])] == ["delivered"]
+    [fate] = await bench.channel.recall([held])
+    assert (fate.word, fate.reason) == ("withdrawn", "the phone is told to delete it")
+    await until(lambda: [text for text, _ in bench.shown()] == ["two"])
+
+
+async def test_what_no_phone_keeps_by_a_name_cannot_be_withdrawn(bench: Bench) -> None:
+    loaded = bench.message(1, action="execute-low")
+    await bench.push(loaded)
+    [receipt] = bench.kept.receipts
+    [fate] = await bench.channel.recall([Held(loaded, receipt.carrier_id)])
+    assert fate.word == "delivered"
+    [nameless] = await bench.channel.recall([Held(loaded)])
+    assert (nameless.word, nameless.reason) == (
+        "cannot",
+        "a phone keeps nothing of it that could be deleted",
+    )
 
 
 async def test_a_notice_is_dropped_by_the_phone_when_it_is_over(bench: Bench) -> None:
