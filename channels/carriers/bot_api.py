@@ -1,7 +1,8 @@
 """A simulated Bot API, with people who have opened the bot: for tests and demos.
 
-It speaks what Telegram documents of `getMe`, `sendMessage`, `sendPhoto`, `answerCallbackQuery`,
-`setWebhook`, `deleteWebhook` and `getUpdates`, and calls a webhook until it is thanked.
+It speaks what Telegram documents of `getMe`, `sendMessage`, `sendPhoto`, `sendAnimation`,
+`answerCallbackQuery`, `setWebhook`, `deleteWebhook` and `getUpdates`, and calls a webhook until it
+is thanked.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from channels.carriers.gallery import Gallery, size_of
+from channels.carriers.handset import Shot
 from channels.carriers.smsc import Change
 from orchestrator.core.model import Button
 
@@ -25,13 +28,15 @@ BOT_ID = 700100
 TOKEN = f"{BOT_ID}:simulated-bot"
 BOT_NAME = "outreach_bot"
 
-_MAX_TEXT = 4096
+_MAX_TEXT, _MAX_CAPTION = 4096, 1024
+_MOST_OCTETS, _LONGEST_SIDES, _THINNEST = 10_000_000, 10_000, 20
 _MAX_CALLBACK_OCTETS = 64
 _AGAIN_S = 0.2
 
 
 class Shown(Struct, frozen=True):
-    """One message as the chat shows it."""
+    """One message as the chat shows it. `photo` is the address or the `file_id` of its picture,
+    `picture` what it shows if that is no address."""
 
     text: str
     sender: str
@@ -39,6 +44,7 @@ class Shown(Struct, frozen=True):
     message_id: int
     photo: str = ""
     buttons: tuple[Button, ...] = ()
+    picture: Shot | None = None
 
 
 class Uttered(Struct):
@@ -57,7 +63,9 @@ class BotFaults:
     `throttle_s`: every message is answered 429, try again after so many seconds. `broken`: a
     status such as 502 for every message. `lose_answers`: messages arrive and the connection ends
     without an answer. `mute`: messages arrive and no answer ever comes. `delay_s`: how long every
-    answer waits. `refuse`: what a 400 says of every message. `lose_thanks`: so many times a
+    answer waits. `refuse`: what a 400 says of every message, `refuse_pictures`: of every picture.
+    `mute_pictures`: as `mute`, for pictures alone. `throttle_words_once`: the next message without
+    a picture is answered 429, try again after so many seconds. `lose_thanks`: so many times a
     webhook's answer is lost, and the update told again.
     """
 
@@ -68,6 +76,9 @@ class BotFaults:
         self.mute = False
         self.delay_s = 0.0
         self.refuse: str | None = None
+        self.refuse_pictures: str | None = None
+        self.mute_pictures = False
+        self.throttle_words_once: int | None = None
         self.lose_thanks = 0
 
 
@@ -153,6 +164,7 @@ class BotApiServer:
         self.on_change: list[Callable[[Change], None]] = []
         self.webhook = ""
         self.calls: list[str] = []
+        self.gallery = Gallery("AgACAgIAAxk")
         self._secret_token = ""
         self._number = 0
         self._updates: dict[int, tuple[Chatter, dict[str, Any]]] = {}
@@ -166,7 +178,7 @@ class BotApiServer:
 
     async def start(self) -> None:
         """It listens."""
-        app = web.Application()
+        app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/bot{token}/{method}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
@@ -243,6 +255,10 @@ class BotApiServer:
         method = request.match_info["method"]
         self.calls.append(method)
         asked: dict[str, Any] = {**request.query, **await request.post()}
+        for name, it in asked.items():
+            if isinstance(it, web.FileField):
+                with it.file:
+                    asked[name] = it.file.read()
         match method:
             case "getMe":
                 return _done(_BOT)
@@ -261,8 +277,10 @@ class BotApiServer:
                     if str(asked["callback_query_id"]).startswith(chatter.number):
                         chatter.thanked += 1
                 return _done(True)
-            case "sendMessage" | "sendPhoto":
-                return await self._send(request, asked)
+            case "sendMessage":
+                return await self._send(request, asked, "")
+            case "sendPhoto" | "sendAnimation":
+                return await self._send(request, asked, method.removeprefix("send").lower())
         return _refusal(404, "Not Found: method not found")
 
     async def _updates_after(self, asked: dict[str, Any]) -> web.Response:
@@ -278,26 +296,33 @@ class BotApiServer:
                     await self._news.wait()
         return _done([update for _, update in list(self._updates.values())[:100]])
 
-    async def _send(self, request: web.Request, asked: dict[str, Any]) -> web.StreamResponse:
+    async def _send(
+        self, request: web.Request, asked: dict[str, Any], kind: str
+    ) -> web.StreamResponse:
+        """`kind` of picture, or ''."""
         faults = self.faults
         await asyncio.sleep(faults.delay_s)
-        if faults.throttle_s is not None:
-            after = faults.throttle_s
+        after = faults.throttle_s
+        if after is None and not kind:
+            after, faults.throttle_words_once = faults.throttle_words_once, None
+        if after is not None:
             said = f"Too Many Requests: retry after {after}"
             return _refusal(429, said, parameters={"retry_after": after})
         if faults.broken is not None:
             return web.Response(status=faults.broken, text="<html>Bad Gateway</html>")
-        refusal = self._refusal(asked)
+        refusal = self._refusal(asked, kind)
+        if refusal is None and kind:
+            refusal = self._picture_refusal(asked, kind)
         if refusal is not None:
             return refusal
         chatter = self.handsets[str(asked["chat_id"])]
-        shown = self._shown(asked)
+        shown = self._shown(asked, kind)
         chatter.arrived.append(shown)
         self._changed("arrived", chatter)
         if faults.lose_answers:
             assert request.transport is not None
             request.transport.close()
-        if faults.mute:
+        if faults.mute or (kind and faults.mute_pictures):
             await asyncio.sleep(3600)
         return _done(
             {
@@ -305,11 +330,35 @@ class BotApiServer:
                 "date": int(shown.at.timestamp()),
                 "chat": {"id": int(chatter.number), "type": "private"},
                 "from": _BOT,
-                "text": shown.text,
+                "caption" if kind else "text": shown.text,
+                **_file(shown, kind),
             }
         )
 
-    def _refusal(self, asked: dict[str, Any]) -> web.Response | None:
+    def _picture_refusal(self, asked: dict[str, Any], kind: str) -> web.Response | None:
+        """Why this picture is not taken; if it is, `asked` names it by its id from now on."""
+        given = asked.get(kind, "")
+        if self.faults.refuse_pictures is not None:
+            return _refusal(400, f"Bad Request: {self.faults.refuse_pictures}")
+        if len(str(asked.get("caption", "")).encode("utf-16-le")) // 2 > _MAX_CAPTION:
+            return _refusal(400, "Bad Request: message caption is too long")
+        if isinstance(given, str):
+            known = given.startswith(("https://", "http://")) or self.gallery.find(given)
+            wrong = "Bad Request: wrong file identifier/HTTP URL specified"
+            return None if known else _refusal(400, wrong)
+        if len(given) > _MOST_OCTETS:
+            return _refusal(413, "Request Entity Too Large")
+        try:
+            asked[kind] = self.gallery.take(given)
+        except ValueError:
+            return _refusal(400, "Bad Request: IMAGE_PROCESS_FAILED")
+        width, height, _ = size_of(given)
+        thin = max(width, height) > _THINNEST * min(width, height)
+        if width + height > _LONGEST_SIDES or thin:
+            return _refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")
+        return None
+
+    def _refusal(self, asked: dict[str, Any], kind: str) -> web.Response | None:
         """Why this message is not taken, in the words of api.telegram.org."""
         chatter = self.handsets.get(str(asked.get("chat_id")))
         words = asked.get("text", asked.get("caption", ""))
@@ -319,7 +368,7 @@ class BotApiServer:
             return _refusal(400, "Bad Request: chat not found")
         if chatter.blocks:
             return _refusal(403, "Forbidden: bot was blocked by the user")
-        if "photo" not in asked and not _visible(words):
+        if not kind and not _visible(words):
             return _refusal(400, "Bad Request: message text is empty")
         if len(words.encode("utf-16-le")) // 2 > _MAX_TEXT:
             return _refusal(400, "Bad Request: message is too long")
@@ -331,13 +380,23 @@ class BotApiServer:
             return _refusal(400, "Bad Request: BUTTON_DATA_INVALID")
         return None
 
-    def _shown(self, asked: dict[str, Any]) -> Shown:
+    def _shown(self, asked: dict[str, Any], kind: str) -> Shown:
         buttons = tuple(
             Button(it["text"], it["callback_data"]) for row in _keyboard(asked) for it in row
         )
         words = asked.get("text", asked.get("caption", ""))
-        photo = asked.get("photo", "")
-        return Shown(words, BOT_NAME, self.now(), self.number(), photo, buttons)
+        photo = asked.get(kind, "")
+        picture = self.gallery.find(photo)
+        return Shown(words, BOT_NAME, self.now(), self.number(), photo, buttons, picture)
+
+
+def _file(shown: Shown, kind: str) -> dict[str, Any]:
+    """What the answer tells of the picture (Bot API, PhotoSize, Animation)."""
+    file = {"file_id": shown.photo, "file_unique_id": f"u{shown.photo}"}
+    size = {**file, "width": 320, "height": 240}
+    if kind == "animation":
+        return {"animation": {**size, "duration": 1}}
+    return {"photo": [{**size, "file_id": f"small-{shown.photo}"}, size]} if kind else {}
 
 
 def _visible(words: str) -> bool:

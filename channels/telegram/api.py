@@ -6,13 +6,14 @@ import json
 import os
 from urllib.parse import urlencode
 
-from telegram import LinkPreviewOptions
+from telegram import InputFile, Message
 from telegram.ext import AIORateLimiter, ExtBot
 from telegram.request import HTTPXRequest
 
+from channels.pictures import Fitted
 from channels.telegram.settings import TelegramSettings
 from channels.telegram.updates import ALLOWED
-from channels.telegram.words import MAX_CAPTION, Said, units
+from channels.telegram.words import Said
 
 _POLL_GRACE_S = 10.0
 
@@ -59,20 +60,31 @@ class BotApi:
         await self._bot.delete_webhook()
 
     async def send(self, chat: str, said: Said) -> int:
-        """The message is sent: its number in the chat."""
-        if said.photo and units(said.text) <= MAX_CAPTION:
-            sent = await self._bot.send_photo(
-                chat, said.photo, caption=said.text or None, reply_markup=said.keyboard
+        """The words are sent: their number in the chat."""
+        sent = await self._bot.send_message(chat, said.text, reply_markup=said.keyboard)
+        return sent.message_id
+
+    async def show(
+        self, chat: str, picture: str | Fitted, said: Said, *, moves: bool = False
+    ) -> tuple[int, str]:
+        """The picture is sent with these words below: its number in the chat, and the `file_id` by
+        which Telegram knows it from now on. `picture` may be such an id already, or an address.
+        `moves`: it is an animation."""
+        given: str | InputFile
+        if isinstance(picture, str):
+            given = picture
+        else:
+            given = InputFile(picture.octets, filename=picture.mime.replace("/", "."))
+        caption = said.text or None
+        if moves:
+            sent = await self._bot.send_animation(
+                chat, given, caption=caption, reply_markup=said.keyboard
             )
         else:
-            preview = LinkPreviewOptions(url=said.photo, show_above_text=True)
-            sent = await self._bot.send_message(
-                chat,
-                said.text,
-                reply_markup=said.keyboard,
-                link_preview_options=preview if said.photo else None,
+            sent = await self._bot.send_photo(
+                chat, given, caption=caption, reply_markup=said.keyboard
             )
-        return sent.message_id
+        return sent.message_id, _file_id(sent)
 
     async def thank(self, callback_query_id: str) -> None:
         """The pressed button no longer shows that it waits."""
@@ -87,6 +99,11 @@ class BotApi:
             asked["offset"] = after + 1
         url = f"{self._bot.base_url}/getUpdates?{urlencode(asked)}"
         return await self._polls.retrieve(url, read_timeout=wait_s + _POLL_GRACE_S)
+
+
+def _file_id(sent: Message) -> str:
+    shown = sent.animation or (sent.photo[-1] if sent.photo else sent.document)
+    return shown.file_id if shown is not None else ""
 
 
 def _request(settings: TelegramSettings, connections: int) -> HTTPXRequest:

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import logging
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Literal
@@ -14,10 +14,22 @@ from typing import Any, Literal
 from aiohttp import web
 from telegram.error import InvalidToken, RetryAfter, TelegramError
 
-from channels.base import Capabilities, Health, Inbox, Kind, Means, Outcome, Outgoing
+from channels.album import NO_PICTURE
+from channels.base import (
+    Capabilities,
+    Health,
+    Inbox,
+    Kind,
+    Means,
+    Media,
+    Outcome,
+    Outgoing,
+    no_media,
+)
 from channels.telegram.api import BotApi
 from channels.telegram.pace import Gaps
 from channels.telegram.settings import TelegramSettings, start_link
+from channels.telegram.showing import Shows
 from channels.telegram.status import judged
 from channels.telegram.updates import MalformedError, Update, heard, read, read_polled
 from channels.telegram.words import MAX_TEXT, Said, said, units
@@ -35,17 +47,25 @@ class Telegram:
     """Keeps the contract of `channels.base.Channel`; in mode `webhook`, `routes` are to be mounted
     by a web process. `secret_token` is what Telegram must show there.
 
-    Telegram sends no receipts: a message that it takes stays `accepted`.
+    Telegram sends no receipts: a message that it takes stays `accepted`. One whose picture could
+    not be shown is accepted with the code `no_picture`.
     """
 
     capabilities = Capabilities(
         max_text=MAX_TEXT, two_way=True, receipts=False, buttons=True, media=True
     )
 
-    def __init__(self, name: str, settings: TelegramSettings, secret_token: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: TelegramSettings,
+        secret_token: str,
+        media: Callable[[str], Awaitable[Media]] = no_media,
+    ) -> None:
         self.name = name
         self.settings = settings
         self._secret_token = secret_token
+        self._shows = Shows(media)
         self._gaps = Gaps(settings.gap_s)
         self._free = asyncio.Semaphore(settings.connections)
         self._api: BotApi | None = None
@@ -105,11 +125,16 @@ class Telegram:
 
     async def _send(self, message: Outgoing) -> Outcome:
         number, chat, words = message.message_id, message.address, said(message.content)
-        fault = _fault(chat, words)
+        fault = _fault(chat, words, message.content.image)
         if fault is not None:
             return Outcome(number, "rejected", code=fault[0], reason=fault[1])
         if self.health() != "up":
             return _later(number, "not_connected", "the Bot API is not connected")
+        try:
+            sight = await self._shows.find(message.content.image)
+        except Exception as error:
+            log.error("picture_not_read", extra={"error": type(error).__name__})
+            return _later(number, "picture", "its picture could not be read")
         wait_s = self._gaps.wait_s(chat, _now_s())
         if wait_s is None:
             return _later(number, "pace", "they were just written to")
@@ -119,11 +144,12 @@ class Telegram:
             if api is None or self.health() != "up":
                 return _later(number, "not_connected", "the Bot API is not connected")
             try:
-                sent = await api.send(chat, words)
+                sent, because = await self._shows.tell(api, number, chat, words, sight)
             except TelegramError as error:
                 self._learn(error)
                 return judged(number, error)
-        return Outcome(number, "accepted", f"{chat}/{sent}")
+        code, reason = (NO_PICTURE, f"without its picture: {because}") if because else ("", "")
+        return Outcome(number, "accepted", f"{chat}/{sent}", code, reason)
 
     def _learn(self, error: TelegramError) -> None:
         """After a 429 we are quiet for as long as it says; after no connection, we look again."""
@@ -235,15 +261,15 @@ class Telegram:
         task.add_done_callback(self._tasks.discard)
 
 
-def _fault(chat: str, words: Said) -> tuple[str, str] | None:
+def _fault(chat: str, words: Said, image: str) -> tuple[str, str] | None:
     """Why Telegram need not be asked."""
     if not _PERSON.fullmatch(chat):
         return "no_address", "nobody can have this address"
-    if not words.text.strip() and not words.photo:
+    if not words.text.strip() and not image.strip():
         return "empty", "it has no words"
     if units(words.text) > MAX_TEXT:
         return "too_long", "its text is too long"
-    if any("\ud800" <= character <= "\udfff" for character in words.everything):
+    if any("\ud800" <= character <= "\udfff" for character in words.everything + image):
         return "broken_text", "its text holds half a character"
     return None
 
@@ -266,7 +292,7 @@ def secret_token(secret: bytes, name: str) -> str:
 
 
 def _build(name: str, settings: TelegramSettings, means: Means) -> Telegram:
-    return Telegram(name, settings, secret_token(means.secret, name))
+    return Telegram(name, settings, secret_token(means.secret, name), means.media)
 
 
 def _place(settings: TelegramSettings) -> Literal["gateway", "web"]:

@@ -18,6 +18,9 @@ from orchestrator.core.delivery import Outcome
 
 _NOT_WRITTEN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
+PICTURE = "picture"
+"""The code of what Telegram refuses for its picture's sake."""
+
 _REFUSALS = (
     ("blocked by the user", "blocked", "they have blocked the bot"),
     ("user is deactivated", "deactivated", "their account is gone"),
@@ -31,9 +34,15 @@ _REFUSALS = (
     ("text is empty", "empty", "it has no words"),
     ("text must be non-empty", "empty", "it has no words"),
     ("button_data_invalid", "button", "a button says more than Telegram allows"),
-    ("failed to get http url content", "picture", "Telegram cannot fetch the picture"),
-    ("wrong type of the web page content", "picture", "its picture is none"),
-    ("wrong file identifier", "picture", "Telegram cannot fetch the picture"),
+    ("failed to get http url content", PICTURE, "Telegram cannot fetch the picture"),
+    ("wrong type of the web page content", PICTURE, "its picture is none"),
+    ("wrong file identifier", PICTURE, "Telegram does not know the picture"),
+    ("wrong remote file identifier", PICTURE, "Telegram does not know the picture"),
+    ("image_process_failed", PICTURE, "Telegram cannot use the picture"),
+    ("photo_", PICTURE, "Telegram cannot use the picture"),
+    ("file is too big", PICTURE, "the picture is too large"),
+    ("file must be non-empty", PICTURE, "the picture is empty"),
+    ("not enough rights to send", PICTURE, "they take no pictures"),
 )
 
 

@@ -1,4 +1,4 @@
-"""A message as Telegram takes it: plain words, buttons below them, perhaps a picture above."""
+"""A message's words as Telegram takes them: plain, with buttons below."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ _ROW_WIDTH = 24
 
 
 class Said(Struct, frozen=True):
-    """`photo` is the address of a picture that Telegram fetches itself, or ''."""
-
     text: str
-    photo: str
     keyboard: InlineKeyboardMarkup | None
 
     @property
@@ -30,7 +27,7 @@ class Said(Struct, frozen=True):
         """All the characters in it."""
         rows = self.keyboard.inline_keyboard if self.keyboard is not None else ()
         pressed = (f"{it.text}{it.callback_data}" for row in rows for it in row)
-        return "".join((self.text, self.photo, *pressed))
+        return "".join((self.text, *pressed))
 
 
 def said(content: Content) -> Said:
@@ -40,9 +37,7 @@ def said(content: Content) -> Said:
     written = [f"{it.label}: {it.reply}" for it in content.buttons if it not in fits]
     lines = [content.subject, content.text, content.href, *written]
     text = "\n".join(line for line in lines if line).replace("\0", "")
-    # Pictures of the project itself need an address of ours that Telegram can fetch.
-    photo = content.image if content.image.startswith(("https://", "http://")) else ""
-    return Said(text, photo, InlineKeyboardMarkup(_rows(fits)) if fits else None)
+    return Said(text, InlineKeyboardMarkup(_rows(fits)) if fits else None)
 
 
 def units(text: str) -> int:

@@ -23,8 +23,8 @@ from channels.mms import mm7
 from channels.mms.channel import MmsChannel
 from channels.mms.making import Maker
 from channels.mms.mm7 import Answer, Letter
-from channels.mms.pictures import Frame, fit
 from channels.mms.settings import MmsSettings
+from channels.pictures import Frame, fit
 from orchestrator.core.delivery import Spoken
 from orchestrator.core.media import Picture
 from orchestrator.core.model import Content

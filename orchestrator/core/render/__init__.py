@@ -26,7 +26,7 @@ __all__ = ["BLOCKS", "FILTERS", "MessageTemplate", "TemplateError", "compile_mes
 
 _FIELDS: Mapping[str, Mapping[str, str]] = {
     "sms": {"text": "sms"},
-    "chat": {"text": "chat", "buttons": "chat_buttons"},
+    "chat": {"text": "chat", "image": "chat_image", "buttons": "chat_buttons"},
     "mms": {"subject": "mms_subject", "text": "mms_text", "image": "mms_image"},
     "desk": {"text": "script"},
     "wap_push": {"text": "wap_push_text", "href": "wap_push_href", "action": "wap_push_action"},
@@ -38,6 +38,7 @@ _MUST: Mapping[str, tuple[str, ...]] = {"mms": ("text", "image"), "wap_push": ("
 
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "chat_buttons": ("chat",),
+    "chat_image": ("chat",),
     "mms_subject": ("mms_text", "mms_image"),
     "wap_push_text": ("wap_push_href",),
     "wap_push_href": ("wap_push_text",),

@@ -17,6 +17,7 @@ from orchestrator.core.render.filters import FILTERS, TESTS
 BLOCKS = (
     "sms",
     "chat",
+    "chat_image",
     "chat_buttons",
     "mms_subject",
     "mms_text",

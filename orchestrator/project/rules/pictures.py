@@ -10,14 +10,14 @@ from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.rules.base import Rule
 
-_IMAGE = re.compile(r"\{%-?\s*block mms_image\b.*?%\}(.*?)\{%-?\s*endblock", re.DOTALL)
+_IMAGE = re.compile(r"\{%-?\s*block (?:mms|chat)_image\b.*?%\}(.*?)\{%-?\s*endblock", re.DOTALL)
 _SAID = re.compile(r"\{%.*?%\}|\{#.*?#\}|\s+|((?:\{\{.*?\}\}|(?!\{[%#])\S)+)", re.DOTALL)
 
 
 class UnknownPicture(Rule):
     """there is no picture {name}
 
-    Pictures lie beside the templates, as PNG, JPEG or GIF: `mms_image` says
+    Pictures lie beside the templates, as PNG, JPEG or GIF: `mms_image` and `chat_image` say
     `seven-days/entrance.png` for `templates/seven-days/entrance.png`. Names that a template puts
     together are not looked at.
     """

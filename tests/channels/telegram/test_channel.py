@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from channels.base import Outcome, Outgoing
+from channels.base import Media, MediaError, Outcome, Outgoing
 from channels.carriers.bot_api import TOKEN, BotApiServer, Chatter
+from channels.carriers.gallery import size_of
 from channels.telegram.channel import KIND, SECRET_HEADER, Telegram
 from channels.telegram.pace import Gaps
 from channels.telegram.settings import TelegramSettings, start_link
@@ -22,7 +23,15 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Button, Content
 from orchestrator.runtime.logs import Logfmt
 from tests.channels.contract.rig import Kept, until
+from tests.channels.mms.conftest import media
 
+SMALL = "hello/small.png"
+PICTURES = {
+    SMALL: media(64, 48, noise=8),
+    "moves.gif": media(40, 30, "GIF"),
+    "wide.png": media(6_000, 400, noise=400),
+    "thin.png": media(2_100, 100, noise=100),
+}
 SECRET = "the-token-that-only-telegram-knows"
 ANN = "4200001"
 
@@ -49,14 +58,22 @@ class Line:
             return it.status
 
 
+async def pictures(name: str) -> Media:
+    if name not in PICTURES:
+        raise MediaError("there is no picture of this name")
+    return PICTURES[name]
+
+
 @asynccontextmanager
-async def connected(api: BotApiServer, **settings: Any) -> AsyncIterator[Line]:
+async def connected(
+    api: BotApiServer, media: Callable[[str], Awaitable[Media]] = pictures, **settings: Any
+) -> AsyncIterator[Line]:
     port = unused_port()
     if settings.get("mode") != "polling":
         settings["public_url"] = f"http://127.0.0.1:{port}"
     fast = {"gap_s": 0, "rate_per_s": 1000, "deadline_s": 0.4, "probe_s": 0.05, "poll_s": 1}
     given = TelegramSettings(token=TOKEN, api_url=api.url, **{**fast, **settings})
-    channel, kept = Telegram("telegram", given, SECRET), Kept()
+    channel, kept = Telegram("telegram", given, SECRET, media), Kept()
     application = web.Application()
     application.add_routes(channel.routes())
     server = TestServer(application, port=port)
@@ -101,14 +118,111 @@ async def test_buttons_stand_below_and_what_they_cannot_hold_is_written_out(line
     assert shown.text == "What now?\nLong: " + "x" * 65
 
 
-async def test_a_picture_comes_with_its_words_and_long_words_with_its_preview(line: Line) -> None:
+async def test_a_picture_elsewhere_is_fetched_by_telegram(line: Line) -> None:
     address = "https://outreach.example/coffee.png"
-    await line.send("Coffee!", image=address)
-    await line.send("C" * 2000, image=address, number=2)
+    assert (await line.send("Coffee!", image=address)).result == "accepted"
+    [shown] = line.ann.arrived
+    assert (shown.text, shown.photo) == ("Coffee!", address)
+
+
+async def test_a_picture_of_the_project_is_uploaded_once_and_shown_each_time(line: Line) -> None:
+    batch = [Outgoing(n, n, str(4200001 + n), Content("Hi", image=SMALL)) for n in range(10)]
+    for message in batch:
+        line.api.handset(message.address)
+    outcomes = await line.channel.send(batch)
+    assert {(it.result, it.code) for it in outcomes} == {("accepted", "")}
+    for message in batch:
+        [shown] = line.api.handset(message.address).arrived
+        assert shown.text == "Hi"
+        assert shown.picture is not None
+        assert shown.picture.octets == PICTURES[SMALL].octets
+    assert line.api.gallery.given == 1
+
+
+async def test_words_that_no_picture_can_hold_come_after_it_with_the_buttons(line: Line) -> None:
+    fits, long = "😀" * 512, "😀" * 512 + "x"
+    buttons = (Button("Points", "/points"),)
+    assert (await line.send(fits, image=SMALL, buttons=buttons)).result == "accepted"
+    outcome = await line.send(long, image=SMALL, buttons=buttons, number=2)
+    first, second, third = line.ann.arrived
+    assert (first.text, bool(first.picture), first.buttons) == (fits, True, buttons)
+    assert (second.text, bool(second.picture), second.buttons) == ("", True, ())
+    assert (third.text, third.picture, third.buttons) == (long, None, buttons)
+    assert (outcome.result, outcome.carrier_id) == ("accepted", f"{ANN}/{third.message_id}")
+
+
+async def test_an_animation_moves_and_what_telegram_cannot_hold_is_made_smaller(line: Line) -> None:
+    await line.send("Look", image="moves.gif")
+    await line.send("Wide", image="wide.png", number=2)
+    assert line.api.calls.count("sendAnimation") == 1
     first, second = line.ann.arrived
-    assert (first.text, first.photo) == ("Coffee!", address)
-    assert (second.text, second.photo) == ("C" * 2000, "")
-    assert line.api.calls.count("sendPhoto") == 1
+    assert first.picture is not None
+    assert first.picture.mime == "image/gif"
+    assert second.picture is not None
+    assert size_of(second.picture.octets)[0] == 5_000
+
+
+async def test_a_file_id_that_telegram_forgot_is_uploaded_again(line: Line) -> None:
+    await line.send(image=SMALL)
+    line.api.gallery.forget()
+    outcome = await line.send(image=SMALL, number=2)
+    assert (outcome.result, outcome.code) == ("accepted", "")
+    assert [it.picture is not None for it in line.ann.arrived] == [True, True]
+    assert line.api.gallery.given == 2
+
+
+@pytest.mark.parametrize("image", [SMALL, "nowhere.png", "thin.png", "https://x.example/a.png"])
+@pytest.mark.parametrize("text", ["short", "x" * 2000])
+async def test_the_words_go_without_a_picture_that_cannot_be_shown(
+    line: Line, image: str, text: str
+) -> None:
+    if image in (SMALL, "https://x.example/a.png"):
+        line.api.faults.refuse_pictures = "IMAGE_PROCESS_FAILED"
+    outcome = await line.send(text, image=image)
+    assert (outcome.result, outcome.code) == ("accepted", "no_picture")
+    assert "picture" in outcome.reason
+    assert [(it.text, it.photo) for it in line.ann.arrived] == [(text, "")]
+
+
+async def test_a_picture_without_words_that_telegram_refuses_is_rejected(line: Line) -> None:
+    line.api.faults.refuse_pictures = "IMAGE_PROCESS_FAILED"
+    outcome = await line.send("", image=SMALL)
+    assert (outcome.result, outcome.code) == ("rejected", "picture")
+
+
+async def test_who_blocks_the_bot_is_not_asked_twice_because_of_a_picture(line: Line) -> None:
+    line.ann.switch_off()
+    outcome = await line.send(image=SMALL)
+    assert (outcome.result, outcome.code) == ("rejected", "blocked")
+    assert "sendMessage" not in line.api.calls
+
+
+async def test_no_answer_to_a_picture_with_its_words_is_unknown(line: Line) -> None:
+    line.api.faults.mute_pictures = True
+    assert (await line.send(image=SMALL)).result == "unknown"
+    assert "sendMessage" not in line.api.calls
+    long = await line.send("x" * 2000, image=SMALL, number=2)
+    assert (long.result, long.code) == ("accepted", "no_picture")
+    assert line.ann.arrived[-1].text == "x" * 2000
+
+
+async def test_words_that_are_tried_again_do_not_bring_their_picture_again(line: Line) -> None:
+    line.api.faults.throttle_words_once = 1
+    outcome = await line.send("x" * 2000, image=SMALL)
+    assert (outcome.result, outcome.retry) == ("unsent", "later")
+    await until(lambda: line.channel.health() == "up")
+    assert (await line.send("x" * 2000, image=SMALL)).result == "accepted"
+    assert [it.text for it in line.ann.arrived] == ["", "x" * 2000]
+
+
+async def test_while_the_pictures_cannot_be_read_messages_wait(api: BotApiServer) -> None:
+    async def away(name: str) -> Media:
+        raise RuntimeError("the database is away")
+
+    async with connected(api, media=away) as line:
+        outcome = await line.send(image=SMALL)
+        assert (outcome.result, outcome.retry) == ("unsent", "later")
+        assert not line.ann.arrived
 
 
 @pytest.mark.parametrize(("length", "result"), [(4096, "accepted"), (4097, "rejected")])
