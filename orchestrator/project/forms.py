@@ -35,7 +35,8 @@ class Share(Struct, frozen=True):
 
 
 class JourneyForm(Struct, frozen=True, kw_only=True):
-    """One journey.
+    """One `journey`, by its name, with a `summary` for whoever reads reports; its `steps` are done one
+    after the other.
 
     `class` names its contact class; `enter` says who comes in and `again` whether they may come
     back; `control` is the share that is held out and only measured; `goal` is what it is for;
@@ -79,7 +80,7 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
 
 
 class ContactForm(Struct, frozen=True):
-    """The contact classes, by name. `senders` are the names one of which every marketing text must
+    """The contact `classes`, by name. `senders` are the names one of which every marketing text must
     say. `not_on` names lists, such as a blacklist, nobody on which is written to in any class whose
     consent is not `answer`."""
 
@@ -100,26 +101,26 @@ class ContactForm(Struct, frozen=True):
 
 
 class HolidaysForm(Struct, frozen=True):
-    """Public holidays, a pack for each country or region, by name."""
+    """Public `holidays`, a pack for each country or region, by name."""
 
     holidays: dict[str, HolidayPack] = {}
 
 
 class RewardsForm(Struct, frozen=True):
-    """What points buy."""
+    """`rewards` are what points buy."""
 
     rewards: tuple[Reward, ...] = ()
 
 
 class SegmentsForm(Struct, frozen=True):
-    """Conditions over subscribers, by name."""
+    """`segments` are conditions over subscribers, by name."""
 
     segments: dict[str, Condition] = {}
 
 
 class ProjectForm(Struct, frozen=True):
-    """The project's name, the locale and time zone of subscribers of whom nothing else is known,
-    and what messages cost."""
+    """The project's `name`, the `locale` and `timezone` of subscribers of whom nothing else is known,
+    and what messages cost (`prices`)."""
 
     name: str
     locale: str
