@@ -35,8 +35,8 @@ class Share(Struct, frozen=True):
 
 
 class JourneyForm(Struct, frozen=True, kw_only=True):
-    """One `journey`, by its name, with a `summary` for whoever reads reports; its `steps` are done one
-    after the other.
+    """One `journey`, by its name, with a `summary` for whoever reads reports; its `steps` are
+    done one after the other.
 
     `class` names its contact class; `enter` says who comes in and `again` whether they may come
     back; `control` is the share that is held out and only measured; `goal` is what it is for;
@@ -80,9 +80,9 @@ class JourneyForm(Struct, frozen=True, kw_only=True):
 
 
 class ContactForm(Struct, frozen=True):
-    """The contact `classes`, by name. `senders` are the names one of which every marketing text must
-    say. `not_on` names lists, such as a blacklist, nobody on which is written to in any class whose
-    consent is not `answer`."""
+    """The contact `classes`, by name. `senders` are the names one of which every marketing text
+    must say. `not_on` names lists, such as a blacklist, nobody on which is written to in any class
+    whose consent is not `answer`."""
 
     classes: dict[str, ContactClass]
     senders: tuple[str, ...] = ()
@@ -119,8 +119,8 @@ class SegmentsForm(Struct, frozen=True):
 
 
 class ProjectForm(Struct, frozen=True):
-    """The project's `name`, the `locale` and `timezone` of subscribers of whom nothing else is known,
-    and what messages cost (`prices`)."""
+    """The project's `name`, the `locale` and `timezone` of subscribers of whom nothing else is
+    known, and what messages cost (`prices`)."""
 
     name: str
     locale: str
