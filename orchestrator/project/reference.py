@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
-from inspect import cleandoc
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 from msgspec.structs import FieldInfo
 
 from orchestrator.core import expression, grammar, render
@@ -33,6 +32,7 @@ from orchestrator.core.steps.base import (
     ViaWord,
 )
 from orchestrator.core.steps.wait import Pause
+from orchestrator.project.docstrings import default, label, one_line, text
 from orchestrator.project.forms import (
     ClassName,
     ContactForm,
@@ -71,7 +71,7 @@ _NAMES: Mapping[Any, str] = {
     JourneyName: "journey",
     ClassName: "contact class",
     SegmentName: "segment",
-    ListName: "list of numbers",
+    ListName: "list name",
 }
 
 _HEAD = """\
@@ -118,11 +118,11 @@ def _parts() -> Iterator[str]:
     for word, step in sorted(STEP_TYPES.items()):
         yield from _step(word, step)
     yield "## Values"
-    yield f"### duration\n\n{_text(grammar.parse_duration)}"
+    yield f"### duration\n\n{text(grammar.parse_duration)}"
     for value in VALUES:
-        yield f"### {_label(value)}\n\n{_text(value)}"
+        yield f"### {label(value)}\n\n{text(value)}"
     yield f"### channel\n\nOne of: {_words(CHANNEL_WORDS)}. `chat` is any chat channel."
-    yield f"## Conditions\n\n{_text(expression)}"
+    yield f"## Conditions\n\n{text(expression)}"
     yield from _messages()
     yield "## The programme: `journeys/program/*.yaml`"
     yield from _program()
@@ -131,20 +131,20 @@ def _parts() -> Iterator[str]:
 
 def _step(word: str, kind: type[Step]) -> Iterator[str]:
     own = [field for name, field in keys(kind).items() if name not in keys(Step)]
-    yield f"### {word}\n\n{_text(kind)}\n\n{_rows(own)}"
+    yield f"### {word}\n\n{text(kind)}\n\n{_rows(own)}"
     seen: list[type[Struct]] = []
     for field in own:
         for inner in _inner(field.type):
             if inner not in seen:
                 seen.append(inner)
-                yield from _described(inner, "####", f"{word}: {_label(inner)}")
+                yield from _described(inner, "####", f"{word}: {label(inner)}")
 
 
 def _messages() -> Iterator[str]:
     yield f"## Messages: `templates/**/*.j2`\n\n{_MESSAGES}"
     yield f"The blocks are {_words(render.BLOCKS)}."
     filters = sorted(render.FILTERS.items())
-    rows = [f"| `{name}` | {_one_line(_text(made))} |" for name, made in filters]
+    rows = [f"| `{name}` | {one_line(text(made))} |" for name, made in filters]
     yield "\n".join(["| filter | the value… |", "|---|---|", *rows])
 
 
@@ -155,7 +155,7 @@ def _program() -> Iterator[str]:
     )
     for form in forms:
         file = form.__name__.removesuffix("Form").removesuffix("Program").lower()
-        yield f"### {file}.yaml\n\n{_text(form)}\n\n{_table(form)}"
+        yield f"### {file}.yaml\n\n{text(form)}\n\n{_table(form)}"
         inner: dict[Any, tuple[type[Struct], ...]] = {
             ContactForm: (ContactClass,),
             HolidaysForm: (HolidayPack,),
@@ -172,14 +172,14 @@ def _rules() -> Iterator[str]:
     rows = []
     for name, rule in sorted(RULES.items()):
         said = re.sub(r"\{\w+(!r)?\}", "…", rule.message())
-        _, _, more = _text(rule).partition("\n\n")
-        rows.append(f"| `{name}` | {rule.severity} | {said} | {_one_line(more)} |")
+        _, _, more = text(rule).partition("\n\n")
+        rows.append(f"| `{name}` | {rule.severity} | {said} | {one_line(more)} |")
     yield "\n".join(["| rule | | says | |", "|---|---|---|---|", *rows])
 
 
-def _described(kind: type[Struct], level: str = "###", label: str = "") -> Iterator[str]:
-    head = f"{level} {label or _label(kind)}" if level else ""
-    yield "\n\n".join(part for part in (head, _text(kind), _table(kind)) if part)
+def _described(kind: type[Struct], level: str = "###", named: str = "") -> Iterator[str]:
+    head = f"{level} {named or label(kind)}" if level else ""
+    yield "\n\n".join(part for part in (head, text(kind), _table(kind)) if part)
 
 
 def _table(kind: type[Struct]) -> str:
@@ -211,33 +211,12 @@ def form(kind: Any) -> str:
     if origin is not None:
         return f"names with {form(arguments[1])}"
     if kind in VALUES:
-        return f"[{_label(kind)}](#{_label(kind).replace(' ', '-')})"
-    return f"keys of *{_label(kind)}*"
+        return f"[{label(kind)}](#{label(kind).replace(' ', '-')})"
+    return f"keys of *{label(kind)}*"
 
 
 def _default(field: FieldInfo) -> str:
-    if field.required:
-        return "**needed**"
-    value = field.default_factory() if field.default is UNSET else field.default
-    shown: dict[type, Callable[[Any], str]] = {
-        bool: lambda value: f"`{str(value).lower()}`",
-        int: lambda value: f"`{value}`",
-        str: lambda value: f"`{value}`" if value else "",
-        timedelta: _span,
-        Keep: lambda value: f"`{value}`",
-        frozenset: lambda value: "all",
-        grammar.Again: lambda value: "`never`",
-        Share: lambda value: "`0%`",
-    }
-    show = shown.get(type(value))
-    return show(value) if show else ""
-
-
-def _span(span: timedelta) -> str:
-    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
-        if span and not span % timedelta(seconds=seconds):
-            return f"`{span // timedelta(seconds=seconds)}{unit}`"
-    return ""
+    return "**needed**" if field.required else default(field)
 
 
 def _inner(kind: Any) -> Iterator[type[Struct]]:
@@ -257,22 +236,8 @@ def _has_keys(kind: Any) -> bool:
     return is_struct and kind is not Step and not hasattr(kind, "parse")
 
 
-def _label(kind: type) -> str:
-    """`LeaveRule` is `leave rule`."""
-    word = kind.__name__.removesuffix("Form")
-    return "".join(f" {c.lower()}" if c.isupper() else c for c in word).strip()
-
-
 def _words(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _text(documented: object) -> str:
-    return cleandoc(documented.__doc__ or "")
 
 
 if __name__ == "__main__":
