@@ -41,6 +41,13 @@ SELECT
     (SELECT count(*) FROM holds WHERE state = 'sold') AS redeemed
 """
 
+# Who is under way in a journey, by step and version; those it holds out stand at no step.
+STANDING = """
+SELECT coalesce(step, '') AS step, version, count(*) FROM enrollments
+WHERE journey = $1 AND ended_at IS NULL AND status IN ('active', 'control')
+GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
 
 class Waiting(Struct, frozen=True):
     """What is there to be done: due enrollments, events no turn has looked at, messages queued and
@@ -85,3 +92,11 @@ async def failures(connection: asyncpg.Connection, since: datetime) -> int:
 async def facts(connection: asyncpg.Connection) -> Facts:
     """The figures for a wall."""
     return Facts(**dict(await connection.fetchrow(FACTS)))
+
+
+async def standing(connection: asyncpg.Connection, journey: str) -> dict[str, dict[str, int]]:
+    """How many people stand at each step of a journey, by version. Under '' are those held out."""
+    found: dict[str, dict[str, int]] = {}
+    for row in await connection.fetch(STANDING, journey):
+        found.setdefault(row["step"], {})[row["version"]] = row["count"]
+    return found
