@@ -25,7 +25,8 @@ def init(
     """Make a small project to begin with: one journey, its messages, its rules."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutreachError(f"{folder} is there already", "name a folder that is not, or is empty")
-    files = {**shipped.starter(folder.resolve().name), "people.csv": PEOPLE}
+    name = folder.resolve().name
+    files = {**shipped.starter(name), **shipped.starter_tests(name), "people.csv": PEOPLE}
     try:
         for name, text in files.items():
             path = folder / name
@@ -37,6 +38,7 @@ def init(
     typer.echo(
         f"{folder} is a project now. Next:\n"
         f"  outreach validate {place}\n"
+        f"  outreach test {place}\n"
         f"  outreach up --project {place}\n"
         "and then, in another terminal:\n"
         f"  outreach import {place}/people.csv --project {place}\n"

@@ -16,6 +16,8 @@ COMMANDS = {
     "demo": ("demo:demo", "outreach demo --subscribers 500"),
     "init": ("init:init", "outreach init shop"),
     "validate": ("validate:validate", "outreach validate shop"),
+    "test": ("trials:trials", "outreach test shop --only welcome"),
+    "graph": ("graph:graph", "outreach graph hello --project shop --out hello.svg"),
     "apply": ("apply:apply", "outreach apply --project shop"),
     "up": ("up:up", "outreach up --project shop"),
     "import": ("importing:import_csv", "outreach import subscribers.csv --country 86"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.project import source
@@ -27,9 +28,17 @@ def programme() -> dict[str, str]:
 def starter(name: str = _STARTER) -> dict[str, str]:
     """The files of a new project of this name: one small journey, and what the bot says, in whose
     messages the project's name stands for the sender."""
+    bot = {path: text for path, text in programme().items() if path.startswith("templates/bot/")}
+    return _named({**bot, **source.read_folder(_HERE / "starter")}, name)
+
+
+def starter_tests(name: str = _STARTER) -> dict[str, str]:
+    """The tests of that project."""
+    return _named(source.read_tests(_HERE / "starter"), name)
+
+
+def _named(files: Mapping[str, str], name: str) -> dict[str, str]:
     name = re.sub(r"[^\w.-]+", "-", name)[:_LONGEST_NAME].strip("-.")
     if not name[:1].isalpha() or name.lower() in ("true", "false", "null"):
         name = _STARTER  # what YAML would not take for a text
-    bot = {path: text for path, text in programme().items() if path.startswith("templates/bot/")}
-    files = {**bot, **source.read_folder(_HERE / "starter")}
     return {path: _NAMES.sub(name, text) for path, text in files.items()}

@@ -24,6 +24,9 @@ PATTERNS = (
 )
 """What belongs to a project, below its folder."""
 
+TESTS = ".test.yaml"
+"""How the names of files of tests end. They stand beside the journeys and are no part of them."""
+
 
 def read_folder(folder: Path) -> dict[str, str]:
     """The project's files, by path below `folder` with `/`, in order.
@@ -42,6 +45,8 @@ def read_folder(folder: Path) -> dict[str, str]:
     octets = 0
     for path in sorted(_files(folder.resolve())):
         name = path.relative_to(folder.resolve()).as_posix()
+        if _tests(name):
+            continue
         with path.open("rb") as file:
             raw = file.read(max(MAX_FILE_OCTETS, pictures.MAX_OCTETS) + 1)
         octets += len(raw)
@@ -58,6 +63,13 @@ def read_folder(folder: Path) -> dict[str, str]:
     if findings:
         raise ProjectErrors(findings)
     return texts
+
+
+def read_tests(folder: Path) -> dict[str, str]:
+    """The project's files of tests, by path below `folder`. Raises `ProjectErrors`."""
+    root = folder.resolve()
+    names = [path.relative_to(root).as_posix() for path in sorted(_files(root))]
+    return {name: decode(name, (root / name).read_bytes()) for name in names if _tests(name)}
 
 
 def read_pictures(folder: Path, files: Mapping[str, str]) -> dict[str, bytes]:
@@ -105,6 +117,10 @@ def content_hash(files: Mapping[str, str]) -> str:
 def version_hash(text: str) -> str:
     """16 hexadecimal digits that name one text of one journey."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _tests(name: str) -> bool:
+    return name.endswith(TESTS)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -38,12 +38,14 @@ class Split(Step, frozen=True, kw_only=True):
             yield way.name, way.do
 
     def start(self, here: Here) -> Outcome:
+        return here.into(self.way(here.journey, here.step_id, here.subscriber_id))
+
+    def way(self, journey: str, step_id: str, subscriber_id: int) -> str:
+        """The way on which chance sends this subscriber."""
         ways = self.split.ways
-        mark = draw("split", here.journey, here.step_id, here.subscriber_id) * sum(
-            way.weight for way in ways
-        )
+        mark = draw("split", journey, step_id, subscriber_id) * sum(way.weight for way in ways)
         for way in ways:
             mark -= way.weight
             if mark < 0:
-                return here.into(way.name)
-        return here.into(ways[-1].name)
+                return way.name
+        return ways[-1].name

@@ -1,0 +1,379 @@
+"""Tests that authors write: lived, compared, renewed, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bot import router
+from orchestrator.core.project import Project
+from orchestrator.core.scene import Passed
+from orchestrator.project import shipped, source
+from orchestrator.project.findings import ProjectErrors
+from orchestrator.project.load import load
+from orchestrator.project.trials import junit
+from orchestrator.project.trials.coverage import covered
+from orchestrator.project.trials.read import Trials, read
+from orchestrator.project.trials.run import Result, passed, places, run
+from orchestrator.project.trials.update import Renewed, renewed
+
+HELLO = """\
+people:
+  ann: {addresses: {sms: '+447700900001', telegram: '7'}, attributes: {name: Ann}}
+"""
+
+
+@pytest.fixture(scope="module")
+def starter() -> Project:
+    return load(shipped.starter())
+
+
+def results_of(project: Project, text: str) -> list[Result]:
+    return [*run(read({"journeys/a.test.yaml": text}, project), project, router.answer)]
+
+
+def one(project: Project, trial: str) -> Result:
+    """The result of one test of Ann."""
+    [result] = results_of(project, f"{HELLO}tests:\n  - test: it\n    who: ann\n{trial}")
+    return result
+
+
+def said(result: Result) -> list[str]:
+    return [f"{line.sign} {line.said}" for line in result.lines]
+
+
+def test_the_shipped_programme_is_tested_whole() -> None:
+    folder = shipped.programme_folder()
+    project = load(source.read_folder(folder))
+    results = [*run(read(source.read_tests(folder), project), project, router.answer)]
+    assert [f"{it.mark.file}:{it.mark.line}" for it in results if not it.passed] == []
+    assert [it.missed for it in covered(project, passed(results))] == [()] * len(project.journeys)
+
+
+def test_a_new_project_comes_with_tests_that_try_all_of_it(starter: Project) -> None:
+    results = [*run(read(shipped.starter_tests(), starter), starter, router.answer)]
+    assert len(results) == 3
+    assert all(it.passed for it in results)
+    assert covered(starter, passed(results))[0].share == 1.0
+
+
+def test_every_message_must_be_expected_and_the_difference_shows(starter: Project) -> None:
+    result = one(
+        starter,
+        """
+    until: day 5 00:00
+    happens: [{at: day 1 09:00, event: subscriber.activated}]
+    expect:
+      - {at: day 1 09:00, message: hello/welcome, by: sms}
+      - {at: day 3 11:00, message: hello/question}
+""",
+    )
+    assert said(result) == [
+        "- day 1 09:00   hello/welcome by sms",
+        "+ day 1 09:00   hello/welcome by telegram",
+        "+ day 3 10:00   hello/question by telegram",
+        "- day 3 11:00   hello/question",
+    ]
+
+
+def test_what_is_left_out_may_be_anything(starter: Project) -> None:
+    result = one(
+        starter,
+        """
+    until: day 2 00:00
+    happens: [{at: day 1 09:00, event: subscriber.activated}]
+    expect: [{at: day 1 09:00, message: hello/welcome}]
+""",
+    )
+    assert result.passed
+
+
+@pytest.mark.parametrize(
+    ("expected", "note"),
+    [
+        ("says: [Ann, Bob]", "it does not say 'Bob'"),
+        ("text: Welcome!", "-Welcome!"),
+    ],
+)
+def test_a_wording_that_differs_is_shown(starter: Project, expected: str, note: str) -> None:
+    result = one(
+        starter,
+        f"""
+    until: day 2 00:00
+    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
+    expect: [{{at: day 1 09:00, message: hello/welcome, {expected}}}]
+""",
+    )
+    assert note in result.lines[0].note
+
+
+def test_a_message_that_was_withheld_says_why(starter: Project) -> None:
+    result = one(
+        starter,
+        """
+    but: {refused: [service]}
+    until: day 2 00:00
+    happens: [{at: day 1 09:00, event: subscriber.activated}]
+    expect: [{at: day 1 09:00, message: hello/welcome}]
+""",
+    )
+    assert not result.passed
+    assert {line.sign for line in result.lines} == {"-"}
+
+
+def test_other_kinds_are_compared_whole_once_one_of_them_is_expected(starter: Project) -> None:
+    lived = """
+    until: day 5 00:00
+    happens:
+      - {at: day 1 09:00, event: subscriber.activated}
+      - {at: day 3 10:30, reply: 'yes'}
+    expect:
+      - {at: day 1 09:00, message: hello/welcome}
+      - {at: day 3 10:00, message: hello/question}
+"""
+    assert one(starter, lived).passed
+    result = one(starter, lived + "      - {at: day 1 09:00, step: hello/welcome}\n")
+    assert [line for line in said(result) if line.startswith("+")] == [
+        "+ day 3 10:00   begins hello/question",
+        "+ day 3 10:30   begins hello/question.reply-1.1",
+        "+ day 3 10:30   begins hello/question.reply-1.2",
+    ]
+
+
+def test_the_end_is_compared(starter: Project) -> None:
+    result = one(starter, "    ends: {points: 3, tags: [vip], stands: {hello: finished}}\n")
+    assert said(result) == [
+        "- in the end    points 3",
+        "+ in the end    points 0",
+        "- in the end    tags ['vip']",
+        "+ in the end    tags []",
+        "- in the end    stands in hello at finished",
+        "+ in the end    stands in hello at None",
+    ]
+
+
+def test_somebody_may_be_changed_and_carriers_may_fail(starter: Project) -> None:
+    result = one(
+        starter,
+        """
+    until: day 5 00:00
+    happens:
+      - {at: day 1 09:00, event: subscriber.activated}
+      - {at: day 1 09:01, fails: hello/welcome, as: rejected}
+      - {at: day 2 09:00, set: {addresses: {telegram: null}, timezone: America/New_York}}
+    expect:
+      - {at: day 1 09:00, message: hello/welcome, by: telegram}
+      - {at: day 1 09:01, message: hello/welcome, by: sms}
+      - {at: day 3 15:00, message: hello/question, by: sms}
+""",
+    )
+    assert said(result)[:2] == [
+        "  day 1 09:00   hello/welcome by telegram",
+        "  day 1 09:01   hello/welcome by sms",
+    ]
+    assert result.passed
+
+
+@pytest.mark.parametrize(
+    ("trial", "problem"),
+    [
+        ("    chance: {nobody: in}\n    expect: []\n", "settles nothing"),
+        ("    chance: {hello/welcome: left}\n    expect: []\n", "no split hello/welcome"),
+        (
+            "    happens: [{at: day 1 09:00, fails: hello/welcome}]\n    expect: []\n",
+            "was not sent by then",
+        ),
+        (
+            "    until: day 2 00:00\n    happens: [{at: day 3 09:00, event: x}]\n    expect: []\n",
+            "after the test's `until`",
+        ),
+        ("", "expects nothing yet"),
+    ],
+)
+def test_what_cannot_be_lived_says_why(starter: Project, trial: str, problem: str) -> None:
+    assert problem in one(starter, trial).problem
+
+
+@pytest.mark.parametrize(
+    ("trial", "line", "message"),
+    [
+        ("    whoo: x\n", 6, "unknown key 'whoo'"),
+        (
+            "    expect: [{at: day 1 09:00, message: hello/welcom}]\n",
+            6,
+            "no message 'hello/welcom'",
+        ),
+        ("    expect:\n      - {at: day 1 09:00}\n", 7, "this says nothing"),
+        (
+            "    expect:\n      - {at: day 1 09:00, enters: hello, points: 3}\n",
+            7,
+            "points and enters at once",
+        ),
+        ("    expect: [{at: day 1 09:00, step: hello/welcom}]\n", 6, "no step 'hello/welcom'"),
+        ("    happens: [{at: day 1 09:00, reply: x, by: smss}]\n", 6, "no channel 'smss'"),
+        ("    happens: [{at: day 1 09:00, reply: x, event: y}]\n", 6, "event and reply at once"),
+        ("    until: tomorrow\n", 6, "is not a day and a time"),
+    ],
+)
+def test_mistakes_are_told_with_their_line(
+    starter: Project, trial: str, line: int, message: str
+) -> None:
+    with pytest.raises(ProjectErrors) as refused:
+        one(starter, trial)
+    [found] = refused.value.findings
+    assert (found.mark.line, message in found.message) == (line, True)
+
+
+def test_an_unknown_person_is_told(starter: Project) -> None:
+    with pytest.raises(ProjectErrors, match="no person 'bob'"):
+        results_of(starter, HELLO + "tests: [{test: it, who: bob, expect: []}]")
+
+
+def fresh(project: Project, text: str) -> tuple[str, list[Result]]:
+    """The file renewed, and what its tests then come to."""
+    whole: Trials = read({"journeys/a.test.yaml": text}, project)
+    stale = [
+        Renewed(
+            it.trial,
+            it.mark,
+            whole.places.key_mark(it.trial, "expect") if it.trial.expect is not None else None,
+            it.story,
+        )
+        for it in run(whole, project, router.answer)
+        if it.story is not None
+    ]
+    after = renewed(text, stale)
+    return after, results_of(project, after)
+
+
+def test_renewing_writes_what_came_and_leaves_the_rest(starter: Project) -> None:
+    before = f"""{HELLO}
+tests:
+  - test: without
+    who: ann
+    until: day 5 00:00
+    happens:
+      - {{at: day 1 09:00, event: subscriber.activated}}   # as usual
+
+  # the next one
+  - test: with
+    who: ann
+    until: day 5 00:00
+    expect:
+      - {{at: day 9 09:00, message: hello/welcome}}
+      - {{at: day 9 09:00, points: 1}}
+    # between
+    happens:
+      - {{at: day 1 09:00, event: subscriber.activated}}
+      - {{at: day 3 10:30, reply: 'yes'}}
+  - test: inline
+    expect: []
+    who: ann
+    until: day 2 00:00
+    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
+"""
+    after, results = fresh(starter, before)
+    assert [it.passed for it in results] == [True, True, True]
+    assert (
+        after
+        == f"""{HELLO}
+tests:
+  - test: without
+    who: ann
+    until: day 5 00:00
+    happens:
+      - {{at: day 1 09:00, event: subscriber.activated}}   # as usual
+    expect:
+      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
+      - {{at: day 3 10:00, message: hello/question, by: telegram}}
+
+  # the next one
+  - test: with
+    who: ann
+    until: day 5 00:00
+    expect:
+      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
+      - {{at: day 3 10:00, message: hello/question, by: telegram}}
+      - {{at: day 3 10:30, points: 10, for: answered}}
+    # between
+    happens:
+      - {{at: day 1 09:00, event: subscriber.activated}}
+      - {{at: day 3 10:30, reply: 'yes'}}
+  - test: inline
+    expect:
+      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
+    who: ann
+    until: day 2 00:00
+    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
+"""
+    )
+
+
+def test_golden_texts_are_renewed_where_they_were_kept(starter: Project) -> None:
+    before = f"""{HELLO}
+tests:
+  - test: golden
+    who: ann
+    until: day 2 00:00
+    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
+    expect:
+      - at: day 1 09:00
+        message: hello/welcome
+        by: telegram
+        text: something old
+"""
+    after, results = fresh(starter, before)
+    assert results[0].passed
+    assert "text: |-\n          Hello Ann" in after
+    assert fresh(starter, after)[0] == after
+
+
+def test_a_test_on_one_line_is_not_rewritten(starter: Project) -> None:
+    with pytest.raises(ProjectErrors, match="cannot be renewed"):
+        fresh(starter, HELLO + "tests:\n  - {test: it, who: ann, expect: []}\n")
+
+
+def test_what_was_not_tried_is_told_with_its_place(starter: Project) -> None:
+    files = shipped.starter()
+    result = one(
+        starter,
+        """
+    happens: [{at: day 1 09:00, event: subscriber.activated}]
+    expect: []
+""",
+    )
+    [it] = covered(starter, passed([result]))
+    assert (it.steps_passed, it.steps_all, it.branches_passed, it.branches_all) == (3, 6, 1, 3)
+    assert Passed("hello", "question", "reply-2") in it.missed
+    assert places(files)["hello", "question.reply-2.1"].line == 38
+
+
+def test_junit_counts_and_tells(starter: Project) -> None:
+    cases = [
+        junit.Case("a.test.yaml", 3, "good", 0.01),
+        junit.Case("a.test.yaml", 9, "bad", 0.02, "- one\n+ <other> \x00"),
+    ]
+    root = ElementTree.fromstring(junit.report(cases))
+    suite = root.find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("name")) == (
+        "2",
+        "1",
+        "a.test.yaml",
+    )
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.text == "- one\n+ <other> "
+
+
+def test_files_of_tests_are_no_part_of_the_project(tmp_path: Path) -> None:
+    files: Mapping[str, str] = {**shipped.starter(), **shipped.starter_tests()}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    read_in = source.read_folder(tmp_path)
+    assert not any(name.endswith(source.TESTS) for name in read_in)
+    assert list(source.read_tests(tmp_path)) == ["journeys/hello.test.yaml"]
