@@ -14,6 +14,8 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from channels.carriers.gallery import shot
+from channels.carriers.handset import Shot
 from channels.carriers.smsc import Change
 from channels.webchat.frames import Line, Lines, Refused, Say, Seen, Stored
 from orchestrator.core.model import Button
@@ -34,6 +36,7 @@ class Seeing(Struct, frozen=True):
     at: datetime
     href: str = ""
     buttons: tuple[Button, ...] = ()
+    picture: Shot | None = None
 
 
 class Typed(Struct):
@@ -113,7 +116,8 @@ class Visitor:
     async def _read(self, socket: aiohttp.ClientWebSocketResponse, octets: str) -> None:
         frame = _decode(octets)
         if isinstance(frame, Lines):
-            fresh = [line for line in frame.lines if self._shows(line)]
+            pictures = [await self._chat.picture(line) for line in frame.lines]
+            fresh = [it for it in zip(frame.lines, pictures, strict=True) if self._shows(*it)]
             seen = [it.id for it in frame.lines if it.by == "us" and not it.acknowledged]
             for some in (seen[i : i + 500] for i in range(0, len(seen), 500)):
                 await socket.send_bytes(_encode(Seen(some)))
@@ -129,7 +133,7 @@ class Visitor:
         elif frame.reason in ("too_fast", "try_again"):
             self._chat.run(self._utter(socket, typed, after_s=_AGAIN_S))
 
-    def _shows(self, line: Line) -> bool:
+    def _shows(self, line: Line, picture: Shot | None) -> bool:
         """The line is on the page, once."""
         key = f"{line.by}:{line.id}"
         if line.by == "you" or key in self._known:
@@ -137,7 +141,7 @@ class Visitor:
         self._known[key] = None
         if len(self._known) > _KNOWN:
             del self._known[next(iter(self._known))]
-        self.arrived.append(Seeing(line.text, "webchat", line.at, line.href, line.buttons))
+        self.arrived.append(Seeing(line.text, "webchat", line.at, line.href, line.buttons, picture))
         return True
 
     async def _utter(
@@ -166,6 +170,7 @@ class Visitors:
         self._site = site.rstrip("/")
         self._link = link
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pictures: dict[str, Shot] = {}
 
     def handset(self, number: str) -> Visitor:
         """The visitor of this address; a new one opens the page."""
@@ -188,6 +193,21 @@ class Visitors:
         """Onlookers know."""
         for look in self.on_change:
             look(Change(kind, number))
+
+    async def picture(self, line: Line) -> Shot | None:
+        """The picture of the line; None if it has none, or none comes. Each is fetched once: what
+        stands at its address never changes."""
+        if line.image is None:
+            return None
+        source = line.image.src
+        if source not in self._pictures:
+            page = self._site + self._link("").partition("?")[0]
+            async with aiohttp.request("GET", f"{page}/{source}") as answer:
+                if answer.status == 404:
+                    return None
+                answer.raise_for_status()
+                self._pictures[source] = shot(answer.content_type, await answer.read())
+        return self._pictures[source]
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """The work goes on beside; a page that closed under it has lost nothing."""

@@ -8,23 +8,24 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
-from msgspec import Meta, Struct
 
+from channels.album import NO_PICTURE
 from channels.base import (
     Capabilities,
     Health,
     Inbox,
     Kind,
     Means,
+    Media,
     Outcome,
     Outgoing,
     Receipt,
     Reply,
+    no_media,
 )
 from channels.webchat.browser import Browser
 from channels.webchat.frames import (
@@ -39,6 +40,8 @@ from channels.webchat.frames import (
     encode,
 )
 from channels.webchat.link import MAX_ADDRESS_OCTETS, mint, read
+from channels.webchat.pictures import ROUTE, Pictures
+from channels.webchat.settings import WebChatSettings
 
 log = logging.getLogger("outreach.webchat")
 
@@ -77,13 +80,16 @@ class WebChat:
     """Keeps the contract of `channels.base.Channel`; `routes` are to be mounted by a web process.
 
     A message is accepted as soon as it is handed in: open pages show it at once, others when they
-    connect, from `history`. `secret` signs links and cookies. `https`: the page is only reached by
-    HTTPS, so the cookie says so. `origins`: sites (`https://chat.example`) whose pages may connect
-    besides our own, for a proxy that changes the Host header.
+    connect, from `history`. One whose picture is not there is accepted with the code `no_picture`.
+    `secret` signs links and cookies. `https`: the page is only reached by HTTPS, so the cookie says
+    so. `origins`: sites (`https://chat.example`) whose pages may connect besides our own, for a
+    proxy that changes the Host header. `media` gives the picture of a name.
     """
 
     name = "webchat"
-    capabilities = Capabilities(max_text=MAX_SENT, two_way=True, receipts=True, buttons=True)
+    capabilities = Capabilities(
+        max_text=MAX_SENT, two_way=True, receipts=True, buttons=True, media=True
+    )
 
     def __init__(
         self,
@@ -94,6 +100,7 @@ class WebChat:
         path: str = "/chat",
         https: bool = False,
         origins: Collection[str] = (),
+        media: Callable[[str], Awaitable[Media]] = no_media,
     ) -> None:
         self._secret = secret
         self._history = history
@@ -101,6 +108,10 @@ class WebChat:
         self._path = path
         self._https = https
         self._origins = frozenset(origins)
+        self._pictures = Pictures(media)
+        # The page names its parts from where it stands on.
+        html = (_PAGE / "chat.html").read_text(encoding="utf-8")
+        self._html = html.replace('="chat/', f'="{path.rpartition("/")[2]}/')
         self._pages: dict[str, list[Browser]] = {}
         self._inbox: Inbox | None = None
 
@@ -113,6 +124,7 @@ class WebChat:
         return [
             web.get(self._path, self._open),
             web.get(f"{self._path}/socket", self._talk),
+            web.get(f"{self._path}/{ROUTE}", self._pictures.serve),
             web.get(f"{self._path}/{{name}}", self._part),
         ]
 
@@ -136,14 +148,29 @@ class WebChat:
         by_address: dict[str, list[Line]] = {}
         outcomes: list[Outcome] = []
         for message in batch:
-            outcome = _judged(message)
+            outcome, line = _judged(message), Line.of(message, now)
+            if outcome.result == "accepted" and line.shows:
+                outcome, line = await self._drawn(outcome, line)
             outcomes.append(outcome)
             if outcome.result == "accepted" and message.address in self._pages:
-                by_address.setdefault(message.address, []).append(Line.of(message, now))
+                by_address.setdefault(message.address, []).append(line)
         for address, lines in by_address.items():
-            for page in self._pages[address]:
+            for page in self._pages.get(address, ()):
                 page.show(lines)
         return outcomes
+
+    async def _drawn(self, outcome: Outcome, line: Line) -> tuple[Outcome, Line]:
+        """The line with its picture, and what that makes of the outcome."""
+        try:
+            drawn = await self._pictures.drawn(line)
+        except Exception as error:
+            log.error("picture_not_read", extra={"error": type(error).__name__})
+            reason = "its picture could not be read"
+            return Outcome(outcome.message_id, "unsent", "", "picture", reason, "later"), line
+        if drawn.image is None:
+            reason = "without its picture: there is none of this name"
+            outcome = msgspec.structs.replace(outcome, code=NO_PICTURE, reason=reason)
+        return outcome, drawn
 
     @property
     def connected(self) -> Collection[str]:
@@ -164,7 +191,7 @@ class WebChat:
                 status=303, headers={**_HEADERS, "Location": self._path}
             )
             return self._remember(answer, token)
-        answer = web.FileResponse(_PAGE / "chat.html", headers=_HEADERS)
+        answer = web.Response(text=self._html, content_type="text/html", headers=_HEADERS)
         if self._who(request) is None:
             return self._remember(answer, mint(f"web-{secrets.token_hex(10)}", self._secret))
         return answer
@@ -230,12 +257,13 @@ class WebChat:
     async def _converse(self, page: Browser) -> None:
         try:
             history = await self._history(page.address, HISTORY_LINES)
+            drawn = [await self._pictures.drawn(line) for line in history]
         except Exception as error:
             log.error("history_failed", extra={"error": type(error).__name__})
             await page.close(WSCloseCode.TRY_AGAIN_LATER)
             return
         own = f"{page.address}/"
-        page.show([_local(line, own) for line in history], whole=True)
+        page.show([_local(line, own) for line in drawn], whole=True)
         async for frame in page.socket:
             if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 continue
@@ -349,15 +377,6 @@ def _local(line: Line, own: str) -> Line:
     return msgspec.structs.replace(line, id=line.id.removeprefix(own))
 
 
-class WebChatSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`path` is where the page stands. `https: true` if it is only reached by HTTPS. `origins`:
-    sites (`https://chat.example`) whose pages may connect besides our own."""
-
-    path: Annotated[str, Meta(pattern=r"^/[\w/-]+$")] = "/chat"
-    https: bool = False
-    origins: tuple[str, ...] = ()
-
-
 def _build(name: str, settings: WebChatSettings, means: Means) -> WebChat:
     async def history(address: str, limit: int) -> list[Line]:
         return [Line.spoken(it) for it in await means.history(name, address, limit)]
@@ -369,6 +388,7 @@ def _build(name: str, settings: WebChatSettings, means: Means) -> WebChat:
         path=settings.path,
         https=settings.https,
         origins=settings.origins,
+        media=means.media,
     )
 
 

@@ -19,9 +19,18 @@ Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$
 Reason = Literal["malformed", "empty", "too_long", "too_fast", "try_again"]
 
 
+class Image(Struct, frozen=True):
+    """A picture in a bubble: where it is, from the page's own parts on, and its pixels."""
+
+    src: str
+    width: int
+    height: int
+
+
 class Line(Struct, frozen=True, omit_defaults=True):
     """One bubble. `by` is who said it: `us`, or `you` at the page. `id` is the message id, or the
-    reply's source id. `acknowledged`: some page has shown it before."""
+    reply's source id. `acknowledged`: some page has shown it before. `shows` names the picture that
+    the message has, `image` is it; a page is told the latter."""
 
     id: str
     by: Literal["us", "you"]
@@ -30,13 +39,17 @@ class Line(Struct, frozen=True, omit_defaults=True):
     href: str = ""
     buttons: tuple[Button, ...] = ()
     acknowledged: bool = False
+    image: Image | None = None
+    shows: str = ""
 
     @classmethod
     def of(cls, message: Outgoing, at: datetime) -> Line:
         """The bubble of a message."""
         said = message.content
         text = said.text if not said.subject else f"{said.subject}\n{said.text}".rstrip()
-        return cls(str(message.message_id), "us", text, at, said.href, said.buttons)
+        return cls(
+            str(message.message_id), "us", text, at, said.href, said.buttons, shows=said.image
+        )
 
     @classmethod
     def spoken(cls, it: Spoken) -> Line:
@@ -44,7 +57,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
         said = it.content
         by: Literal["us", "you"] = "us" if it.by == "us" else "you"
         text = f"{said.subject}\n{said.text}".strip()
-        return cls(it.id, by, text, it.at, said.href, said.buttons, it.delivered)
+        return cls(it.id, by, text, it.at, said.href, said.buttons, it.delivered, shows=said.image)
 
 
 class Say(Struct, frozen=True, tag="say"):

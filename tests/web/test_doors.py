@@ -16,7 +16,8 @@ import orchestrator.project
 from channels.carriers.smsc import Smsc
 from channels.carriers.visitors import Visitor, Visitors
 from channels.webchat import WebChat
-from channels.webchat.channel import KIND, WebChatSettings
+from channels.webchat.channel import KIND
+from channels.webchat.settings import WebChatSettings
 from orchestrator.core.model import SHARDS
 from orchestrator.project.source import read_folder
 from orchestrator.runtime import channels

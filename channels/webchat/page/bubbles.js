@@ -2,6 +2,7 @@
 import { language, words } from './words.js';
 
 const LINK = /https?:\/\/[^\s<>"'，。！？；、）】」]+/g;
+const TALLEST = 340;
 const clock = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', hour12: false });
 const date = new Intl.DateTimeFormat(language, { month: 'long', day: 'numeric', weekday: 'short' });
 const full = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 'short' });
@@ -17,7 +18,9 @@ export function bubble(line, { label, onPress }) {
   const item = make('li', `line ${line.by}`);
   const body = make('div', 'bubble');
   body.dir = 'auto';
-  body.append(make('span', 'unseen', `${words[line.by]}: `), ...linked(label ?? line.text));
+  body.append(make('span', 'unseen', `${words[line.by]}: `));
+  if (line.image) body.append(picture(line.image));
+  body.append(...linked(label ?? line.text));
   if (line.href) body.append(anchor(line.href, words.open, 'href'));
   item.append(body);
   if (line.buttons?.length) item.append(buttons(line.buttons, onPress));
@@ -45,6 +48,20 @@ function buttons(all, onPress) {
     row.append(button);
   }
   return row;
+}
+
+// Its size is known, so that nothing moves when it is there.
+function picture({ src, width, height }) {
+  const url = new URL(src, import.meta.url).href;
+  const link = anchor(url, undefined, 'picture');
+  const scale = Math.min(1, TALLEST / height);
+  const image = new Image(Math.round(width * scale), Math.round(height * scale));
+  image.alt = words.picture;
+  image.decoding = 'async';
+  image.onerror = () => link.remove();
+  image.src = url;
+  link.append(image);
+  return link;
 }
 
 function linked(text) {

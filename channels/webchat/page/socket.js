@@ -17,7 +17,7 @@ export class Connection {
   open() {
     clearTimeout(this.timer);
     this.onState('connecting');
-    const url = new URL('chat/socket', location.href);
+    const url = new URL('socket', import.meta.url);
     url.protocol = url.protocol.replace('http', 'ws');
     const socket = new WebSocket(url);
     this.socket = socket;

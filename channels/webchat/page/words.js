@@ -22,6 +22,7 @@ const all = {
     us: 'They said',
     you: 'You said',
     open: 'Open the link',
+    picture: 'Picture',
   },
   zh: {
     title: '在线客服',
@@ -45,6 +46,7 @@ const all = {
     us: '对方说',
     you: '您说',
     open: '打开链接',
+    picture: '图片',
   },
 };
 
