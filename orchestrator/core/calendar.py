@@ -68,6 +68,10 @@ def local_day(moment: datetime, tz: ZoneInfo) -> date:
     return _local(moment, tz).date()
 
 
+def local_hour(moment: datetime, tz: ZoneInfo) -> int:
+    return moment.astimezone(tz).hour
+
+
 def day_start(moment: datetime, tz: ZoneInfo) -> datetime:
     """When the local day of `moment` began."""
     return instant(local_day(moment, tz), time(), tz)

@@ -58,7 +58,7 @@ class Account(Struct, frozen=True, gc=False):
     @property
     def balance_points(self) -> int:
         """What can be spent now."""
-        return sum(lot.points for lot in self.lots)
+        return sum([lot.points for lot in self.lots])
 
     @property
     def due_at(self) -> datetime | None:

@@ -17,7 +17,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.core import calendar, engine, points
-from orchestrator.core.effects import Effect, EmitEvent, RerouteMessage, SendMessage
+from orchestrator.core.effects import (
+    Effect,
+    EmitEvent,
+    MoveTo,
+    PostEntry,
+    RerouteMessage,
+    SendMessage,
+)
 from orchestrator.core.events import (
     Entered,
     Event,
@@ -142,8 +149,13 @@ class Life:
             return Lived(now, event, (), (), decision.path)
         sent: list[tuple[int, Message]] = []
         fresh: list[int] = []
+        owns = False
         for effect in effects:
-            if isinstance(effect, SendMessage):
+            if isinstance(effect, MoveTo):
+                continue
+            if isinstance(effect, PostEntry):
+                owns = True
+            elif isinstance(effect, SendMessage):
                 self._messages += 1
                 if effect.message.journey:  # the contact history is of journeys only
                     fresh.append(self._messages)
@@ -159,7 +171,7 @@ class Life:
             recent = tuple(
                 it if it.id else replace(it, id=next(named, 0)) for it in recent if it.at >= since
             )
-        lines = points.lines(effects)
+        lines = points.lines(effects) if owns else ()
         if recent is not scene.recent or lines:
             history = (*lines, *scene.history)[:_LINES]
             scene = replace(scene, recent=recent, history=history)

@@ -1,0 +1,270 @@
+"""An audience by chance: who they are, what happens to them, and what messages make them do.
+
+Everything about one person is drawn from one die that was shaken with the seed and the person's
+number, so that it does not matter who plays whom, nor in which order.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import accumulate
+from math import log
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.core.effects import PostEntry
+from orchestrator.core.events import Event, ReplyReceived, SubscriberEvent
+from orchestrator.core.model import (
+    DESK_CHANNELS,
+    SHARDS,
+    Consent,
+    Conversation,
+    Enrollment,
+    Message,
+    Sent,
+    Subscriber,
+)
+from orchestrator.core.points import Account
+from orchestrator.core.project import Project
+from orchestrator.core.steps.ask import Ask
+from orchestrator.core.steps.hand_over import DESK_OUTCOME
+from orchestrator.project.audience import AudienceForm, Habit, People
+from orchestrator.project.life import Life, Lived
+
+STOP, REDEEM, YES = "STOP", "redeem", "yes"
+"""What people write to refuse all, to buy the reward of a number, and to confirm it."""
+
+UNCLEAR = "hm"
+"""An answer that fits no question."""
+
+_RANGE = re.compile(r"(-?\d{1,9})\s+to\s+(-?\d{1,9})")
+_FIRST_NUMBER = 13_000_000_000
+
+_CHANNELS = {"sms": 1.0}
+_DESK = {"accepted": 1, "refused": 2, "unreached": 1}
+"""Where the audience's file says nothing."""
+
+Draw = Callable[[Random], Any]
+Expected = tuple[datetime, Event]
+
+
+class Somebody(Struct, frozen=True, gc=False):
+    """A person as a simulation begins with them; without a project, so that they can be sent to
+    another process. See `Scene`."""
+
+    subscriber: Subscriber
+    enrollments: Mapping[str, Enrollment] = {}
+    recent: tuple[Sent, ...] = ()
+    account: Account = Account()
+    conversation: Conversation | None = None
+    claimed: Mapping[str, int] = {}
+    listed: frozenset[str] = frozenset()
+
+
+class Cast:
+    """The audience of one simulation that lasts from `begin` to `end`."""
+
+    def __init__(
+        self, form: AudienceForm, project: Project, begin: datetime, end: datetime, seed: int
+    ) -> None:
+        self._form, self._project, self._begin, self._seed = form, project, begin, seed
+        self._span_s = (end - begin).total_seconds()
+        self._dice = Random()
+        self._random = self._dice.random
+        self._locale = weighted(form.locales or {project.locale: 1})
+        self._timezone = weighted(form.timezones or {project.timezone: 1})
+        self._says = weighted(form.replies.says)
+        self._desk = weighted(form.desk or _DESK)
+        self._channels = {name: it.share for name, it in form.channels.items()} or _CHANNELS
+        self._kind = weighted({number: it.weight for number, it in enumerate(form.people)})
+        self._kinds = [_Kind(it) for it in form.people]
+        self._arrives = drawing(form.arrive.with_ if form.arrive else {})
+        self._prompts: dict[str, list[tuple[float, str, float, Draw]]] = {}
+        for it in form.prompted:
+            prompt = (it.share.share, it.on, it.within.total_seconds(), drawing(it.with_))
+            self._prompts.setdefault(it.by, []).append(prompt)
+        self._after_s = max(1.0, form.replies.after.total_seconds())
+        self._failures = {name: it.share for name, it in form.failures.items() if it.share}
+        self._answers = _answers(project)
+        self._costs = [(it.cost_points, no) for no, it in enumerate(project.rewards.values(), 1)]
+        self._cheapest = min(self._costs, default=(0, 0))[0]
+        self._count = 0
+
+    def shake(self, number: int) -> None:
+        """From now on chance is that of the person of this number."""
+        self._dice.seed(self._seed << 64 | number)
+        self._kind_now = self._kinds[self._kind(self._dice)]
+        self._count = 0
+
+    def somebody(self, number: int) -> Somebody:
+        """The person of this number, from 1, for whom the die was shaken."""
+        form, dice = self._form, self._dice
+        phone = f"+86{_FIRST_NUMBER + number}"
+        return Somebody(
+            Subscriber(
+                id=number,
+                key=f"p{number}",
+                shard=number % SHARDS,
+                locale=self._locale(dice),
+                timezone=self._timezone(dice),
+                attributes=self._kind_now.attributes(dice),
+                tags=self._kind_now.tags,
+                addresses={
+                    name: phone if name in ("sms", "mms", "wap_push") else f"{name}-{number}"
+                    for name, share in self._channels.items()
+                    if dice.random() < share
+                },
+                consents={
+                    purpose: Consent(True, self._begin)
+                    for purpose, it in form.consents.items()
+                    if dice.random() < it.share
+                },
+                created_at=self._begin,
+            )
+        )
+
+    def happens(self, new: bool) -> list[Expected]:
+        """What happens to them of itself, in order of time; they may be `new` only if nobody knows
+        them yet."""
+        random, begin, span_s = self._random, self._begin, self._span_s
+        coming: list[Expected] = []
+        since_s = 0.0
+        arrive = self._form.arrive
+        if new and arrive is not None and random() < arrive.share.share:
+            since_s = random() * min(arrive.within.total_seconds(), span_s)
+            at = begin + timedelta(seconds=int(since_s))
+            coming.append((at, self._event(arrive.on, at, self._arrives(self._dice))))
+        for on, mean_s, properties in self._kind_now.habits:
+            at_s = since_s - log(1.0 - random()) * mean_s
+            while at_s < span_s:
+                at = begin + timedelta(seconds=int(at_s))
+                coming.append((at, self._event(on, at, properties(self._dice))))
+                at_s -= log(1.0 - random()) * mean_s
+        coming.sort(key=_instant)
+        return coming
+
+    def fails(self, message: Message) -> bool:
+        """Whether the carrier gives up on it."""
+        share = self._failures.get(message.channel)
+        return share is not None and self._random() < share
+
+    def reacts(self, lived: Lived, life: Life) -> Iterator[Expected]:
+        """What they do on account of what they just lived."""
+        for _, message in lived.sent:
+            if message.journey:
+                yield from self._reads(message, lived.at)
+            elif life.scene.account.holds and self._random() < 0.9:
+                yield self._writes(YES, message, lived.at, 60.0)
+        replies = self._form.replies
+        if self._cheapest and replies.redeem.share:
+            for effect in lived.effects:
+                if isinstance(effect, PostEntry) and effect.debit == "issued":
+                    balance = life.scene.account.balance_points
+                    enough = [no for cost, no in self._costs if cost <= balance]
+                    before = balance - effect.points < self._cheapest
+                    if enough and before and self._random() < replies.redeem.share:
+                        number = enough[int(self._random() * len(enough))]
+                        if reached := life.scene.subscriber.reach("sms"):
+                            yield self._said(f"{REDEEM} {number}", *reached, lived.at)
+
+    def _reads(self, message: Message, now: datetime) -> Iterator[Expected]:
+        """What somebody does who got this message of a journey."""
+        random, replies = self._random, self._form.replies
+        if message.channel in DESK_CHANNELS:
+            at = self._later(now, self._after_s)
+            what = {"outcome": self._desk(self._dice), "channel": message.channel, "by": "desk"}
+            said = {"journey": message.journey, "run": message.run, "step": message.step}
+            yield at, self._event(DESK_OUTCOME, at, what | said)
+            return
+        for share, on, within_s, properties in self._prompted(message.template):
+            if random() < share:
+                at = now + timedelta(seconds=1 + int(random() * within_s))
+                yield at, self._event(on, at, properties(self._dice))
+        if random() < replies.stop.share:
+            yield self._writes(STOP, message, now, self._after_s)
+            return
+        answers = self._answers.get((message.journey, message.step))
+        if answers is not None:
+            if random() < replies.answers.share:
+                unclear = not answers or random() < replies.unclear.share
+                text = UNCLEAR if unclear else answers[int(random() * len(answers))]
+                yield self._writes(text, message, now, self._after_s)
+        elif replies.says and random() < replies.writes.share:
+            yield self._writes(self._says(self._dice), message, now, self._after_s)
+
+    def _prompted(self, template: str) -> Sequence[tuple[float, str, float, Draw]]:
+        if not self._prompts:
+            return ()
+        return [*self._prompts.get(template, ()), *self._prompts.get("", ())]
+
+    def _writes(self, text: str, to: Message, now: datetime, mean_s: float) -> Expected:
+        """They answer where they were written to, or by SMS to what takes no answers."""
+        channel = "sms" if to.channel in ("mms", "wap_push") else to.channel
+        return self._said(text, channel, to.address, self._later(now, mean_s))
+
+    def _said(self, text: str, channel: str, address: str, at: datetime) -> Expected:
+        self._count += 1
+        return at, ReplyReceived(text, channel, address, at, f"r{self._count}")
+
+    def _event(self, on: str, at: datetime, properties: Mapping[str, Any]) -> SubscriberEvent:
+        self._count += 1
+        return SubscriberEvent(on, at, properties, f"e{self._count}")
+
+    def _later(self, now: datetime, mean_s: float) -> datetime:
+        return now + timedelta(seconds=1 + int(-log(1.0 - self._random()) * mean_s))
+
+
+class _Kind:
+    """One kind of people, ready to be drawn."""
+
+    def __init__(self, form: People) -> None:
+        self.attributes = drawing(form.attributes)
+        self.tags = frozenset(form.tags)
+        self.habits = [_habit(it) for it in form.events]
+
+
+def _habit(form: Habit) -> tuple[str, float, Draw]:
+    return form.on, max(1.0, form.every.total_seconds()), drawing(form.with_)
+
+
+def _instant(expected: Expected) -> datetime:
+    return expected[0]
+
+
+def _answers(project: Project) -> dict[tuple[str, str], list[str]]:
+    """The answers that each question knows, by journey and step: the first word of each branch."""
+    return {
+        (journey.name, placed.id): [it.is_[0] for it in placed.step.reply if it.is_]
+        for journey in project.journeys.values()
+        for placed in journey.steps.values()
+        if isinstance(placed.step, Ask)
+    }
+
+
+def weighted(weights: Mapping[Any, int]) -> Draw:
+    """One of the names, each as often as its weight says."""
+    names, sums = [*weights], [*accumulate(max(0, it) for it in weights.values())]
+    if not names or not sums[-1]:
+        return lambda dice: names[0] if names else ""
+    if len(names) == 1:
+        return lambda dice: names[0]
+    return lambda dice: names[bisect(sums, dice.random() * sums[-1])]
+
+
+def drawing(value: Any) -> Draw:
+    """What a value of the audience's file means, to be drawn again and again."""
+    if isinstance(value, Mapping):
+        parts = [(name, drawing(inner)) for name, inner in value.items()]
+        return lambda dice: {name: draw(dice) for name, draw in parts}
+    if isinstance(value, list | tuple) and value:
+        items = [drawing(item) for item in value]
+        return lambda dice: items[int(dice.random() * len(items))](dice)
+    if isinstance(value, str) and (found := _RANGE.fullmatch(value)):
+        first, last = sorted((int(found[1]), int(found[2])))
+        return lambda dice: first + int(dice.random() * (last - first + 1))
+    return lambda dice: value

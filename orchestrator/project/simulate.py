@@ -1,0 +1,242 @@
+"""A whole audience through all journeys together, for so many days, on a skipped clock.
+
+Each person lives alone (`Life`: production's decisions, contact policy, points and rendering), so
+that several processes share the audience; what they counted is the same whoever counted it. What
+people would share is looked at afterwards: carriers, paces, and the stock of rewards.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.core.effects import Suppress
+from orchestrator.core.errors import OutreachError
+from orchestrator.core.project import Project
+from orchestrator.core.scene import Halt, Scene
+from orchestrator.core.verdict import LACKING
+from orchestrator.project.audience import AudienceForm
+from orchestrator.project.casting import Cast, Somebody
+from orchestrator.project.life import Answer, Life, Lived, brought_in, runs
+from orchestrator.project.load import load, load_journey
+from orchestrator.project.memo import remembering
+from orchestrator.project.tally import Tally
+
+BATCH = 500
+"""People that a process plays before it says so and asks for more."""
+
+
+class Stage(Struct, frozen=True):
+    """What is played, by whom and when: all that a process needs to know. `older` are the journeys'
+    texts that real people still stand in, by path. `answer` says where the function is that answers
+    replies: `bot.router:answer`."""
+
+    files: Mapping[str, str]
+    audience: AudienceForm
+    begin: datetime
+    days: int
+    seed: int
+    answer: str
+    older: tuple[tuple[str, str], ...] = ()
+    halted: Mapping[str, Halt] = {}
+
+    @property
+    def end(self) -> datetime:
+        return self.begin + timedelta(days=self.days)
+
+    def project(self) -> Project:
+        """The project, knowing the older versions as well."""
+        project = load(self.files)
+        older = (load_journey(*it) for it in self.older)
+        return replace(project, versions={**{it.version: it for it in older}, **project.versions})
+
+
+Part = range | tuple[Somebody, ...]
+"""Some of the audience: the numbers of people to be made up, or real people."""
+
+
+class Play:
+    """A simulation in one process."""
+
+    def __init__(self, stage: Stage, project: Project | None = None) -> None:
+        project = project or stage.project()
+        module, _, name = stage.answer.partition(":")
+        self._answer: Answer = getattr(import_module(module), name)
+        self._begin, self._end = stage.begin, stage.end
+        self._project = remembering(project)
+        self._cast = Cast(stage.audience, project, stage.begin, stage.end, stage.seed)
+        self._runs = [*runs(project, stage.begin - timedelta(microseconds=1), stage.end)]
+        # Nobody brings a fresh list or pack of holidays: lists are taken to be kept fresh.
+        self._lists = dict.fromkeys(project.contact.lists, stage.end)
+        self._halted = stage.halted
+        self.tally = Tally(stage.begin, stage.days, project.paces)
+
+    def play(self, part: Part) -> None:
+        """These people have lived."""
+        for one in part:
+            number = one if isinstance(one, int) else one.subscriber.id
+            self._cast.shake(number)
+            somebody = one if isinstance(one, Somebody) else self._cast.somebody(number)
+            self._live(somebody, new=isinstance(one, int))
+
+    def _live(self, somebody: Somebody, new: bool) -> None:
+        life = Life(self._scene(somebody), self._answer, self._begin)
+        self.tally.begin(life)
+        coming = self._cast.happens(new)
+        for at, journey, segment in self._runs:
+            while coming and coming[0][0] < at:
+                life.expect(*coming.pop(0))
+            self._until(life, at)
+            if entered := brought_in(life.scene, journey, segment, at):
+                life.expect(at, entered)
+        for at, event in coming:
+            life.expect(at, event)
+        self._until(life, self._end)
+        self.tally.end(life)
+
+    def _scene(self, it: Somebody) -> Scene:
+        return Scene(
+            project=self._project,
+            subscriber=it.subscriber,
+            enrollments=it.enrollments,
+            recent=it.recent,
+            account=it.account,
+            conversation=it.conversation,
+            claimed=it.claimed,
+            lists=self._lists,
+            listed=it.listed,
+            halted=self._halted,
+        )
+
+    def _until(self, life: Life, end: datetime) -> None:
+        note, reacts = self.tally.note, self._cast.reacts
+        for lived in life.until(end):
+            note(lived, life)
+            if lived.effects:
+                for at, event in reacts(lived, life):
+                    life.expect(at, event)
+                self._carry(lived, life)
+
+    def _carry(self, lived: Lived, life: Life) -> None:
+        """What carriers do to what was sent; and whoever waits for what nobody will bring, a new
+        pack of holidays, waits till the end rather than look every hour."""
+        for message_id, message in lived.sent:
+            if self._cast.fails(message):
+                self.tally.failed[message.channel] += 1
+                at = lived.at + timedelta(minutes=5)
+                life.expect_failure(at, message_id, message, "undelivered")
+        for effect in lived.effects:
+            if isinstance(effect, Suppress) and _lacks(effect):
+                stays = replace(life.scene.enrollments[effect.journey], due_at=self._end)
+                enrollments = {**life.scene.enrollments, effect.journey: stays}
+                life.scene = replace(life.scene, enrollments=enrollments)
+
+
+def _lacks(effect: Suppress) -> bool:
+    return effect.until is not None and effect.reason.partition(":")[0] in LACKING
+
+
+def parts(people: int) -> Iterator[Part]:
+    """Everybody from 1 to `people`, to be made up, part by part."""
+    for first in range(1, people + 1, BATCH):
+        yield range(first, min(first + BATCH, people + 1))
+
+
+def simulate(
+    stage: Stage,
+    audience: Iterable[Part],
+    jobs: int = 1,
+    progress: Callable[[int], None] = lambda people: None,
+) -> Tally:
+    """What came of it all, played by so many processes; `progress` hears of so many more people
+    each time. Raises OutreachError, also for what goes wrong in one of the processes."""
+    if jobs <= 1:
+        play = Play(stage)
+        for part in audience:
+            play.play(part)
+            progress(len(part))
+        return play.tally
+    return _together(stage, iter(audience), jobs, progress)
+
+
+def _together(
+    stage: Stage, audience: Iterator[Part], jobs: int, progress: Callable[[int], None]
+) -> Tally:
+    context = multiprocessing.get_context("spawn")
+    ends = [context.Pipe() for _ in range(jobs)]
+    players = [
+        context.Process(target=_player, args=(stage, theirs), daemon=True) for _, theirs in ends
+    ]
+    try:
+        for player in players:
+            player.start()
+        for _, theirs in ends:
+            theirs.close()
+        return _lead(stage, {ours for ours, _ in ends}, audience, progress)
+    finally:
+        for ours, _ in ends:
+            ours.close()
+        for player in players:
+            if player.pid is not None:
+                player.join(timeout=5)
+                player.kill()
+
+
+def _lead(
+    stage: Stage, ends: set[Connection], audience: Iterator[Part], progress: Callable[[int], None]
+) -> Tally:
+    """Whoever has played a part gets the next one, until there is none."""
+    whole: Tally | None = None
+    while ends:
+        for end in wait(list(ends)):
+            assert isinstance(end, Connection)
+            try:
+                said: Any = end.recv()
+            except EOFError:
+                raise OutreachError(
+                    "a process of the simulation died", "is there enough memory? try --jobs 1"
+                ) from None
+            if isinstance(said, Tally):
+                ends.discard(end)
+                if whole is None:
+                    whole = said
+                else:
+                    whole.merge(said)
+            elif isinstance(said, int):
+                progress(said)
+                end.send(next(audience, None))
+            else:
+                raise OutreachError(*said)
+    assert whole is not None
+    return whole
+
+
+def _player(stage: Stage, end: Connection) -> None:
+    """The other process: plays parts until there are no more, then tells what it counted."""
+    try:
+        play = Play(stage)
+        gc.freeze()
+        gc.disable()  # nothing of a life goes in circles
+        played = 0
+        while True:
+            end.send(played)
+            part: Part | None = end.recv()
+            if part is None:
+                return end.send(play.tally)
+            play.play(part)
+            played = len(part)
+    except OutreachError as error:
+        end.send((error.message, error.hint))
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return None  # whoever leads has gone
+    except Exception as error:
+        end.send((f"a bug: {type(error).__name__}: {error}", "please report it"))
+    return None

@@ -1,0 +1,241 @@
+"""What a simulation counts, person by person; tallies of several processes are added up.
+
+Counts only, never lists: a tally does not grow with the audience.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from orchestrator.core import calendar, cost
+from orchestrator.core.effects import (
+    MoveTo,
+    PostEntry,
+    Redeem,
+    RerouteMessage,
+    SendMessage,
+    SetConsent,
+    Suppress,
+)
+from orchestrator.core.events import ReplyReceived
+from orchestrator.core.grammar import Pace
+from orchestrator.core.model import Content, Enrollment, Message, Sent
+from orchestrator.project.carriers import DAY_S, Series
+from orchestrator.project.life import Life, Lived
+
+BY_OTHERS = frozenset({"other_journey", "gap", "per_day", "per_week"})
+"""Reasons for which another message keeps one back."""
+
+_QUARTER_S = 900
+_MOST_TEXTS = 50_000
+
+Told = tuple[str, str]
+"""A journey, and what of it: a reason, another journey, a word."""
+
+
+class Tally:
+    """The counts of a simulation that begins at `begin` and lasts `days`."""
+
+    def __init__(self, begin: datetime, days: int, paces: Mapping[str, Pace]) -> None:
+        self.people = self.decisions = self.replies = self.answers = 0
+        self.journeys: Counter[Told] = Counter()
+        self.put_off: Counter[Told] = Counter()
+        self.withheld: Counter[Told] = Counter()
+        self.held_by: Counter[Told] = Counter()
+        self.late_s: Counter[Told] = Counter()
+        self.left: Counter[Told] = Counter()
+        self.channels: Counter[Told] = Counter()
+        self.hours: Counter[tuple[str, int]] = Counter()
+        self.days: Counter[tuple[str, int]] = Counter()
+        self.reasons: Counter[Told] = Counter()
+        self.rewards: Counter[Told] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.series: defaultdict[Told, Series] = defaultdict(Series)
+        self._begin, self._last_day = begin, days - 1
+        self._paced = frozenset(paces)
+        self._parts: dict[str, int] = {}
+        self._quarters: dict[ZoneInfo, dict[int, int]] = {}
+        self._waiting: dict[Told, tuple[int, str]] = {}
+        self._seen: set[tuple[str, int, str]] = set()
+        self._zone = calendar.UTC_ZONE
+        self._at_s = self._day = 0
+
+    def merge(self, other: Tally) -> None:
+        """What `other` counted is counted here too."""
+        for name, value in vars(other).items():
+            if name.startswith("_"):
+                continue
+            if isinstance(value, Counter):
+                getattr(self, name).update(value)
+            elif isinstance(value, int):
+                setattr(self, name, getattr(self, name) + value)
+            elif name == "series":
+                for key, series in value.items():
+                    self.series[key].merge(series)
+
+    def begin(self, life: Life) -> None:
+        """Somebody's life begins."""
+        self.people += 1
+        self._waiting.clear()
+        self._seen.clear()
+        self._zone = calendar.zone(life.scene.subscriber.timezone) or calendar.UTC_ZONE
+        account = life.scene.account
+        self.days["owned", 0] += account.balance_points + sum(it.points for it in account.holds)
+        for enrollment in life.scene.enrollments.values():
+            if enrollment.open:
+                self.journeys[enrollment.journey, "inside"] += 1
+
+    def note(self, lived: Lived, life: Life) -> None:
+        """What was lived is counted."""
+        self.decisions += 1
+        if not lived.effects:
+            return
+        self._at_s = int((lived.at - self._begin).total_seconds())
+        self._day = min(self._at_s // DAY_S, self._last_day)
+        if isinstance(lived.event, ReplyReceived):
+            self.replies += 1
+            self.days["replies", self._day] += 1
+        refused = granted = False
+        for effect in lived.effects:
+            if isinstance(effect, MoveTo):
+                self._moved(effect.enrollment, lived.at)
+            elif isinstance(effect, SendMessage):
+                self._sent(effect.message)
+            elif isinstance(effect, Suppress):
+                self._suppressed(effect, life.scene.recent)
+            elif isinstance(effect, PostEntry):
+                self._posted(effect)
+            elif isinstance(effect, RerouteMessage):
+                self.channels[effect.message.channel, "moved"] += 1
+                late_s = int((effect.not_before - self._begin).total_seconds())
+                self._carried(effect.message, late_s)
+            elif isinstance(effect, SetConsent):
+                refused |= not effect.consent.granted
+                granted |= effect.consent.granted
+            elif isinstance(effect, Redeem):
+                self.rewards[effect.reward, "redeemed"] += 1
+        if refused or granted:
+            self.days["opt_outs" if refused else "opt_ins", self._day] += 1
+
+    def end(self, life: Life) -> None:
+        """The life is over: what was put off and never went is counted."""
+        for (journey, step), _ in self._waiting.items():
+            enrollment = life.scene.enrollments.get(journey)
+            still = enrollment is not None and enrollment.open and enrollment.step == step
+            self.journeys[journey, "waiting" if still else "overtaken"] += 1
+
+    def _moved(self, enrollment: Enrollment, now: datetime) -> None:
+        journey, run = enrollment.journey, enrollment.run
+        if enrollment.entered_at == now and self._first(journey, run, "entered"):
+            held_out = enrollment.status == "control"
+            self.journeys[journey, "control" if held_out else "entered"] += 1
+        if enrollment.goal_at == now and self._first(journey, run, "goal"):
+            held_out = enrollment.status == "control"
+            self.journeys[journey, "control_goal" if held_out else "goal"] += 1
+        if enrollment.ended_at == now and enrollment.status != "control":
+            self.journeys[journey, enrollment.status] += 1
+            if enrollment.reason:
+                self.left[journey, enrollment.reason] += 1
+
+    def _first(self, journey: str, run: int, what: str) -> bool:
+        key = (journey, run, what)
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _sent(self, message: Message) -> None:
+        self._carried(message, self._at_s)
+        if not message.journey:
+            self.answers += 1
+            return
+        key = (message.journey, message.step)
+        self.journeys[message.journey, "sent"] += 1
+        waited = self._waiting.pop(key, None)
+        if waited is None:
+            self.journeys[message.journey, "wanted"] += 1
+        else:
+            since_s, by = waited
+            late_s = self._at_s - since_s
+            self.journeys[message.journey, "late"] += 1
+            self.journeys[message.journey, "late_s"] += late_s
+            if by:
+                self.late_s[message.journey, by] += late_s
+
+    def _carried(self, message: Message, at_s: int) -> None:
+        """A carrier gets it at that second: a day, an hour, what it costs."""
+        channel = message.channel
+        self.channels[channel, "messages"] += 1
+        self.channels[channel, "units"] += self._units(channel, message.content)
+        self.days[channel, min(at_s // DAY_S, self._last_day)] += 1
+        self.hours[channel, self._hour(at_s)] += 1
+        paced = message.journey if message.journey in self._paced else ""
+        self.series[channel, paced].add(at_s)
+
+    def _units(self, channel: str, content: Content) -> int:
+        """`cost.parts`, remembered: thousands get the same words."""
+        if channel != "sms":
+            return 1
+        text = content.text
+        units = self._parts.get(text)
+        if units is None:
+            if len(self._parts) >= _MOST_TEXTS:
+                self._parts.clear()
+            units = self._parts[text] = cost.parts(channel, content)
+        return units
+
+    def _hour(self, at_s: int) -> int:
+        """What hour the subscriber's clock shows. No zone is shifted by less than a quarter."""
+        quarter = at_s // _QUARTER_S
+        known = self._quarters.get(self._zone)
+        if known is None:
+            known = self._quarters[self._zone] = {}
+        hour = known.get(quarter)
+        if hour is None:
+            at = self._begin + timedelta(seconds=quarter * _QUARTER_S)
+            hour = known[quarter] = calendar.local_hour(at, self._zone)
+        return hour
+
+    def _suppressed(self, effect: Suppress, recent: tuple[Sent, ...]) -> None:
+        journey, reason = effect.journey or "bot", effect.reason
+        if reason.startswith("fallback: "):
+            self.journeys[journey, "lost"] += 1
+            return
+        key = (journey, effect.step)
+        by = _blamed(recent, journey) if reason in BY_OTHERS else ""
+        if by:
+            self.held_by[journey, by] += 1
+        if effect.until is None:
+            self.withheld[journey, reason] += 1
+            self.days["withheld", self._day] += 1
+            if self._waiting.pop(key, None) is None:
+                self.journeys[journey, "wanted"] += 1
+            return
+        self.put_off[journey, reason] += 1
+        self.days["put_off", self._day] += 1
+        waited = self._waiting.get(key)
+        if waited is None:
+            self.journeys[journey, "wanted"] += 1
+            self.journeys[journey, "held"] += 1
+            self._waiting[key] = (self._at_s, by)
+        elif by:
+            self._waiting[key] = (waited[0], by)
+
+    def _posted(self, entry: PostEntry) -> None:
+        if entry.debit == "issued":
+            self.days["issued", self._day] += entry.points
+            self.reasons["issued", entry.reason] += entry.points
+        elif entry.credit in ("spent", "expired"):
+            self.days[entry.credit, self._day] += entry.points
+            self.reasons[entry.credit, entry.reason] += entry.points
+
+
+def _blamed(recent: tuple[Sent, ...], journey: str) -> str:
+    """Whose message keeps one of `journey` back: of the newest of another, or its own."""
+    for sent in reversed(recent):
+        if sent.journey and sent.journey != journey:
+            return sent.journey
+    return journey if recent else ""
