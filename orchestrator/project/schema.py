@@ -26,7 +26,7 @@ from orchestrator.core.project import PointsProgram
 from orchestrator.core.retention import Retention
 from orchestrator.core.steps import STEP_TYPES
 from orchestrator.core.steps.base import EventName, JourneyName, Step, TemplateName, ViaWord
-from orchestrator.project.docstrings import default, said_of, text, unwrapped
+from orchestrator.project.docstrings import default, label, said_of, text, unwrapped
 from orchestrator.project.draft import Draft
 from orchestrator.project.forms import (
     ClassName,
@@ -101,6 +101,7 @@ class Walker:
         own = keys(kind)
         return {
             "type": "object",
+            "title": kind.word() if issubclass(kind, Step) else label(kind),
             **_said(unwrapped(text(kind))),
             "properties": {name: self._key(kind, field) for name, field in own.items()},
             "required": [name for name, field in own.items() if field.required],
@@ -151,7 +152,7 @@ class Walker:
             return {"enum": [*arguments]}
         if origin in SEVERAL:
             one = self.value(arguments[0])
-            return {"anyOf": [{"type": "array", "items": one}, one]}
+            return {"items": one, "if": {"type": "array"}, "else": one}
         if _is_mapping(kind):
             return {"type": "object", "additionalProperties": self.value(arguments[1])}
         if kind is Step:
@@ -164,26 +165,29 @@ class Walker:
 
     def _step(self) -> Schema:
         if "step" not in self.definitions:
-            self.definitions["step"] = {}  # while its branches are walked, which refer to it
-            for word, kind in sorted(STEP_TYPES.items()):
-                self.definitions[word] = self.struct(kind)
-            self.definitions["step"] = {
-                "type": "object",
-                "anyOf": [{"$ref": f"#/definitions/{word}"} for word in sorted(STEP_TYPES)],
-            }
+            words = sorted(STEP_TYPES, key=lambda word: (word != _FIRST, word))
+            each = [{"$ref": f"#/definitions/{word}"} for word in words]
+            self.definitions["step"] = {"type": "object", "anyOf": each}
+            for word in words:
+                self.definitions[word] = self.struct(STEP_TYPES[word])
         return {"$ref": "#/definitions/step"}
 
+
+_FIRST = "send"
+"""The step that an editor thinks is meant if nothing tells."""
 
 SEVERAL = (tuple, list, frozenset)
 _SIMPLE = {int: "integer", float: "number", bool: "boolean"}
 
 
 def scalar(types: Iterable[str]) -> Schema:
-    """A scalar of any of these types. Editors offer `true` and `false` wherever a boolean may
-    stand; here they are let through without being offered."""
+    """A scalar of any of these types. Editors offer `true` and `false` wherever they read that a
+    boolean may stand; the second branch lets them through unseen."""
     others = [it for it in types if it != "boolean"]
     wanted: Schema = {"type": others if len(others) > 1 else others[0]}
-    return {"if": {"type": "boolean"}, "else": wanted} if "boolean" in types else wanted
+    if "boolean" not in types:
+        return wanted
+    return {"anyOf": [wanted, {"not": {"type": ["array", "object", "null"]}}]}
 
 
 def _look(kind: Any, names: Iterable[str]) -> Schema:
