@@ -11,6 +11,7 @@ from orchestrator.core.media import Picture
 from orchestrator.core.project import PointsProgram, Reward
 from orchestrator.core.render import MessageTemplate
 from orchestrator.core.retention import Retention
+from orchestrator.project.audience import AudienceForm
 from orchestrator.project.findings import Finding, Mark
 from orchestrator.project.forms import (
     ContactForm,
@@ -37,6 +38,7 @@ class Draft(Struct):
     segments: SegmentsForm | None = None
     retention: Retention | None = None
     settings: ProjectForm | None = None
+    audience: AudienceForm | None = None
     messages: dict[str, MessageTemplate] = {}
     template_files: dict[str, dict[str, str]] = {}
     pictures: dict[str, Picture] = {}

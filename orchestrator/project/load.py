@@ -15,6 +15,7 @@ from orchestrator.core.project import PointsProgram, Project
 from orchestrator.core.render import TemplateError, compile_message
 from orchestrator.core.retention import Retention
 from orchestrator.project import lint, source, yaml
+from orchestrator.project.audience import AudienceForm
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean, in_order
 from orchestrator.project.forms import (
@@ -32,7 +33,9 @@ from orchestrator.project.rules import RULES
 Form = TypeVar("Form", bound=Struct)
 
 PROGRAM = "journeys/program/"
-PROGRAM_FILES = ("contact", "holidays", "points", "retention", "rewards", "segments", "project")
+PROGRAM_FILES = (
+    *("audience", "contact", "holidays", "points", "retention", "rewards", "segments", "project"),
+)
 
 _TEMPLATE = re.compile(rf"templates/(?P<name>[^.]+)(?:\.(?P<locale>{LOCALE.pattern}))?\.j2")
 
@@ -113,6 +116,7 @@ def _read_program(draft: Draft) -> None:
         draft.rewards = rewards.rewards
     draft.segments = part("segments", SegmentsForm)
     draft.retention = part("retention", Retention)
+    draft.audience = part("audience", AudienceForm)
     for path in draft.files:
         name = PurePosixPath(path)
         if path.startswith(PROGRAM) and name.stem not in PROGRAM_FILES:
