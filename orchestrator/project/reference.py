@@ -32,6 +32,7 @@ from orchestrator.core.steps.base import (
     ViaWord,
 )
 from orchestrator.core.steps.wait import Pause
+from orchestrator.project.audience import Arrival, AudienceForm, Habit, People, Prompt, Replies
 from orchestrator.project.docstrings import default, label, one_line, text
 from orchestrator.project.forms import (
     ClassName,
@@ -152,11 +153,13 @@ def _program() -> Iterator[str]:
     forms: tuple[type[Struct], ...] = (
         *(ProjectForm, ContactForm, HolidaysForm, PointsProgram, RewardsForm, SegmentsForm),
         Retention,
+        AudienceForm,
     )
     for form in forms:
         file = form.__name__.removesuffix("Form").removesuffix("Program").lower()
         yield f"### {file}.yaml\n\n{text(form)}\n\n{_table(form)}"
         inner: dict[Any, tuple[type[Struct], ...]] = {
+            AudienceForm: (Arrival, People, Habit, Prompt, Replies),
             ContactForm: (ContactClass,),
             HolidaysForm: (HolidayPack,),
             PointsProgram: (EarningRule, Tier),

@@ -26,6 +26,7 @@ from orchestrator.core.project import PointsProgram
 from orchestrator.core.retention import Retention
 from orchestrator.core.steps import STEP_TYPES
 from orchestrator.core.steps.base import EventName, JourneyName, Step, TemplateName, ViaWord
+from orchestrator.project.audience import AudienceForm
 from orchestrator.project.docstrings import default, label, said_of, text, unwrapped
 from orchestrator.project.draft import Draft
 from orchestrator.project.forms import (
@@ -47,6 +48,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 
 FORMS: Mapping[str, type[Struct]] = {
     "journey": JourneyForm,
+    "audience": AudienceForm,
     "contact": ContactForm,
     "holidays": HolidaysForm,
     "points": PointsProgram,
