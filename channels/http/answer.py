@@ -41,7 +41,7 @@ def _read(send: Send, body: bytes) -> Mapping[str, str]:
         return {name: groups.get(name, "") for name in ("id", "status", "reason")}
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         answer = None
     paths = {"id": send.id, "status": send.status, "reason": send.reason}
     return {

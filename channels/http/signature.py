@@ -48,7 +48,7 @@ def twilio(token: str, url: str, form: Mapping[str, str]) -> str:
     """X-Twilio-Signature: base64 of HMAC-SHA1 over the address and the sorted form fields, each
     name followed by its value (Twilio, "Validating requests")."""
     signed = url + "".join(f"{name}{form[name]}" for name in sorted(form))
-    return base64.b64encode(hmac.new(token.encode(), signed.encode(), "sha1").digest()).decode()
+    return base64.b64encode(hmac.new(token.encode(), _octets(signed), "sha1").digest()).decode()
 
 
 def vonage(secret: str, method: str, fields: Mapping[str, str]) -> str:
@@ -60,8 +60,8 @@ def vonage(secret: str, method: str, fields: Mapping[str, str]) -> str:
         if name != "sig"
     )
     if method == "md5hash":
-        return hashlib.md5((signed + secret).encode(), usedforsecurity=False).hexdigest()
-    return hmac.new(secret.encode(), signed.encode(), _digest(method)).hexdigest()
+        return hashlib.md5(_octets(signed + secret), usedforsecurity=False).hexdigest()
+    return hmac.new(secret.encode(), _octets(signed), _digest(method)).hexdigest()
 
 
 def _digest(method: str) -> str:
@@ -69,4 +69,9 @@ def _digest(method: str) -> str:
 
 
 def _same(wanted: str, given: str) -> bool:
-    return hmac.compare_digest(wanted.encode(), given.encode())
+    return hmac.compare_digest(wanted.encode(), _octets(given))
+
+
+def _octets(given: str) -> bytes:
+    """As they came: a header or an address need not be text."""
+    return given.encode("utf-8", "surrogatepass")

@@ -295,7 +295,8 @@ class PapChannel:
 
     async def _told(self, request: web.Request) -> web.StreamResponse:
         """A result notification is answered once it is stored."""
-        if not hmac.compare_digest(request.query.get("key", "").encode(), self._key.encode()):
+        shown = request.query.get("key", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(shown, self._key.encode()):
             log.warning("callback_refused channel=%s because=unproven", self.name)
             return web.Response(status=403, text="This call is not signed as agreed.\n")
         version = self.settings.version

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlencode
 
 from telegram import InputFile, Message
+from telegram.error import TelegramError
 from telegram.ext import AIORateLimiter, ExtBot
 from telegram.request import HTTPXRequest
 
@@ -19,6 +22,16 @@ _POLL_GRACE_S = 10.0
 
 # Otherwise python-telegram-bot 22 warns at every 429 that spans will be timedeltas one day.
 os.environ.setdefault("PTB_TIMEDELTA", "true")
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """An answer that python-telegram-bot cannot read is a TelegramError like any other: of JSON
+    that is none of the Bot API's it does not say so itself."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        raise TelegramError("Invalid server response") from None
 
 
 class BotApi:
@@ -49,20 +62,24 @@ class BotApi:
 
     async def probe(self) -> None:
         """The Bot API is there, and knows our token."""
-        await self._bot.get_me()
+        with _understood():
+            await self._bot.get_me()
 
     async def set_webhook(self, url: str, secret_token: str) -> None:
         """Updates are sent to `url`, with that secret in their header."""
-        await self._bot.set_webhook(url, allowed_updates=ALLOWED, secret_token=secret_token)
+        with _understood():
+            await self._bot.set_webhook(url, allowed_updates=ALLOWED, secret_token=secret_token)
 
     async def delete_webhook(self) -> None:
         """Updates wait to be polled."""
-        await self._bot.delete_webhook()
+        with _understood():
+            await self._bot.delete_webhook()
 
     async def send(self, chat: str, said: Said) -> int:
         """The words are sent: their number in the chat."""
-        sent = await self._bot.send_message(chat, said.text, reply_markup=said.keyboard)
-        return sent.message_id
+        with _understood():
+            sent = await self._bot.send_message(chat, said.text, reply_markup=said.keyboard)
+            return sent.message_id
 
     async def show(
         self, chat: str, picture: str | Fitted, said: Said, *, moves: bool = False
@@ -76,19 +93,15 @@ class BotApi:
         else:
             given = InputFile(picture.octets, filename=picture.mime.replace("/", "."))
         caption = said.text or None
-        if moves:
-            sent = await self._bot.send_animation(
-                chat, given, caption=caption, reply_markup=said.keyboard
-            )
-        else:
-            sent = await self._bot.send_photo(
-                chat, given, caption=caption, reply_markup=said.keyboard
-            )
-        return sent.message_id, _file_id(sent)
+        say = self._bot.send_animation if moves else self._bot.send_photo
+        with _understood():
+            sent = await say(chat, given, caption=caption, reply_markup=said.keyboard)
+            return sent.message_id, _file_id(sent)
 
     async def thank(self, callback_query_id: str) -> None:
         """The pressed button no longer shows that it waits."""
-        await self._bot.answer_callback_query(callback_query_id)
+        with _understood():
+            await self._bot.answer_callback_query(callback_query_id)
 
     async def poll(self, after: int | None) -> bytes:
         """The answer of getUpdates with what came after the update of that number, as it is; waits

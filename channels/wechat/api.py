@@ -74,5 +74,5 @@ class Api:
             raise NoAnswerError(str(answer.status))
         try:
             return msgspec.json.decode(answer.body, type=_Told)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise NoAnswerError("no JSON") from None

@@ -153,7 +153,7 @@ class WhatsApp:
     def _outcome(self, number: int, answer: Answer) -> Outcome:
         try:
             told = msgspec.json.decode(answer.body, type=_Told)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             told = _Told()
         if answer.status == 200 and told.messages and told.messages[0].id:
             return Outcome(number, "accepted", told.messages[0].id)

@@ -26,6 +26,7 @@ from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.store import desk, timeline
 from orchestrator.store.desk import Item
 from orchestrator.web.problem import ProblemError
+from orchestrator.web.shapes import Time, Timed
 
 SOURCE = "desk"
 MOST_TRIES = 3
@@ -50,7 +51,7 @@ class Release(Struct, frozen=True, forbid_unknown_fields=True):
     by: Who
 
 
-class Said(Struct, frozen=True, forbid_unknown_fields=True):
+class Said(Timed, frozen=True, forbid_unknown_fields=True):
     """What came of it. `later`: they asked to be called `at` a time (in two hours, if none
     is said), and the item stays on the list. `unreached` stays as well, until it was tried three
     times."""
@@ -58,7 +59,7 @@ class Said(Struct, frozen=True, forbid_unknown_fields=True):
     by: Who
     outcome: Literal["accepted", "refused", "later", "unreached", "wrong_number"]
     note: Annotated[str, Meta(max_length=2_000)] = ""
-    at: Annotated[datetime, Meta(tz=True)] | None = None
+    at: Time | None = None
 
 
 class Shown(Struct, frozen=True):

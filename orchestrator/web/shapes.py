@@ -25,7 +25,7 @@ Time = Annotated[datetime, Meta(tz=True, description="With its offset; from 1970
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
-class _Timed(Struct, frozen=True):
+class Timed(Struct, frozen=True):
     """Its `at` is in UTC, and one that calendars and PostgreSQL can go on from."""
 
     def __post_init__(self) -> None:
@@ -37,7 +37,7 @@ class _Timed(Struct, frozen=True):
         msgspec.structs.force_setattr(self, "at", at.astimezone(UTC))
 
 
-class EventShape(_Timed, frozen=True, forbid_unknown_fields=True):
+class EventShape(Timed, frozen=True, forbid_unknown_fields=True):
     """Something happened to the subscriber of key `subscriber`: at `at`, or now. The same
     `source_id` twice is one event."""
 
@@ -48,7 +48,7 @@ class EventShape(_Timed, frozen=True, forbid_unknown_fields=True):
     properties: dict[str, Any] = {}
 
 
-class ConsentShape(_Timed, frozen=True, forbid_unknown_fields=True):
+class ConsentShape(Timed, frozen=True, forbid_unknown_fields=True):
     """Whether we may write for a purpose, since when, and how we know."""
 
     granted: bool

@@ -1,18 +1,11 @@
-"""Everything that takes octets from outside, each as a function of octets that returns if all is
-well. An error that is not ours, an answer that nothing could store, or a length without a bound is
-an exception; the time and the memory it takes are for whoever calls."""
+"""What comes over a line that speaks SMPP: PDUs, receipts, parts, alphabets."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any
 
-from msgspec import Struct
-
-from channels.base import Inbox
 from channels.carriers.customer import Customer
 from channels.carriers.smsc import Smsc, SmscSettings
 from channels.sms import codec, pdu, receipt
@@ -23,111 +16,33 @@ from channels.sms.receipt import ReceiptIds
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
 from orchestrator.core import short_message
-from orchestrator.core.delivery import Receipt, Reply
-from tests.hostile.seeds import BIND_ANSWER, pdu_of
-
-LONGEST = 0x12000
-"""Of one input: a little more than the longest PDU we take."""
+from tests.hostile.targets.ends import Far, Loop, quiet, storable
 
 
-def storable(words: str, most_characters: int) -> None:
-    """PostgreSQL takes it, and an index over it if it is short."""
-    assert "\0" not in words
-    assert len(words.encode()) <= most_characters * 4
-    assert len(words) <= most_characters
-
-
-class _Stored:
-    """An inbox that looks at all it gets as the store would, and keeps nothing but `failed`: what
-    could not have been stored, and what the loop could tell nobody."""
-
-    def __init__(self) -> None:
-        self.failed: list[BaseException] = []
-
-    async def replies(self, replies: Sequence[Reply]) -> None:
-        for it in replies:
-            self._look(it.text, 70_000)
-            for word in (it.address, it.source_id, it.to):
-                self._look(word, 200)
-
-    async def receipts(self, receipts: Sequence[Receipt]) -> None:
-        for it in receipts:
-            self._look(it.carrier_id, 400)
-            self._look(it.code, 100)
-
-    def _look(self, words: str, most_characters: int) -> None:
-        try:
-            storable(words, most_characters)
-        except (AssertionError, UnicodeError) as error:
-            self.failed.append(error)
-
-    def hear(self, loop: asyncio.AbstractEventLoop, said: dict[str, Any]) -> None:
-        self.failed.append(said.get("exception") or RuntimeError(said["message"]))
-
-
-class _Kept(asyncio.Transport):
-    """The far end of a connection that is nowhere: what is written is counted."""
+class _World(Loop):
+    """A channel whose carrier is never there, and a carrier with one customer's account."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.octets = 0
-        self.closed = False
+        url = "smpp://outreach:secret@127.0.0.1:1?source=10086&bind=transmitter"
+        self.channel = SmsChannel(SmppSettings.from_url(url))
+        self.smsc = Smsc(SmscSettings(receipt_delay_s=0.0))
+        self.loop.run_until_complete(self._start())
 
-    def write(self, data: object) -> None:
-        self.octets += len(data)  # type: ignore[arg-type]
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-
-async def _quiet(rounds: int = 3) -> None:
-    """What was left for later is done."""
-    for _ in range(rounds):
-        await asyncio.sleep(0)
-
-
-class _World(Struct):
-    """A loop, a channel whose carrier is never there, and a carrier with one customer's account."""
-
-    loop: asyncio.AbstractEventLoop
-    channel: SmsChannel
-    smsc: Smsc
-    stored: _Stored
-
-    def run(self, doing: Coroutine[None, None, None]) -> None:
-        """Done; raises what failed out of sight, too."""
-        self.loop.run_until_complete(doing)
-        if failed := self.stored.failed:
-            raise failed.pop()
+    async def _start(self) -> None:
+        await self.channel.start(self.stored.inbox)
+        for line in self.channel.accounts[0]._lines:
+            await line.stop()
+        await self.smsc.start()
 
 
 @cache
 def _world() -> _World:
     """The one that all inputs of a process meet, one after the other."""
-    loop, stored = asyncio.new_event_loop(), _Stored()
-    url = "smpp://outreach:secret@127.0.0.1:1?source=10086&bind=transmitter"
-    channel, smsc = SmsChannel(SmppSettings.from_url(url)), Smsc(SmscSettings(receipt_delay_s=0.0))
-
-    async def start() -> None:
-        await channel.start(Inbox(replies=stored.replies, receipts=stored.receipts))
-        for line in channel.accounts[0]._lines:
-            await line.stop()
-        await smsc.start()
-
-    loop.set_exception_handler(stored.hear)
-    loop.run_until_complete(start())
-    return _World(loop, channel, smsc, stored)
+    return _World()
 
 
-def _session(world: _World) -> tuple[Session, _Kept]:
+def _session(world: _World) -> tuple[Session, Far]:
     session = Session(
         world.loop,
         window=10,
@@ -136,7 +51,7 @@ def _session(world: _World) -> tuple[Session, _Kept]:
         enquire_link_s=3600.0,
         deliver=world.channel.accounts[0]._delivered,
     )
-    kept = _Kept()
+    kept = Far()
     session.connection_made(kept)
     return session, kept
 
@@ -149,17 +64,17 @@ def framing(octets: bytes) -> None:
     async def talk() -> None:
         session, kept = _session(world)
         binding = world.loop.create_task(session.bind(pdu.BindTransceiver()))
-        await _quiet(2)
+        await quiet(2)
         session.data_received(BIND_ANSWER)
-        await _quiet()
+        await quiet()
         assert session.bound
         assert binding.done()
         waiting = world.loop.create_task(session.submit([b"x"] * 3))
-        await _quiet(2)
+        await quiet(2)
         for at in range(1, len(octets), size):
             if not kept.closed:
                 session.data_received(octets[at : at + size])
-        await _quiet()
+        await quiet()
         assert len(session._rest) <= codec.MAX_PDU_OCTETS
         assert kept.octets <= 500 + 2 * len(octets)
         session.connection_lost(None)
@@ -189,7 +104,7 @@ def delivered(octets: bytes) -> None:
         session, kept = _session(world)
         session._admitted = True
         session.pdu_received(pdu.DeliverSm.command_id, 0, 7, octets)
-        await _quiet()
+        await quiet()
         assert kept.octets <= 64
         session.connection_lost(None)
 
@@ -246,11 +161,11 @@ def customers(octets: bytes) -> None:
     world = _world()
 
     async def talk() -> None:
-        customer, kept = Customer(world.loop, world.smsc), _Kept()
+        customer, kept = Customer(world.loop, world.smsc), Far()
         customer.connection_made(kept)
         customer.data_received(pdu_of(pdu.BindTransceiver("outreach", "secret")))
         customer.data_received(octets)
-        await _quiet()
+        await quiet()
         customer.connection_lost(None)
         world.smsc.handsets.clear()
         world.smsc._outbox["outreach"].clear()
@@ -261,3 +176,92 @@ def customers(octets: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     it.__name__: it for it in (framing, bodies, delivered, receipts, parts, alphabets, customers)
 }
+
+
+_RECEIPT = (
+    b"id:0000001001 sub:001 dlvrd:001 submit date:2601011200 done date:2601011201 "
+    b"stat:DELIVRD err:000 text:hello"
+)
+
+
+def pdu_of(value: pdu.Pdu, sequence: int = 1, command_status: int = 0) -> bytes:
+    """The PDU in octets."""
+    return codec.encode(value, sequence, command_status)
+
+
+BIND_ANSWER = pdu_of(pdu.BindTransceiverResp("carrier", ((pdu.SC_INTERFACE_VERSION, b"\x34"),)))
+
+
+def honest() -> list[bytes]:
+    """Whole PDUs of every kind, as carriers and customers send them."""
+    said = pdu.DeliverSm(
+        source_addr_ton=1,
+        source_addr_npi=1,
+        source_addr="8613800138000",
+        destination_addr="10086",
+        short_message=b"hello?",
+    )
+
+    def like(**fields: object) -> pdu.DeliverSm:
+        return pdu.DeliverSm(**{**_fields(said), **fields})  # type: ignore[arg-type]
+
+    part = b"\5\0\3\x2a\2"
+    messages = [
+        said,
+        like(data_coding=8, short_message="你好😀".encode("utf-16-be")),
+        like(esm_class=4, short_message=_RECEIPT),
+        like(
+            esm_class=4,
+            short_message=b"",
+            tlvs=((pdu.RECEIPTED_MESSAGE_ID, b"3e9\0"), (pdu.MESSAGE_STATE, b"\2")),
+        ),
+        like(esm_class=4, short_message=b"id:3E9 stat:UNDELIV err:045"),
+        like(esm_class=0x40, short_message=part + b"\1" + b"first half, "),
+        like(esm_class=0x40, short_message=part + b"\2" + b"second half"),
+        like(esm_class=0x40, short_message=b"\6\x08\4\0\x2a\2\1" + b"with sixteen bits"),
+        like(
+            tlvs=(
+                (pdu.SAR_REFERENCE, b"\0\7"), (pdu.SAR_TOTAL, b"\2"), (pdu.SAR_NUMBER, b"\1"),
+            )
+        ),
+        like(short_message=b"", tlvs=((pdu.MESSAGE_PAYLOAD, b"a long text " * 100),)),
+        like(short_message=b"\x1b\x65\x1b\x3c\x1b", data_coding=0),
+        like(data_coding=0xF1, short_message=bytes(range(128))),
+        like(data_coding=5, short_message="テスト".encode("shift_jis")),
+    ]  # fmt: skip
+    submits = [pdu.SubmitSm(**_fields(it)) for it in messages]  # type: ignore[arg-type]
+    others: list[pdu.Pdu] = [kind() for kind in pdu.PDUS.values()]
+    others += [
+        pdu.SubmitSmResp("0000001001"),
+        pdu.SubmitSmResp("3e9"),
+        pdu.Outbind("carrier", "knock"),
+        pdu.DataSm(destination_addr="8613800138000", tlvs=((pdu.MESSAGE_PAYLOAD, b"hi"),)),
+        pdu.QuerySm("0000001001"),
+        pdu.ReplaceSm("0000001001", short_message=b"other words"),
+        pdu.BindTransceiver("outreach", "secret"),
+    ]
+    return [pdu_of(it) for it in [*messages, *submits, *others]]
+
+
+def _fields(value: pdu.Pdu) -> dict[str, object]:
+    return {name: getattr(value, name) for name in value.__struct_fields__}
+
+
+SEEDS: dict[str, Callable[[], list[bytes]]] = {
+    "framing": lambda: [b"\xff" + it for it in honest()] + [b"\3" + b"".join(honest()[:4])],
+    "bodies": lambda: [
+        bytes((index,)) + it[16:] for index in range(len(pdu.PDUS)) for it in honest()[:4]
+    ],
+    "delivered": lambda: [it[16:] for it in honest()[:13]],
+    "receipts": lambda: [
+        b"\0" + _RECEIPT, b"\0id:3E9 stat:UNDELIV err:045", b"\0id:1\nstat: EXPIRED",
+    ],
+    "parts": lambda: [
+        b"\x0c\5\0\3\x2a\2\1hello, " + b"\x0a\5\0\3\x2a\2\2world",
+        b"\x0c\6\x08\4\0\x2a\1\1hello",
+    ],
+    "alphabets": lambda: [
+        b"\0hello", b"\x08" + "你好".encode("utf-16-be"), b"\x05\x83\x65", b"\0\x1b",
+    ],
+    "customers": honest,
+}  # fmt: skip
