@@ -232,9 +232,7 @@ class Smsc(Network):
         ]
         for taken in found:
             self.finish(taken, 4)
-        customer.answer(
-            sequence, request.command_id, status.OK if found else status.CANCEL_FAILED
-        )
+        customer.answer(sequence, request.command_id, status.OK if found else status.CANCEL_FAILED)
 
     def brought_back(self, delivery: Delivery, delay: bool) -> None:
         """A delivery was not acknowledged: it goes out again, first of all or after a while."""

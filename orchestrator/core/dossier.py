@@ -246,6 +246,20 @@ class SpokenWith(Struct, frozen=True):
     ended_at: datetime | None
 
 
+class AskedOfCarrier(Struct, frozen=True):
+    """A message of theirs that its carrier was asked about (`query`), or to give back (`recall`),
+    and the word it said to that; None: it has not said any yet."""
+
+    message_id: int
+    kind: str
+    channel: str
+    asked_at: Instant
+    answered_at: Instant | None
+    word: str | None
+    code: str | None
+    reason: str | None
+
+
 class Points(Struct, frozen=True):
     """Everything about their points; no `account` if they never had any."""
 
@@ -292,6 +306,7 @@ class Dossier(Struct, frozen=True, kw_only=True):
     points: Points
     invitations: list[Invitation]
     spoken_with: list[SpokenWith]
+    asked_of_carriers: list[AskedOfCarrier]
     failures: list[Failure]
     acts: list[Act]
     timeline: list[Moment]

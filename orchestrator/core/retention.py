@@ -30,9 +30,9 @@ class Retention(Struct, frozen=True):
     """How long each kind of record is kept; afterwards workers take it away, within a day.
 
     `texts` are the words of messages; `replies` what subscribers wrote; `events` what was reported
-    of them; `receipts` the carriers' ids and codes of messages; `failures` the errors of turns,
-    and events that were given up; `timeline` what did not go and why, and past runs of journeys;
-    `messages` what remains of a message without its words: the contact history, which is kept at
+    of them; `receipts` the carriers' ids and codes of messages, and what operators asked of them;
+    `failures` the errors of turns, and events that were given up; `timeline` what did not go and
+    why, and past runs of journeys; `messages` what remains of a message without its words: the contact history, which is kept at
     least as long as the contact policy looks back; `source_ids` the ids by which a report that
     comes twice is known.
 

@@ -15,6 +15,7 @@ from channels.base import Channel, Rider
 from orchestrator.runtime import bell
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.deliver import Delivery
+from orchestrator.runtime.errands import run_errands
 from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.worker import (
     delivery_jobs,
@@ -32,8 +33,9 @@ async def holding(
     context: Context, channels: Sequence[Channel], *, alone: bool = False
 ) -> AsyncIterator[Ingest]:
     """This process holds these channels: their messages go out and their replies come in. Answers
-    to replies go out without the detour over the bell. `alone`: nobody else holds them, by lease,
-    and what former holders claimed and never answered for is settled."""
+    to replies go out without the detour over the bell. What operators ask of the carriers is seen
+    to. `alone`: nobody else holds them, by lease, and what former holders claimed and never
+    answered for is settled."""
     deliveries = {channel.name: Delivery(context, channel) for channel in channels}
     sending: set[asyncio.Task[int]] = set()
 
@@ -68,6 +70,8 @@ async def holding(
                     max_jobs=3,
                 )
             )
+        errands = partial(run_errands, context, channels, alone=alone)
+        await stack.enter_async_context(repeating(errands, context.sweep_s, "errands"))
         try:
             yield ingest
         finally:

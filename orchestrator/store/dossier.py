@@ -120,6 +120,12 @@ SELECT message_id, reserved_by, ready_at, tries, outcome, note, ended_at
 FROM desk_items WHERE subscriber_id = $1 ORDER BY message_id
 """
 
+# What carriers were asked of messages to them, and said.
+ERRANDS = """
+SELECT message_id, kind, channel, asked_at, answered_at, word, code, reason
+FROM errands WHERE subscriber_id = $1 ORDER BY id
+"""
+
 # What operators did about them.
 ACTS = """
 SELECT number, entry::json ->> 'at' AS at, entry::json ->> 'what' AS what
@@ -172,6 +178,7 @@ async def load(connection: asyncpg.Connection, subscriber_id: int, now: datetime
             },
             "invitations": await several(INVITATIONS),
             "spoken_with": await several(DESK_ITEMS),
+            "asked_of_carriers": await several(ERRANDS),
             "failures": await several(FAILURES),
             "acts": await several(ACTS),
             "timeline": [{"at": it.at, "kind": it.kind, "what": it.what} for it in story.moments],

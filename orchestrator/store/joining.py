@@ -64,6 +64,7 @@ MOVE_SUPPRESSIONS = "UPDATE suppressions SET subscriber_id = $2 WHERE subscriber
 MOVE_FAILURES = "UPDATE failures SET subscriber_id = $2 WHERE subscriber_id = $1"
 MOVE_ADDRESSES = "UPDATE addresses SET subscriber_id = $2 WHERE subscriber_id = $1"
 MOVE_INVITATIONS = "UPDATE invitations SET subscriber_id = $2 WHERE subscriber_id = $1"
+MOVE_ERRANDS = "UPDATE errands SET subscriber_id = $2 WHERE subscriber_id = $1"
 MOVE_DESK = "UPDATE desk_items SET subscriber_id = $2 WHERE subscriber_id = $1"
 
 # They go on in the journeys in which the other one never was; in those, their own run counts.
@@ -127,7 +128,7 @@ DROP = "DELETE FROM subscribers WHERE id = $1"
 
 _MOVES = (
     *(MOVE_CONSENTS, MOVE_SUPPRESSIONS, MOVE_FAILURES, MOVE_ADDRESSES, MOVE_INVITATIONS),
-    *(MOVE_CODES, MOVE_DESK, MOVE_ENTRIES, MOVE_LOTS, MOVE_HOLDS),
+    *(MOVE_CODES, MOVE_DESK, MOVE_ERRANDS, MOVE_ENTRIES, MOVE_LOTS, MOVE_HOLDS),
 )
 _MOVES_TO_SHARD = (MOVE_EVENTS, MOVE_ENROLLMENTS, MOVE_RUNS, ADD_ACCOUNT)
 _DROPS = (DROP_ENROLLMENTS, DROP_RUNS, DROP_ACCOUNT, DROP)

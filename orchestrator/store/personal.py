@@ -91,6 +91,18 @@ TABLES: Mapping[str, Treatment] = {
     "desk_items": Treatment(
         dossier.DESK_ITEMS, left_out={"subscriber_id": _WHOSE}, erased="deleted"
     ),
+    "errands": Treatment(
+        dossier.ERRANDS,
+        left_out={
+            "subscriber_id": _WHOSE,
+            "id": "the order of rows",
+            "batch": "which messages were asked about together",
+            "asked_by": "who of us asked is the operator's",
+            "taken_by": "which process saw to it",
+            "taken_until": "how long that had for it",
+        },
+        erased="deleted",
+    ),
     "invitations": Treatment(
         dossier.INVITATIONS,
         left_out={
@@ -142,8 +154,9 @@ TABLES: Mapping[str, Treatment] = {
     "lists": _impersonal("which lists there are; who stands on them is in `listed`"),
     "media": _impersonal("pictures of authors, kept while an applied project names them"),
     "migrations": _impersonal(),
+    "moves": _impersonal("how a journey's people follow an edit: versions, steps, how many"),
     "pictures": _impersonal(),
-    "projects": _impersonal(),
+    "projects": _impersonal("what authors wrote, and which operator applied it"),
     "retention_passes": _impersonal(),
     "schedules": _impersonal(),
     "stock": _impersonal(),

@@ -57,6 +57,9 @@ WHERE ctid >= $1 AND ctid < $2 AND id < $3 AND state <> 'queued'
   AND (carrier_id IS NOT NULL OR code IS NOT NULL)
 """
 
+# What operators asked carriers of messages.
+ERRANDS = "DELETE FROM errands WHERE ctid >= $1 AND ctid < $2 AND asked_at < $3"
+
 # Messages altogether.
 MESSAGES = """
 DELETE FROM messages WHERE ctid >= $1 AND ctid < $2 AND id < $3 AND state <> 'queued'
@@ -110,6 +113,7 @@ class Pass(Struct, frozen=True):
 PASSES: Mapping[str, Pass] = {
     "texts": Pass("messages", TEXTS, "texts", by_id=True),
     "receipts": Pass("messages", RECEIPTS, "receipts", by_id=True),
+    "errands": Pass("errands", ERRANDS, "receipts"),
     "messages": Pass("messages", MESSAGES, "messages", by_id=True),
     "replies": Pass("events", REPLIES, "replies", by_id=True),
     "events": Pass("events", EVENTS, "events", by_id=True),

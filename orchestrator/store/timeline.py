@@ -67,6 +67,10 @@ ENTRIES = """
 SELECT at, debit, credit, points, reason
 FROM entries WHERE subscriber_id = $1 ORDER BY at DESC, number DESC LIMIT $2
 """
+ERRANDS = """
+SELECT asked_at AS at, kind, message_id, word, code, reason, asked_by
+FROM errands WHERE subscriber_id = $1 ORDER BY id DESC LIMIT $2
+"""
 FAILURES = """
 SELECT at, what, error FROM failures WHERE subscriber_id = $1 ORDER BY at DESC LIMIT $2
 """
@@ -84,7 +88,7 @@ WHERE subscriber_id = $1 AND kind = 'reply' AND name = $2 ORDER BY id DESC LIMIT
 
 Kind = Literal[
     "event", "reply", "entered", "failed", "message", "suppression", "consent", "points", "failure",
-    "began", "goal", "ended",
+    "query", "recall", "began", "goal", "ended",
 ]  # fmt: skip
 
 _properties = Decoder(dict[str, Any]).decode
@@ -240,6 +244,17 @@ def _entry(row: asyncpg.Record) -> Moment:
     return Moment(row["at"], "points", row["reason"], facts)
 
 
+def _errand(row: asyncpg.Record) -> Moment:
+    facts = {
+        "said": row["word"] or "nothing yet",
+        "message": row["message_id"],
+        "code": row["code"],
+        "reason": row["reason"],
+        "by": row["asked_by"],
+    }
+    return Moment(row["at"], row["kind"], "carrier", facts)
+
+
 def _failure(row: asyncpg.Record) -> Moment:
     return Moment(row["at"], "failure", row["what"], {"error": row["error"]})
 
@@ -250,5 +265,6 @@ _SOURCES = (
     (SUPPRESSIONS, _suppression),
     (CONSENTS, _consent),
     (ENTRIES, _entry),
+    (ERRANDS, _errand),
     (FAILURES, _failure),
 )

@@ -111,10 +111,7 @@ async def test_each_message_is_asked_for_at_the_carrier_and_under_the_sender_it_
     await until(lambda: all(it.usable for it in channel.accounts))
     for smsc in (first, second):
         smsc.handset(NUMBER).switch_off()
-    news = [
-        Held(replace(message(number), contact_class="news"))
-        for number in range(20)
-    ]
+    news = [Held(replace(message(number), contact_class="news")) for number in range(20)]
     outcomes = {it.message_id: it for it in await channel.send([it.message for it in news])}
     assert {it.carrier_id.partition(":")[0] for it in outcomes.values()} == {"one", "two"}
     held = [Held(it.message, outcomes[it.message.message_id].carrier_id) for it in news]
