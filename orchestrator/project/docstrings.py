@@ -84,7 +84,7 @@ def default(field: FieldInfo) -> str:
         Keep: lambda value: f"`{value}`",
         frozenset: lambda value: "all",
         grammar.Again: lambda value: "`never`",
-        Share: lambda value: "`0%`",
+        Share: lambda value: f"`{value.share * 100:g}%`",
     }
     show = shown.get(type(value))
     return show(value) if show else ""
