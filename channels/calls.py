@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 
 import aiohttp
@@ -29,6 +30,22 @@ def open_session(connections: int) -> aiohttp.ClientSession:
     """A session for so many requests at once; the environment's proxies are not used."""
     connector = aiohttp.TCPConnector(limit=connections)
     return aiohttp.ClientSession(connector=connector, trust_env=False)
+
+
+def form(fields: Mapping[str, str], name: str, mime: str, octets: bytes) -> tuple[bytes, str]:
+    """A form with these fields and a file as `name`, and its content type (RFC 7578)."""
+    boundary = secrets.token_hex(16)
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in fields.items()
+    ]
+    suffix = mime.rpartition("/")[2]
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; '
+        f'filename="{name}.{suffix}"\r\nContent-Type: {mime}\r\n\r\n'
+    )
+    body = ("".join(parts) + head).encode() + octets + f"\r\n--{boundary}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={boundary}"
 
 
 async def call(

@@ -16,6 +16,8 @@ import aiohttp
 from aiohttp import web
 from msgspec import Struct
 
+from channels.carriers.gallery import Gallery
+from channels.carriers.handset import Shot
 from channels.carriers.smsc import Change
 from channels.wechat.crypt import Seal, signature
 from channels.wechat.envelope import read, write
@@ -41,6 +43,7 @@ class Seen(Struct, frozen=True):
     at: datetime
     passive: bool = False
     buttons: tuple[Button, ...] = ()
+    picture: Shot | None = None
 
 
 class Uttered(Struct):
@@ -56,14 +59,18 @@ class WeixinFaults:
     """Change any of these while it runs.
 
     `quota`: so many customer-service messages after each message of a person, then 45047; None:
-    any number. `errcode`: the answer to every message. `mute`: messages arrive and no answer ever
-    comes. `stale_token`: the access token at hand is no longer good. `lose_answers`: so many times
-    the answer to a callback is lost, and it is made again.
+    any number. `errcode`: the answer to every message, `picture_errcode`: to every upload. `mute`:
+    messages arrive and no answer ever comes, `mute_pictures`: to pictures. `mute_uploads`: no
+    answer comes to uploads. `stale_token`: the access token at hand is no longer good.
+    `lose_answers`: so many times the answer to a callback is lost, and it is made again.
     """
 
     def __init__(self) -> None:
         self.quota: int | None = None
         self.errcode = 0
+        self.picture_errcode = 0
+        self.mute_pictures = False
+        self.mute_uploads = False
         self.mute = False
         self.lose_answers = 0
         self.stale_token = False
@@ -115,11 +122,12 @@ class Follower:
         """The entry with that key in the account's menu is chosen."""
         return self._weixin.call(self, key, {"MsgType": "event", "Event": "CLICK", "EventKey": key})
 
-    def shows(self, text: str, passive: bool) -> None:
+    def shows(self, text: str, passive: bool, picture: Shot | None = None) -> None:
         """The message is on the screen."""
         buttons = tuple(Button(unquote(label), unquote(it)) for label, it in _LINE.findall(text))
         words = _LINE.sub("", text).rstrip("\n") if buttons else text
-        self.arrived.append(Seen(words, ACCOUNT, self._weixin.now(), passive, buttons))
+        now = self._weixin.now()
+        self.arrived.append(Seen(words, ACCOUNT, now, passive, buttons, picture))
         self._weixin.tell("arrived", self)
 
 
@@ -142,6 +150,8 @@ class Weixin:
         self.handsets: dict[str, Follower] = {}
         self.on_change: list[Callable[[Change], None]] = []
         self.tokens = 0
+        self.sends = 0
+        self.gallery = Gallery("media-")
         self._seal = Seal(aes_key, APP_ID) if aes_key else None
         self._patience_s = patience_s
         self._token = ""
@@ -155,8 +165,9 @@ class Weixin:
 
     async def start(self) -> None:
         """It listens."""
-        app = web.Application()
+        app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_post("/cgi-bin/stable_token", self._give_token)
+        app.router.add_post("/cgi-bin/media/upload", self._keep)
         app.router.add_post("/cgi-bin/message/custom/send", self._send)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
@@ -251,9 +262,33 @@ class Weixin:
             self._token, self.faults.stale_token = f"token-{self.tokens}", False
         return web.json_response({"access_token": self._token, "expires_in": 7200})
 
+    async def _keep(self, request: web.Request) -> web.Response:
+        """A temporary picture."""
+        errcode, media_id = self.faults.picture_errcode, ""
+        it = (await request.post()).get("media")
+        if self.faults.stale_token or request.query.get("access_token") != self._token:
+            errcode = 42001
+        elif not errcode and (request.query.get("type") != "image" or it is None):
+            errcode = 40004
+        if isinstance(it, web.FileField):
+            with it.file:
+                octets = it.file.read()
+            if not errcode:
+                try:
+                    media_id = self.gallery.take(octets)
+                except ValueError:
+                    errcode = 40005
+        if self.faults.mute_uploads:
+            await asyncio.sleep(3600)
+        if errcode:
+            return web.json_response({"errcode": errcode, "errmsg": "refused"})
+        return web.json_response({"type": "image", "media_id": media_id, "created_at": 1})
+
     async def _send(self, request: web.Request) -> web.Response:
         asked = await request.json()
-        faults, text = self.faults, asked["text"]["content"]
+        self.sends += 1
+        faults, text = self.faults, asked.get("text", {}).get("content", "")
+        picture = self.gallery.find(asked.get("image", {}).get("media_id", ""))
         follower = self.handsets.get(asked["touser"])
         errcode = faults.errcode
         if faults.stale_token or request.query.get("access_token") != self._token:
@@ -264,6 +299,8 @@ class Weixin:
             errcode = 43004
         elif not errcode and len(text.encode()) > _MAX_OCTETS:
             errcode = 45002
+        elif not errcode and asked["msgtype"] == "image" and picture is None:
+            errcode = 40007
         elif not errcode and follower is not None and faults.quota is not None:
             if follower.left == 0:
                 errcode = 45047 if follower.said else 45015
@@ -271,7 +308,7 @@ class Weixin:
         if errcode:
             return web.json_response({"errcode": errcode, "errmsg": "refused"})
         assert follower is not None
-        follower.shows(text, False)
-        if faults.mute:
+        follower.shows(text, False, picture)
+        if faults.mute or (picture is not None and faults.mute_pictures):
             await asyncio.sleep(3600)
         return web.json_response({"errcode": 0, "errmsg": "ok"})

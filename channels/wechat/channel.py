@@ -7,19 +7,32 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from aiohttp import web
 
-from channels.base import Capabilities, Health, Inbox, Kind, Means, Outcome, Outgoing, Reply
+from channels.album import NO_PICTURE, Sight
+from channels.base import (
+    Capabilities,
+    Health,
+    Inbox,
+    Kind,
+    Means,
+    Media,
+    Outcome,
+    Outgoing,
+    Reply,
+    no_media,
+)
 from channels.calls import NoAnswerError, NotConnectedError
 from channels.wechat.api import Api, RefusedError
 from channels.wechat.crypt import Seal, SealError, signature, signed
 from channels.wechat.envelope import MalformedError, heard, read, write
 from channels.wechat.seats import Seats
 from channels.wechat.settings import WeChatSettings
-from channels.wechat.status import judged
+from channels.wechat.showing import Shows
+from channels.wechat.status import REST_S, judged
 from channels.wechat.words import MAX_OCTETS, said
 
 log = logging.getLogger("outreach.wechat")
@@ -37,16 +50,27 @@ class WeChat:
 
     A callback is held for the answer to it: whatever is sent to that person meanwhile goes out as
     the callback's own answer, which costs no quota. All else goes by customer-service message, of
-    which WeChat allows twenty within 48 hours after somebody wrote.
+    which WeChat allows twenty within 48 hours after somebody wrote. A picture is one of these, and
+    goes before its words; a callback's answer has words alone. A message whose picture could not be
+    shown is accepted with the code `no_picture`.
     """
 
-    capabilities = Capabilities(max_text=MAX_OCTETS, two_way=True, receipts=False, buttons=True)
+    capabilities = Capabilities(
+        max_text=MAX_OCTETS, two_way=True, receipts=False, buttons=True, media=True
+    )
 
-    def __init__(self, name: str, settings: WeChatSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: WeChatSettings,
+        media: Callable[[str], Awaitable[Media]] = no_media,
+    ) -> None:
         self.name = name
         self.settings = settings
         self._seal = Seal(settings.aes_key, settings.app_id) if settings.aes_key else None
         self._seats = Seats()
+        self._shows = Shows(media)
+        self._rests_until_s = 0.0
         self._free = asyncio.Semaphore(settings.connections)
         self._api: Api | None = None
         self._inbox: Inbox | None = None
@@ -103,23 +127,54 @@ class WeChat:
         if fault is not None:
             return Outcome(number, "rejected", code=fault[0], reason=fault[1])
         if await self._seats.take(address, text):
-            return Outcome(number, "accepted", str(number))
+            because = "an answer has words alone" if message.content.image.strip() else ""
+            return _accepted(number, str(number), because)
+        try:
+            sight = await self._shows.find(message.content.image)
+        except Exception as error:
+            log.error("picture_not_read", extra={"error": type(error).__name__})
+            reason = "its picture could not be read"
+            return Outcome(number, "unsent", code="picture", reason=reason, retry="later")
         async with self._free:
-            api = self._api
-            if api is None or self._health != "up":
-                return _unsent(number)
-            try:
-                errcode, carrier_id = await api.send(address, text)
-            except NotConnectedError:
-                self._health = "connecting"
-                self._doubt.set()
-                return _unsent(number)
-            except NoAnswerError:
-                return Outcome(number, "unknown", code="no_answer", reason="no answer from WeChat")
-            except RefusedError as error:  # no new access token: the message was refused before
-                self._doubt.set()
-                return judged(number, error.errcode, "")
-        return judged(number, errcode, carrier_id or str(number))
+            shown = await self._show(number, address, sight)
+            if shown.result != "accepted":
+                return shown
+            outcome = await self._ask(number, lambda api: api.send(address, text))
+        if outcome.result != "accepted":
+            return outcome
+        return _accepted(number, outcome.carrier_id or str(number), shown.reason)
+
+    async def _show(self, number: int, address: str, sight: Sight) -> Outcome:
+        """The picture is there, or the words may go without it: `reason` says why it is missing."""
+        if not sight or self._shows.is_ahead(number):
+            return Outcome(number, "accepted", reason=sight.because)
+        outcome = await self._ask(number, lambda api: self._shows.show(api, address, sight))
+        return self._shows.weighed(outcome)
+
+    async def _ask(self, number: int, work: Callable[[Api], Awaitable[tuple[int, str]]]) -> Outcome:
+        """What the API makes of it."""
+        api = self._api
+        if api is None or self._health != "up":
+            return _unsent(number)
+        if self._rests_until_s > _now_s():
+            reason = "WeChat takes no calls for the moment"
+            return Outcome(number, "unsent", code="rests", reason=reason, retry="later")
+        try:
+            errcode, carrier_id = await work(api)
+        except NotConnectedError:
+            self._health = "connecting"
+            self._doubt.set()
+            return _unsent(number)
+        except NoAnswerError:
+            return Outcome(number, "unknown", code="no_answer", reason="no answer from WeChat")
+        except RefusedError as error:  # no new access token: the message was refused before
+            self._doubt.set()
+            return judged(number, error.errcode, "")
+        outcome = judged(number, errcode, carrier_id)
+        if rest_s := REST_S.get(outcome.code):
+            self._rests_until_s = _now_s() + rest_s
+            log.warning("wechat_rests code=%s seconds=%d", outcome.code, rest_s)
+        return outcome
 
     async def _keep(self, api: Api) -> None:
         """As long as it runs, `health` says whether the API knows us."""
@@ -250,13 +305,22 @@ def _fault(address: str, text: str) -> tuple[str, str] | None:
     return ("too_long", "its text is too long") if len(octets) > MAX_OCTETS else None
 
 
+def _accepted(number: int, carrier_id: str, because: str) -> Outcome:
+    code, reason = (NO_PICTURE, f"without its picture: {because}") if because else ("", "")
+    return Outcome(number, "accepted", carrier_id, code, reason)
+
+
 def _unsent(number: int) -> Outcome:
     reason = "WeChat's API is not connected"
     return Outcome(number, "unsent", code="not_connected", reason=reason, retry="later")
 
 
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _build(name: str, settings: WeChatSettings, means: Means) -> WeChat:
-    return WeChat(name, settings)
+    return WeChat(name, settings, means.media)
 
 
 KIND = Kind(WeChatSettings, _build, "web")

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from channels.base import Inbox, Outcome, Outgoing, Receipt, Reply
+from channels.base import Inbox, Media, MediaError, Outcome, Outgoing, Receipt, Reply
 from channels.carriers.weixin import APP_ID, APP_SECRET, TOKEN, Follower, Weixin
 from channels.wechat.channel import WeChat
 from channels.wechat.crypt import Seal, SealError, signature
@@ -21,8 +21,11 @@ from channels.wechat.settings import WeChatSettings
 from orchestrator.core.model import Button, Content
 from tests.channels.contract.rig import Kept, until
 from tests.channels.contract.wechat import AES_KEY
+from tests.channels.mms.conftest import media
 from tests.channels.mutations import mutations
 
+SMALL = "hello/small.png"
+PICTURES = {SMALL: media(64, 48, noise=8)}
 ANN = "oLVPpjqs9BhvzwPj5A-vTYAX3GLc"
 
 
@@ -41,6 +44,12 @@ class Line:
         return outcome
 
 
+async def pictures(name: str) -> Media:
+    if name not in PICTURES:
+        raise MediaError("there is no picture of this name")
+    return PICTURES[name]
+
+
 @asynccontextmanager
 async def connected(aes_key: str = AES_KEY, answer: str = "", **more: Any) -> AsyncIterator[Line]:
     """With `answer`, whoever says something is answered so, at once."""
@@ -51,7 +60,7 @@ async def connected(aes_key: str = AES_KEY, answer: str = "", **more: Any) -> As
         known = {"app_id": APP_ID, "app_secret": APP_SECRET, "token": TOKEN}
         fast = {"hold_s": 0.3, "deadline_s": 0.5, "probe_s": 60}
         given = {**known, "aes_key": aes_key, "api_url": weixin.url, **fast, **more}
-        channel, kept = WeChat("wechat", WeChatSettings(**given)), Kept()
+        channel, kept = WeChat("wechat", WeChatSettings(**given), pictures), Kept()
         running: set[asyncio.Task[Any]] = set()
 
         async def replies(said: Sequence[Reply]) -> None:
@@ -134,7 +143,7 @@ async def test_lines_menus_and_scenes_are_said() -> None:
     ("errcode", "result", "retry"),
     [
         (45015, "rejected", "never"),
-        (45047, "unsent", "later"),
+        (45047, "rejected", "never"),
         (45009, "unsent", "later"),
         (-1, "unsent", "later"),
         (43004, "rejected", "never"),
@@ -157,7 +166,110 @@ async def test_twenty_messages_may_follow_what_somebody_wrote() -> None:
         said = line.ann.say("hello")
         await until(lambda: said.acknowledged_at)
         results = [(await line.send(number=number)).result for number in range(21)]
-        assert results == ["accepted"] * 20 + ["unsent"]
+        assert results == ["accepted"] * 20 + ["rejected"]
+        said = line.ann.say("more")
+        await until(lambda: said.acknowledged_at)
+        assert (await line.send(number=22)).result == "accepted"
+
+
+@pytest.mark.parametrize("errcode", [45009, 45011, -1])
+async def test_an_api_that_takes_no_more_calls_is_left_alone_for_a_while(errcode: int) -> None:
+    async with connected(answer="thanks") as line:
+        line.weixin.faults.errcode = errcode
+        assert (await line.send()).result == "unsent"
+        line.weixin.faults.errcode = 0
+        again = await line.send(number=2)
+        assert (again.result, again.code, again.retry) == ("unsent", "rests", "later")
+        assert line.weixin.sends == 1
+        line.ann.say("hello")  # an answer to a callback is no call
+        await until(lambda: line.ann.arrived)
+        assert line.ann.arrived[0].passive
+        line.channel._rests_until_s = 0.0
+        assert (await line.send(number=3)).result == "accepted"
+
+
+# Pictures
+
+
+async def test_a_picture_is_uploaded_once_and_stands_before_the_words() -> None:
+    async with connected() as line:
+        bob = line.weixin.handset("oLVPpjqs2BhvzwPj5A-vTYAX4GLc")
+        batch = [
+            Outgoing(n, n, it.number, Content("Hi", image=SMALL))
+            for n, it in enumerate([line.ann, bob] * 3)
+        ]
+        outcomes = await line.channel.send(batch)
+        assert {(it.result, it.code) for it in outcomes} == {("accepted", "")}
+        assert line.weixin.gallery.given == 1
+        for person in (line.ann, bob):
+            shown = [it.picture.octets if it.picture else it.text for it in person.arrived]
+            assert sorted(shown, key=str) == sorted([PICTURES[SMALL].octets, "Hi"] * 3, key=str)
+        assert line.ann.arrived[0].picture is not None
+
+
+async def test_a_media_id_that_wechat_forgot_is_uploaded_again() -> None:
+    async with connected() as line:
+        await line.send(image=SMALL)
+        line.weixin.gallery.forget()
+        outcome = await line.send(image=SMALL, number=2)
+        assert (outcome.result, outcome.code) == ("accepted", "")
+        assert [it.picture is not None for it in line.ann.arrived] == [True, False, True, False]
+
+
+async def test_a_picture_needs_a_good_access_token_as_well() -> None:
+    async with connected() as line:
+        line.weixin.faults.stale_token = True
+        outcome = await line.send(image=SMALL)
+        assert (outcome.result, outcome.code) == ("accepted", "")
+        assert [it.picture is not None for it in line.ann.arrived] == [True, False]
+
+
+async def test_a_picture_is_one_of_the_twenty_and_the_answer_to_a_callback_has_none() -> None:
+    async with connected() as line:
+        line.weixin.faults.quota = 3
+        said = line.ann.say("hello")
+        await until(lambda: said.acknowledged_at)
+        first = await line.send(image=SMALL)
+        second = await line.send(image=SMALL, number=2)
+        assert (first.result, second.result, second.code) == ("accepted", "rejected", "45047")
+        assert [it.picture is not None for it in line.ann.arrived] == [True, False, True]
+        third = await line.send(image=SMALL, number=3)
+        assert (third.result, third.code) == ("rejected", "45047")
+        line.ann.say("more")
+        await until(lambda: len(line.kept.replies) == 2)
+        answer = await line.send("Answer", image=SMALL, number=4)
+        assert (answer.result, answer.code) == ("accepted", "no_picture")
+        await until(lambda: line.ann.arrived[-1].passive)
+        assert (line.ann.arrived[-1].text, line.ann.arrived[-1].picture) == ("Answer", None)
+
+
+@pytest.mark.parametrize(
+    ("image", "fault"),
+    [
+        (SMALL, {"picture_errcode": 40009}),
+        (SMALL, {"mute_pictures": True}),
+        (SMALL, {"mute_uploads": True}),
+        ("nowhere.png", {}),
+        ("https://x.example/a.png", {}),
+    ],
+)
+async def test_the_words_go_without_a_picture_that_cannot_be_shown(
+    image: str, fault: dict[str, Any]
+) -> None:
+    async with connected() as line:
+        vars(line.weixin.faults).update(fault)
+        outcome = await line.send("Look", image=image)
+        assert (outcome.result, outcome.code) == ("accepted", "no_picture")
+        assert "picture" in outcome.reason
+        assert [it.text for it in line.ann.arrived if not it.picture] == ["Look"]
+
+
+async def test_who_cannot_be_written_to_is_not_sent_the_words_after_the_picture() -> None:
+    async with connected() as line:
+        line.ann.follows = False
+        outcome = await line.send(image=SMALL)
+        assert (outcome.result, outcome.code) == ("rejected", "43004")
+        assert line.weixin.sends == 1
 
 
 async def test_a_stale_access_token_is_renewed_and_the_message_sent_once() -> None:
