@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import asyncpg
 import msgspec
 import typer
 from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from orchestrator.cli.acting import record
+from orchestrator.cli.acting import operator, record
 from orchestrator.cli.options import (
     JsonOption,
     ProjectOption,
@@ -19,21 +25,27 @@ from orchestrator.cli.options import (
     read_settings,
     run,
 )
+from orchestrator.cli.plan import checked, say
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import source
-from orchestrator.project.findings import ProjectErrors
-from orchestrator.project.load import check, load
-from orchestrator.runtime import projects
+from orchestrator.project.findings import Finding
+from orchestrator.project.plan import NO_RULINGS, Plan, Ruling
+from orchestrator.runtime import applying, moving
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import set_up_logs
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import projects as applied_projects
 from orchestrator.store.migrate import migrate
+from orchestrator.store.moves import Move
+
+Agree = Callable[[Plan], bool]
+"""Shown the plan, somebody says yes."""
 
 
 class Applied(Struct, frozen=True):
-    """What applying came to. Journeys by name."""
+    """What applying came to. Journeys by name; how many people have moved, and how many of them
+    were due at once when they were counted."""
 
     project: str
     changed: bool
@@ -42,21 +54,47 @@ class Applied(Struct, frozen=True):
     edited: list[str]
     unchanged: list[str]
     removed: list[str]
+    moved: int = 0
+    now: int = 0
 
 
 def apply(
-    project: ProjectOption = None, json: JsonOption = False, verbose: VerboseOption = 0
+    plan: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PLAN]", help="A plan that `outreach plan --out` kept."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, also on a terminal.")
+    ] = False,
+    project: ProjectOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
 ) -> None:
     """Check the project, bring the database up to date, and make this the project that runs.
 
-    People in a journey stay on the version they entered. Safe to repeat.
+    People in a journey stay on the version they entered, unless it says `in_flight: follow` or
+    `move`: then they go on in the new one, while everything runs. On a terminal, asks first if
+    people would move. With PLAN it does exactly that, or nothing. Nobody is ever stranded: it
+    refuses. Safe to repeat: what was interrupted goes on.
     """
     set_up_logs(max(logging.DEBUG, logging.WARNING - 10 * verbose))
     settings = read_settings(project)
-    files = checked_files(settings)
+    files, findings = checked(settings)
     pictures = source.read_pictures(settings.project, files)
+    planned = read_plan(plan) if plan else None
+    agree = ask if not (yes or json or planned) and on_terminal() else None
     with run_servers(settings) as urls:
-        applied = run(lambda: apply_files(settings, urls.database_url, files, pictures))
+        applied = run(
+            lambda: apply_files(
+                settings,
+                urls.database_url,
+                files,
+                pictures,
+                planned=planned,
+                agree=agree,
+                findings=findings,
+            )
+        )
     if json:
         typer.echo(msgspec.json.encode(applied).decode())
     else:
@@ -66,18 +104,30 @@ def apply(
 def checked_files(settings: Settings) -> dict[str, str]:
     """The project's files. If there are errors in them, each is printed, and OutreachError raised
     before anything is touched."""
+    return checked(settings)[0]
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file. Raises OutreachError if there is none."""
     try:
-        files = source.read_folder(settings.project)
-        _, findings = check(files)
-        if errors := [found for found in findings if found.severity == "error"]:
-            raise ProjectErrors(errors)
-    except ProjectErrors as errors:
-        for found in errors.findings:
-            typer.echo(str(found), err=True)
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except OSError as error:
         raise OutreachError(
-            f"the project has {len(errors.findings)} errors, and was not applied", "mend them first"
+            f"{path}: {error.strerror}", "make it: outreach plan --out FILE"
         ) from None
-    return files
+    except msgspec.MsgspecError:
+        raise OutreachError(f"{path} is not a plan", "make one: outreach plan --out FILE") from None
+
+
+def on_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def ask(plan: Plan) -> bool:
+    """Whether somebody who has seen the plan agrees. Nobody is asked if nobody moves."""
+    say(plan)
+    return not plan.moving or typer.confirm("apply this?")
 
 
 async def apply_files(
@@ -85,38 +135,111 @@ async def apply_files(
     database_url: str,
     files: Mapping[str, str],
     pictures: Mapping[str, bytes] | None = None,
+    *,
+    planned: Plan | None = None,
+    agree: Agree | None = None,
+    findings: Sequence[Finding] = (),
+    back_to: int = 0,
+    stay: bool = False,
 ) -> Applied:
-    """The database has the newest schema, and these files, without errors, are the project that
-    runs. `pictures` are the octets of those in it, by hash."""
+    """The database has the newest schema, these files, without errors, are the project that runs,
+    and everybody whom it moves has moved. `pictures` are the octets of those in it, by hash.
+
+    With `planned`, or when `agree` has said yes to a plan, exactly that is done. `back_to` is the
+    number of the project that a rollback brings back; with `stay` nobody goes back with it.
+    Raises OutreachError, and then nothing is applied.
+    """
     async with connected(database_url) as connection:
         migrations = await migrate(connection)
-        before = await _running(connection)
-        async with connection.transaction():
-            project, changed = await projects.apply(
-                connection, files, settings.clock.now(), pictures
+        rulings = await _rulings(connection, files, back_to, stay)
+
+        async def foresee() -> Plan:
+            return await applying.foresee(
+                connection,
+                files,
+                settings.clock.now(),
+                findings=findings,
+                rulings=rulings,
+                back_to=back_to,
             )
-            applied = _compared(project, changed, migrations, before)
+
+        if agree is not None:
+            planned = await foresee()
+            applying.refuse_stranded(planned)
+            if not agree(planned):
+                raise OutreachError("nothing was applied")
+        async with connection.transaction():
+            await applied_projects.lock(connection)
+            now = settings.clock.now()
+            plan = await foresee()
+            if planned and (why := applying.disagreement(planned, plan)):
+                raise OutreachError(
+                    f"the plan does not hold any more: {why}",
+                    "plan again: outreach plan --out FILE",
+                )
+            project, changed = await applying.carry_out(
+                connection, plan, files, now, pictures, rulings=rulings, by=operator()
+            )
+            applied = _compared(project, changed, migrations, plan)
             if changed or migrations:
                 summary = msgspec.structs.asdict(applied)
-                versions = {"journeys": before}
+                versions = {
+                    "journeys": {it.journey: it.before for it in plan.journeys if it.before}
+                }
                 after = {"files": source.content_hash(files), **summary}
+                what = "project.applied"
+                if back_to:
+                    what, after = "project.rolled_back", {"to": back_to, **after}
                 about = f"project:{project.name}"
-                await record(settings, connection, "project.applied", about, versions, after)
-    return applied
+                await record(settings, connection, what, about, versions, after)
+        with progress(applied.moved) as tell:
+            moved = await moving.finish(connection, settings.clock, tell)
+    return msgspec.structs.replace(applied, moved=moved)
 
 
-def _compared(
-    project: Project, changed: bool, migrations: list[str], before: Mapping[str, str]
-) -> Applied:
-    now = {name: journey.version for name, journey in project.journeys.items()}
+@contextmanager
+def progress(people: int) -> Iterator[moving.Told]:
+    """How far people have moved is shown on a terminal."""
+    console = Console(stderr=True)
+    if not people or not console.is_terminal:
+        yield lambda move, more: None
+        return
+    columns = (
+        TextColumn("people move"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("move", total=people)
+
+        def tell(move: Move, more: int) -> None:
+            bar.advance(task, more)
+
+        yield tell
+
+
+async def _rulings(
+    connection: asyncpg.Connection, files: Mapping[str, str], back_to: int, stay: bool
+) -> Mapping[str, Ruling]:
+    if not back_to:
+        return NO_RULINGS
+    if stay:
+        return applying.all_stay(files)
+    return await applying.way_back(connection, back_to)
+
+
+def _compared(project: Project, changed: bool, migrations: list[str], plan: Plan) -> Applied:
+    def of(kind: str) -> list[str]:
+        return [it.journey for it in plan.journeys if it.kind == kind and (it.before or it.after)]
+
     return Applied(
         project=project.name,
         changed=changed,
         migrations=migrations,
-        new=sorted(now.keys() - before.keys()),
-        edited=sorted(name for name in now.keys() & before.keys() if now[name] != before[name]),
-        unchanged=sorted(name for name in now.keys() & before.keys() if now[name] == before[name]),
-        removed=sorted(before.keys() - now.keys()),
+        new=of("new"),
+        edited=of("changed"),
+        unchanged=of("unchanged"),
+        removed=of("removed"),
+        moved=plan.moving if changed else 0,
+        now=plan.now if changed else 0,
     )
 
 
@@ -137,17 +260,6 @@ def told(applied: Applied) -> str:
             f"{len(applied.edited)} changed, {len(applied.unchanged)} unchanged, "
             f"{len(applied.removed)} removed"
         )
+    if applied.moved:
+        lines.append(f"{applied.moved} people have moved to new versions")
     return "\n".join(lines)
-
-
-async def _running(connection: asyncpg.Connection) -> dict[str, str]:
-    """The journeys that run now, with their versions; none if nothing was applied, or if it was
-    written for another Outreach."""
-    found = await applied_projects.current(connection)
-    if found is None:
-        return {}
-    try:
-        project: Project = load(found[1])
-    except ProjectErrors:
-        return {}
-    return {name: journey.version for name, journey in project.journeys.items()}

@@ -24,9 +24,12 @@ async def apply(
     files: Mapping[str, str],
     now: datetime,
     pictures: Mapping[str, bytes] | None = None,
+    by: str = "",
+    copy_of: int | None = None,
 ) -> tuple[Project, bool]:
     """The project of these files is the one that runs, and whether it was not before. `pictures`
-    are the octets of those it has, by hash."""
+    are the octets of those it has, by hash; `by` is who applies it, `copy_of` the number of the
+    project that it brings back. Nobody in flight moves: see `runtime.applying`."""
     project = load(files)
     paths = {
         source.version_hash(text): path
@@ -35,7 +38,7 @@ async def apply(
     }
     async with connection.transaction():
         changed = await projects.apply(
-            connection, project, files, paths, source.content_hash(files), now
+            connection, project, files, paths, source.content_hash(files), now, by, copy_of
         )
         if changed:
             await media.keep(connection, pictures_in(files), pictures or {}, now)

@@ -8,11 +8,15 @@ from datetime import datetime
 
 from orchestrator.core.acts import Deed
 from orchestrator.core.project import Project
+from orchestrator.runtime import moving
 from orchestrator.runtime.context import Context
 from orchestrator.store import acts, due, halts, messages, pace, receipts, retention
 
 RETENTION_S = 1.0
 """Real seconds of a sweep in which what has been kept long enough goes."""
+
+MOVING_S = 2.0
+"""Real seconds of a sweep in which people go on to another version of their journey."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ async def sweep(context: Context) -> None:
             )
         context.meters.lapsed(lapsed)
         await halts.release(connection)
+        await moving.go_on(connection, context.projects, context.clock, MOVING_S)
         await pace.free(connection, project.paces)
         async with connection.transaction():
             await due.enter_segments(connection, project, now, context.ids)

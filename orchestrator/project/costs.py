@@ -1,0 +1,110 @@
+"""What a journey costs for one person who takes the dearest way through it.
+
+Each message is priced on the first channel of its `via`, in the project's locale, for somebody
+made up: what a fallback or a long name adds is not in it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from orchestrator.core.cost import Prices
+from orchestrator.core.errors import RenderError
+from orchestrator.core.journey import Journey
+from orchestrator.core.links import rendered
+from orchestrator.core.model import word_of
+from orchestrator.core.project import Project
+from orchestrator.core.steps.ask import Ask
+from orchestrator.core.steps.base import Step
+from orchestrator.core.steps.hand_over import HandOver
+from orchestrator.core.steps.leave import Leave
+from orchestrator.core.steps.send import Send
+
+_WORD, _NUMBER = "Name Name", 100
+"""What somebody made up has wherever a message asks."""
+
+
+def message_of(step: Step) -> str:
+    """The message that a step sends, or ''."""
+    match step:
+        case Send():
+            return step.send
+        case Ask():
+            return step.ask
+        case HandOver():
+            return step.hand_over
+    return ""
+
+
+def ahead(journey: Journey, step: str, waiting: bool) -> set[str]:
+    """The steps that may still be started by somebody who stands at `step`."""
+    found: set[str] = set()
+    open_ends = [*_following(journey, step)] if waiting else [step]
+    while open_ends:
+        one = open_ends.pop()
+        if one not in found and one in journey.steps:
+            found.add(one)
+            open_ends += _following(journey, one)
+    return found
+
+
+def shown(journey: Journey, project: Project, prices: Prices) -> str | None:
+    """The dearest way's cost as people write it; None if nothing has a price, or a message cannot
+    be said to somebody made up."""
+    if prices == Prices(currency=prices.currency):
+        return None
+    amount = dearest(journey, project, prices)
+    return None if amount is None else f"{amount.normalize():f}"
+
+
+def dearest(journey: Journey, project: Project, prices: Prices) -> Decimal | None:
+    """What the dearest way through costs; None if a message of it cannot be priced."""
+    best: dict[str, Decimal] = {}
+    for step, placed in reversed([*journey.steps.items()]):
+        own = _price(placed.step, project, prices)
+        if own is None:
+            return None
+        best[step] = own + max((best[it] for it in _following(journey, step)), default=Decimal(0))
+    return best[journey.first] if journey.first else Decimal(0)
+
+
+def _following(journey: Journey, step: str) -> list[str]:
+    placed = journey.steps.get(step)
+    if placed is None or isinstance(placed.step, Leave):
+        return []
+    return [it for it in (*placed.blocks.values(), placed.next) if it is not None]
+
+
+def _price(step: Step, project: Project, prices: Prices) -> Decimal | None:
+    name = message_of(step)
+    if not name:
+        return Decimal(0)
+    wordings = project.messages.get(name)
+    if wordings is None:
+        return None
+    has = wordings.channels(project.locale)
+    via = (step.to,) if isinstance(step, HandOver) else getattr(step, "via", ())
+    word = next((it for it in via or has if word_of(it) in has), None)
+    if word is None:
+        return None
+    for value in (_WORD, _NUMBER):
+        try:
+            content = rendered(wordings, word, project.locale, _made_up(wordings.names(), value))
+        except RenderError:
+            continue
+        return prices.of(word, content)
+    return None
+
+
+def _made_up(names: frozenset[str], value: object) -> dict[str, Any]:
+    """Variables in which each of these dotted names has `value`."""
+    found: dict[str, Any] = {}
+    for name in sorted(names):
+        *groups, last = name.split(".")
+        inner = found
+        for group in groups:
+            deeper = inner.setdefault(group, {})
+            inner = deeper if isinstance(deeper, dict) else {}
+        inner.setdefault(last, value)
+    return found

@@ -1,0 +1,263 @@
+"""A project applied as planned: everybody under way is counted, and those who follow begin to move.
+
+`foresee` says what would happen; `carry_out` does exactly that, in the caller's transaction; what
+it begins, `runtime.moving` goes on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from orchestrator.core.errors import OutreachError
+from orchestrator.core.journey import InFlight, Journey
+from orchestrator.core.moving import NO_HISTORY, History, carried, joined, reverse
+from orchestrator.core.project import Project
+from orchestrator.project import plan as planning
+from orchestrator.project import source
+from orchestrator.project.findings import Finding, ProjectErrors
+from orchestrator.project.load import load, load_journey
+from orchestrator.project.plan import (
+    NO_RULINGS,
+    Flight,
+    JourneyPlan,
+    Plan,
+    Ruling,
+    Side,
+    Stand,
+    Standing,
+    Times,
+)
+from orchestrator.runtime import projects as running
+from orchestrator.store import moves, projects
+from orchestrator.store.moves import Move
+
+RECENT = 20
+"""So many last versions of a journey may still be entered, by a process that has not heard yet."""
+
+STRANDED_HINT = (
+    "see `outreach plan`; say where they go with in_flight: {move: {step: other}} in the journey, "
+    "or let them stay with in_flight: stay"
+)
+
+
+async def foresee(
+    connection: asyncpg.Connection,
+    files: Mapping[str, str],
+    now: datetime,
+    *,
+    findings: Sequence[Finding] = (),
+    rulings: Mapping[str, Ruling] = NO_RULINGS,
+    back_to: int = 0,
+    migrations: Sequence[str] = (),
+) -> Plan:
+    """What making these files the project that runs would do. Raises `ProjectErrors`."""
+    after = Side(load(files), files, source.content_hash(files))
+    if not await projects.ready(connection):
+        return planning.plan(None, after, Flight({}, {}), (), now, findings=findings)
+    found = await projects.current(connection)
+    before = _side(found[1]) if found else None
+    standing: dict[str, list[Standing]] = {}
+    for group in await moves.count(connection, now):
+        stand = Standing(
+            group.version, group.step, group.status, group.waiting, group.people, group.due
+        )
+        standing.setdefault(group.journey, []).append(stand)
+    versions = await _read(
+        connection, {it.version for stands in standing.values() for it in stands}
+    )
+    histories = await histories_of(
+        connection, {name for name, it in after.project.journeys.items() if name in standing}
+    )
+    flight = Flight(standing, versions, histories)
+    timed = planning.timed(after.project, flight, rulings)
+    times = [
+        Times(
+            it.version,
+            it.step,
+            it.waiting,
+            it.timezone,
+            it.entered_at,
+            it.ran_step,
+            it.ran_at,
+            it.people,
+        )
+        for it in await moves.times(connection, sorted(timed))
+    ]
+    return planning.plan(
+        before,
+        after,
+        flight,
+        times,
+        now,
+        base=source.content_hash(found[1]) if found else "",
+        findings=findings,
+        rulings=rulings,
+        back_to=back_to,
+        migrations=migrations,
+    )
+
+
+async def carry_out(
+    connection: asyncpg.Connection,
+    plan: Plan,
+    files: Mapping[str, str],
+    now: datetime,
+    pictures: Mapping[str, bytes] | None = None,
+    *,
+    rulings: Mapping[str, Ruling] = NO_RULINGS,
+    by: str = "",
+) -> tuple[Project, bool]:
+    """The project of these files is the one that runs, and whoever follows is on their way, once
+    the caller's transaction commits; and whether anything changed. `plan` must have been foreseen
+    in this transaction, under `store.projects.lock`. Raises OutreachError if it strands somebody.
+    """
+    refuse_stranded(plan)
+    project, changed = await running.apply(
+        connection, files, now, pictures, by=by, copy_of=plan.back_to or None
+    )
+    if changed:
+        for it in plan.journeys:
+            if it.after and it.rule.move is not None:
+                among = rulings[it.journey].among if it.journey in rulings else None
+                sources = await _sources(connection, it, among)
+                moving = it.count("moves", "leaves")
+                await moves.begin(connection, it.journey, it.after, sources, it.rule, moving, now)
+    return project, changed
+
+
+async def _sources(
+    connection: asyncpg.Connection, it: JourneyPlan, among: frozenset[str] | None
+) -> list[str]:
+    """The versions whose people follow: first the one that ran until now."""
+    if among is None:
+        standing = {stand.version for stand in it.stands}
+        recent = await projects.latest_versions(connection, it.journey, RECENT)
+        among = frozenset({*standing, *recent})
+    return [it.before or it.after, *sorted(among - {it.before, it.after})]
+
+
+def refuse_stranded(plan: Plan) -> None:
+    """Raises OutreachError if somebody could not go on."""
+    if not plan.stranded:
+        return
+    places = [
+        f"{stand.people} at {it.journey}/{stand.step} ({stand.why})"
+        for it in plan.journeys
+        for stand in it.stranded
+    ]
+    raise OutreachError(
+        f"{plan.stranded} people would be stranded: {', '.join(places)}", STRANDED_HINT
+    )
+
+
+def disagreement(planned: Plan, now: Plan) -> str:
+    """Why `planned` is not what would happen by now, or ''. That there are more or fewer people at
+    a place that the plan knows is no reason; that they stand where it does not know is one."""
+    if planned.form != now.form:
+        return "it was made by another version of Outreach"
+    if planned.target != now.target:
+        return "the files are not those it was made of"
+    if planned.base != now.base:
+        return "another project has been applied since"
+    for it in now.journeys:
+        then = next((one for one in planned.journeys if one.journey == it.journey), None)
+        known = {_place(one) for one in then.stands} if then else set()
+        for stand in it.stands:
+            if stand.fate != "stays" and _place(stand) not in known:
+                held = "held out" if stand.status == "control" else f"at {stand.step}"
+                waiting = ", waiting" if stand.waiting else ""
+                return (
+                    f"{stand.people} people stand in {it.journey} {held}{waiting} (version "
+                    f"{stand.version}), which it did not foresee"
+                )
+    return ""
+
+
+def _place(stand: Stand) -> tuple[object, ...]:
+    return (
+        stand.version, stand.step, stand.status, stand.waiting,
+        stand.fate, stand.to, stand.keeps,
+    )  # fmt: skip
+
+
+def all_stay(files: Mapping[str, str]) -> Mapping[str, Ruling]:
+    """Nobody in flight moves, whatever these journeys say."""
+    return {name: Ruling(InFlight()) for name in load(files).journeys}
+
+
+async def way_back(connection: asyncpg.Connection, number: int) -> Mapping[str, Ruling]:
+    """What holds for people in flight if the project of this number is applied again: those who
+    stand in versions that came after it go back, if they were moved there, by the reversed
+    mappings; others stay."""
+    target = await projects.read(connection, number)
+    later = await projects.since(connection, number)
+    assert target is not None
+    assert later
+    will, was = load(target.files), load(later[-1].files)
+    hashes = {source.version_hash(text) for kept in later for text in kept.files.values()}
+    every = [it for it in await moves.every(connection) if it.project_id > number]
+    befores = await _read(connection, {it.sources[0] for it in every})
+    rulings = {}
+    for name, journey in will.journeys.items():
+        now = was.journeys.get(name)
+        if now is None or now.version == journey.version:
+            continue
+        chain = [it for it in every if it.journey == name and it.sources[0] != it.version]
+        known = await projects.latest_versions(connection, name, len(hashes))
+        rulings[name] = Ruling(
+            _reversed(now, chain, befores), frozenset(hashes.intersection(known))
+        )
+    return rulings
+
+
+def _reversed(journey: Journey, chain: Sequence[Move], befores: Mapping[str, Journey]) -> InFlight:
+    """The way back through all these moves."""
+    if not chain:
+        return InFlight()
+    names = {step: step for step in journey.steps}
+    for move in reversed(chain):
+        before = befores.get(move.sources[0])
+        back = (reverse(before, move.rule).move if before else None) or {}
+        names = {step: back.get(name, name) for step, name in names.items()}
+    return InFlight({step: name for step, name in names.items() if step != name})
+
+
+async def histories_of(
+    connection: asyncpg.Connection, journeys: Iterable[str]
+) -> dict[str, History]:
+    """By version of these journeys: what people in it may have done in versions they moved from."""
+    wanted = {*journeys}
+    every = [it for it in await moves.every(connection) if it.journey in wanted]
+    versions = await _read(
+        connection, {version for it in every for version in (*it.sources, it.version)}
+    )
+    found: dict[str, History] = {}
+    for move in every:
+        new = versions.get(move.version)
+        for version in move.sources:
+            old = versions.get(version)
+            if old is not None and new is not None and version != move.version:
+                came = carried(old, new, move.rule, found.get(version, NO_HISTORY))
+                found[move.version] = joined(found.get(move.version, NO_HISTORY), came)
+    return found
+
+
+async def _read(connection: asyncpg.Connection, wanted: Iterable[str]) -> dict[str, Journey]:
+    """These versions, as far as they can be read."""
+    found = {}
+    for version, text in (await projects.versions(connection, wanted)).items():
+        try:
+            found[version] = load_journey(*text)
+        except OutreachError:
+            continue  # their people stay, and fail alone
+    return found
+
+
+def _side(files: Mapping[str, str]) -> Side | None:
+    try:
+        return Side(load(files), files, source.content_hash(files))
+    except ProjectErrors:  # written for another Outreach
+        return None
