@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
@@ -11,6 +12,7 @@ from orchestrator.core.media import Picture
 from orchestrator.core.project import PointsProgram, Reward
 from orchestrator.core.render import MessageTemplate
 from orchestrator.core.retention import Retention
+from orchestrator.project.allowances import Allowance
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.findings import Finding, Mark
 from orchestrator.project.forms import (
@@ -22,10 +24,16 @@ from orchestrator.project.forms import (
 )
 from orchestrator.project.reader import Places, keys
 
+Kind = TypeVar("Kind")
+
+Bot = Callable[[str], str | None]
+"""The command of the bot that takes a reply before any question does, or None."""
+
 
 class Draft(Struct):
     """The parts that were read. A part that is None was not there or had errors; a name in
-    `broken` belongs to a template that did not compile, which is already a finding."""
+    `broken` belongs to a template that did not compile, which is already a finding. `bot` is there
+    if somebody knows what it understands."""
 
     files: Mapping[str, str]
     places: Places = field(default_factory=Places)
@@ -44,31 +52,47 @@ class Draft(Struct):
     pictures: dict[str, Picture] = {}
     broken: set[str] = set()
     broken_journeys: bool = False
+    bot: Bot | None = None
+    allowances: tuple[Allowance, ...] = ()
+    idle: tuple[Allowance, ...] = ()
+    """Those of the allowances that nothing was found for."""
+    _walked: dict[int, tuple[Struct, ...]] = {}
 
     def written(self) -> Iterator[Struct]:
         """Every Struct of every journey and programme file, in reading order."""
-        parts = (self.points, self.rewards, self.settings, self.holidays)
-        for part in (*self.journeys.values(), *parts):
+        for form in self.journeys.values():
+            yield from self.within(form)
+        for part in (self.points, self.rewards, self.settings, self.holidays):
             yield from self._within(part)
         if self.contact:
             yield from self._within(self.contact.classes)
 
-    def within(self, form: JourneyForm) -> Iterator[Struct]:
-        """Every Struct of one journey, in reading order."""
-        return self._within(form)
+    def within(self, form: JourneyForm) -> tuple[Struct, ...]:
+        """Every Struct of one journey, in reading order. Journeys are not read again."""
+        found = self._walked.get(id(form))
+        if found is None:
+            found = self._walked[id(form)] = tuple(self._within(form))
+        return found
+
+    def each(self, kind: type[Kind]) -> Iterator[tuple[JourneyForm, Kind]]:
+        """Every Struct of this kind in the journeys, with its journey."""
+        for form in self.journeys.values():
+            for struct in self.within(form):
+                if isinstance(struct, kind):
+                    yield form, struct
 
     def references(self, kind: Any) -> Iterator[tuple[str, Mark]]:
         """Every word of this `NewType` in the journeys, and where it stands."""
+        mark = self.places.mark
         for form in self.journeys.values():
-            for struct in self._within(form):
-                for entry in keys(type(struct)).values():
-                    value = getattr(struct, entry.name)
-                    mark = self.places.mark
-                    if entry.type is kind:
-                        yield value, mark(struct, entry.encode_name)
-                    elif entry.type == tuple[kind, ...]:
+            for struct in self.within(form):
+                for name, key, several in _of_kind(type(struct), kind):
+                    value = getattr(struct, name)
+                    if not several:
+                        yield value, mark(struct, key)
+                    else:
                         for number, word in enumerate(value):
-                            yield word, mark(struct, entry.encode_name, number)
+                            yield word, mark(struct, key, number)
 
     def _within(self, value: Any) -> Iterator[Struct]:
         match value:
@@ -83,3 +107,13 @@ class Draft(Struct):
             case dict():
                 for item in value.values():
                     yield from self._within(item)
+
+
+@cache
+def _of_kind(struct: type[Struct], kind: Any) -> tuple[tuple[str, str, bool], ...]:
+    """The fields of this kind, or of several of it: name, key, and which it is."""
+    return tuple(
+        (entry.name, entry.encode_name, entry.type is not kind)
+        for entry in keys(struct).values()
+        if entry.type is kind or entry.type == tuple[kind, ...]
+    )

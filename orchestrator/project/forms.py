@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NewType
+from typing import Literal, NewType
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -118,14 +118,32 @@ class SegmentsForm(Struct, frozen=True):
     segments: dict[str, Condition] = {}
 
 
+AttributeKind = Literal["text", "number", "boolean", "list", "any"]
+
+
+class Warn(Struct, frozen=True):
+    """Where `validate` begins to warn: of an SMS that takes more than `sms_parts` parts."""
+
+    sms_parts: int = 3
+
+
 class ProjectForm(Struct, frozen=True):
     """The project's `name`, the `locale` and `timezone` of subscribers of whom nothing else is
-    known, and what messages cost (`prices`)."""
+    known, and what messages cost (`prices`).
+
+    The rest is for `validate`, and may be left out: `locales` are those in which every message is
+    written, `events` those that are reported from outside, `attributes` what is known of
+    subscribers (`usage.mb_7d: number`). What is declared is held to: any other is an error.
+    """
 
     name: str
     locale: str
     timezone: str
     prices: Prices = Prices()
+    locales: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    attributes: dict[str, AttributeKind] = {}
+    warn: Warn = Warn()
 
     @property
     def has_locale(self) -> bool:

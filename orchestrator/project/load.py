@@ -15,8 +15,9 @@ from orchestrator.core.project import PointsProgram, Project
 from orchestrator.core.render import TemplateError, compile_message
 from orchestrator.core.retention import Retention
 from orchestrator.project import lint, source, yaml
+from orchestrator.project.allowances import allowances
 from orchestrator.project.audience import AudienceForm
-from orchestrator.project.draft import Draft
+from orchestrator.project.draft import Bot, Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean, in_order
 from orchestrator.project.forms import (
     LOCALE,
@@ -28,7 +29,6 @@ from orchestrator.project.forms import (
     SegmentsForm,
 )
 from orchestrator.project.reader import Places, Reader
-from orchestrator.project.rules import RULES
 
 Form = TypeVar("Form", bound=Struct)
 
@@ -44,14 +44,9 @@ def load(files: Mapping[str, str]) -> Project:
     """The project these texts, by path, make up. Raises `ProjectErrors` with every error found, but
     for those with which a project runs all the same."""
     draft = read(files)
-    found = [*draft.findings, *lint.findings(draft)]
-    if errors := [it for it in found if it.severity == "error" and not _runs_with(it)]:
+    if errors := [*draft.findings, *lint.needed(draft)]:
         raise ProjectErrors(errors)
     return _compiled(draft)
-
-
-def _runs_with(error: Finding) -> bool:
-    return error.rule in RULES and RULES[error.rule].runs_anyway
 
 
 def load_folder(folder: Path) -> Project:
@@ -59,13 +54,23 @@ def load_folder(folder: Path) -> Project:
     return load(source.read_folder(folder))
 
 
-def check(files: Mapping[str, str]) -> tuple[Project | None, tuple[Finding, ...]]:
-    """The project, or None if there are errors, and all findings in order, warnings as well."""
-    draft = read(files)
-    findings = in_order([*draft.findings, *lint.findings(draft)])
+def check(
+    files: Mapping[str, str], bot: Bot | None = None
+) -> tuple[Project | None, tuple[Finding, ...]]:
+    """The project, or None if there are errors, and all findings in order, warnings as well. `bot`
+    says which of its commands takes a reply."""
+    draft, findings = inspect(files, bot)
     if any(found.severity == "error" for found in findings):
         return None, findings
     return _compiled(draft), findings
+
+
+def inspect(files: Mapping[str, str], bot: Bot | None = None) -> tuple[Draft, tuple[Finding, ...]]:
+    """All that can be read, and all findings in order, as of `check`."""
+    draft = read(files)
+    draft.bot = bot
+    draft.allowances = tuple(allowances(files))
+    return draft, in_order([*draft.findings, *lint.findings(draft)])
 
 
 def load_journey(path: str, text: str) -> Journey:

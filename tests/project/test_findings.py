@@ -20,27 +20,42 @@ GOOD[CONTACT] += "\nsenders: [STOP, Hello]\n"
 """The starter, under the stricter rules of marketing; its senders have odd names."""
 
 
-def expected(text: str) -> list[tuple[str, int]]:
-    found = re.findall(r"^(?:#|\{#) expect: (\S+) (\d+)", text, re.MULTILINE)
-    return sorted((rule, int(line)) for rule, line in found)
+def texts(path: Path) -> dict[str, str]:
+    """The project's files that a bad file, or a folder of them, stands for, by path."""
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    named = {}
+    for text in (file.read_text() for file in files):
+        said = re.match(r"(?:#|\{#) file: (\S+)", text)
+        named[said[1] if said else "journeys/bad.yaml"] = text
+    return named
+
+
+def expected(path: Path) -> list[tuple[str, str, int]]:
+    return sorted(
+        (rule, name, int(line))
+        for name, text in texts(path).items()
+        for rule, line in re.findall(r"^(?:#|\{#) expect: (\S+) (\d+)", text, re.MULTILINE)
+    )
+
+
+def bot(reply: str) -> str | None:
+    return "points" if reply == "points" else None
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.name)
 def test_a_mistake_is_found_where_it_stands(path: Path) -> None:
-    text = path.read_text()
-    named = re.match(r"(?:#|\{#) file: (\S+)", text)
-    name = named[1] if named else "journeys/bad.yaml"
-    project, findings = check({**GOOD, name: text})
-    here = [found for found in findings if found.mark.file == name]
-    assert sorted((found.rule, found.mark.line) for found in here) == expected(text)
-    assert expected(text)
+    files = texts(path)
+    project, findings = check({**GOOD, **files}, bot)
+    here = [found for found in findings if found.mark.file in files]
+    assert sorted((it.rule, it.mark.file, it.mark.line) for it in here) == expected(path)
+    assert expected(path)
     assert (project is None) == any(found.severity == "error" for found in findings)
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_every_rule_has_a_bad_file_and_a_message(rule: type) -> None:
     assert rule.__doc__
-    tried = {name for path in BAD for name, _ in expected(path.read_text())}
+    tried = {name for path in BAD for name, _, _ in expected(path)}
     assert rule.name() in tried
 
 

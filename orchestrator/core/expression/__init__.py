@@ -67,6 +67,10 @@ class Condition(Struct, frozen=True):
         """Every dotted name it uses, e.g. `subscriber.network`."""
         return tree.names(_tree(self.source))
 
+    def parsed(self) -> tree.Node:
+        """What it says, for whoever reasons about it."""
+        return _tree(self.source)
+
     def sql(self, first_parameter: int = 1) -> SqlCondition:
         """The same condition over a row `s` of subscribers (key, locale, timezone, attributes,
         tags, balance_points, earned_points, created_at): true, false or null. Its parameters are

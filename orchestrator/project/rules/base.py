@@ -20,6 +20,14 @@ class Rule:
     runs_anyway: ClassVar[bool] = False
     """Whether a project that breaks it, and was applied before it was a rule, still runs."""
 
+    last: ClassVar[bool] = False
+    """Whether it looks at what the others found."""
+
+    @classmethod
+    def may_be_allowed(cls) -> bool:
+        """Whether an author may mean it: without what it asks for, the project still runs."""
+        return (cls.severity == "warning" or cls.runs_anyway) and not cls.last
+
     @classmethod
     def name(cls) -> str:
         """`UnknownTemplate` is `unknown-template`."""
@@ -29,6 +37,11 @@ class Rule:
     def message(cls) -> str:
         first, _, _ = cleandoc(cls.__doc__ or "").partition("\n\n")
         return " ".join(first.split())
+
+    @classmethod
+    def more(cls) -> str:
+        """What the docstring says besides the message."""
+        return cleandoc(cls.__doc__ or "").partition("\n\n")[2]
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         """Whatever breaks the rule."""

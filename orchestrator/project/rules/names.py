@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from zoneinfo import available_timezones
 
 from orchestrator.core import calendar
 from orchestrator.core.model import CHANNEL_WORDS, word_of
@@ -12,6 +13,7 @@ from orchestrator.core.steps.hand_over import HandOver
 from orchestrator.core.steps.split import Split
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, did_you_mean
+from orchestrator.project.forms import LOCALE
 from orchestrator.project.rules.base import Rule
 
 _MESSAGES = ("send", "ask", "hand_over")
@@ -119,7 +121,8 @@ class BadName(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         for name, mark in self._names(draft):
             if not _NAME.fullmatch(name) or len(name) > 64:
-                hint = "write small letters, digits and hyphens: first-app"
+                meant = "-".join(re.findall("[a-z0-9]+", name.lower()))[:64].strip("-")
+                hint = f"write small letters, digits and hyphens: {meant or 'first-app'}"
                 yield self.at(mark, hint, name=name)
 
     def _names(self, draft: Draft) -> Iterator[tuple[str, Mark]]:
@@ -207,12 +210,16 @@ class UnknownZone(Rule):
         settings = draft.settings
         if settings and calendar.zone(settings.timezone) is None:
             mark = draft.places.mark(settings, "timezone")
-            yield self.at(mark, "write one like Asia/Shanghai", name=settings.timezone)
+            yield self.at(mark, _zone_like(settings.timezone), name=settings.timezone)
         for pack in draft.holidays.holidays.values() if draft.holidays else ():
             for number, name in enumerate(pack.zones):
                 if calendar.zone(name) is None:
                     mark = draft.places.mark(pack, "zones", number)
-                    yield self.at(mark, "write one like Asia/Shanghai", name=name)
+                    yield self.at(mark, _zone_like(name), name=name)
+
+
+def _zone_like(name: str) -> str:
+    return did_you_mean(name, available_timezones(), "write one like Asia/Shanghai")
 
 
 class UnknownLocale(Rule):
@@ -223,3 +230,7 @@ class UnknownLocale(Rule):
         if settings and not settings.has_locale:
             mark = draft.places.mark(settings, "locale")
             yield self.at(mark, "write one like zh, en or pt-BR", name=settings.locale)
+        for number, name in enumerate(settings.locales if settings else ()):
+            if not LOCALE.fullmatch(name):
+                mark = draft.places.mark(settings, "locales", number)
+                yield self.at(mark, "write one like zh, en or pt-BR", name=name)

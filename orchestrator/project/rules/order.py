@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import get_args
 
 from orchestrator.core.grammar import At
 from orchestrator.core.steps.ask import Answer, Ask
 from orchestrator.core.steps.base import Block, Step
+from orchestrator.core.steps.hand_over import HandOver, Result, Said
 from orchestrator.core.steps.leave import Leave
 from orchestrator.core.steps.when import Case, When
 from orchestrator.project.draft import Draft
@@ -51,17 +53,19 @@ class ElseNotLast(Rule):
 class BranchForm(Rule):
     """this branch does not say when it is taken
 
-    A branch is `if` with `do` (in `reply` also `is` with `do`), or `else` alone.
+    A branch is `if` with `do` (in `reply` also `is` with `do`, in `outcome` only that), or `else`
+    alone.
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         for form in draft.journeys.values():
             for step in draft.within(form):
                 for case in _cases(step):
-                    tests = case.if_ is not None or bool(getattr(case, "is_", ()))
+                    asks = getattr(case, "if_", None) is not None
+                    tests = asks or bool(getattr(case, "is_", ()))
                     otherwise = case.else_ is not None
                     if tests == otherwise or (otherwise and case.do):
-                        words = "is, if or else" if isinstance(step, Ask) else "if or else"
+                        words = _WORDS[type(case)]
                         hint = f"write one of {words}; steps under `else` stand without `do`"
                         yield self.at(draft.places.mark(case), hint)
 
@@ -173,10 +177,18 @@ class NobodyEnters(Rule):
                 yield self.at(draft.places.mark(form), hint)
 
 
-def _cases(step: object) -> tuple[Case | Answer, ...]:
-    if isinstance(step, When):
-        return step.when
-    return step.reply if isinstance(step, Ask) else ()
+_WORDS = {Case: "if or else", Answer: "is, if or else", Result: "is or else"}
+
+
+def _cases(step: object) -> tuple[Case | Answer | Result, ...]:
+    match step:
+        case When():
+            return step.when
+        case Ask():
+            return step.reply
+        case HandOver():
+            return step.outcome
+    return ()
 
 
 def _blocks(block: Block) -> Iterator[Block]:
@@ -190,7 +202,9 @@ def _ends(step: Step) -> bool:
     """Whether nobody goes on to what follows the step."""
     if isinstance(step, Leave):
         return True
-    if isinstance(step, When) and not any(case.else_ is not None for case in step.when):
-        return False
+    if isinstance(step, When | HandOver) and not any(it.else_ is not None for it in _cases(step)):
+        named = {said for it in _cases(step) for said in getattr(it, "is_", ())}
+        if not named.issuperset(get_args(Said)):
+            return False
     blocks = [inner for _, inner in step.blocks()]
     return bool(blocks) and all(any(_ends(each) for each in inner) for inner in blocks)

@@ -13,12 +13,6 @@ from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.rules.base import Rule
 
-MARKETING = "marketing"
-"""The purpose whose messages must say how to stop them."""
-
-_SMS = re.compile(r"\{%-?\s*block sms\b.*?%\}(.*?)\{%-?\s*endblock", re.DOTALL)
-_REFUSAL = re.compile(r"退订|\bTD\b|\bSTOP\b|opt[ -]out|unsubscribe", re.IGNORECASE)
-
 
 class UnknownName(Rule):
     """a journey's message cannot know {name!r}
@@ -59,52 +53,6 @@ class EventNowhere(Rule):
             for rule in rules:
                 if rule.on is None and rule.condition is not None:
                     yield rule.condition, draft.places.mark(rule, "if")
-
-
-class NoRefusal(Rule):
-    """this marketing text does not say how to stop it
-
-    The law of most countries asks for it, and a reply of STOP costs less than a complaint.
-    """
-
-    runs_anyway = True
-
-    def check(self, draft: Draft) -> Iterator[Finding]:
-        for path, said in _marketing(draft):
-            if not _REFUSAL.search(said[1]):
-                hint = "add, for example, `Reply STOP to opt out`"
-                yield self.at(_mark(draft, path, said.start()), hint)
-
-
-class NoSender(Rule):
-    """this marketing text does not say who sends it
-
-    It must say one of the `senders` of journeys/program/contact.yaml, if there are any.
-    """
-
-    runs_anyway = True
-
-    def check(self, draft: Draft) -> Iterator[Finding]:
-        senders = draft.contact.senders if draft.contact else ()
-        for path, said in _marketing(draft) if senders else ():
-            if not any(sender in said[1] for sender in senders):
-                hint = f"write who you are: {' or '.join(senders)}"
-                yield self.at(_mark(draft, path, said.start()), hint)
-
-
-def _marketing(draft: Draft) -> Iterator[tuple[str, re.Match[str]]]:
-    """Each file of a message that is sent for marketing, and its text for SMS."""
-    classes = draft.contact.classes if draft.contact else {}
-    names: set[str] = set()
-    for form in draft.journeys.values():
-        rules = classes.get(form.class_)
-        if rules and rules.purpose == MARKETING:
-            for struct in draft.within(form):
-                names.add(getattr(struct, "send", None) or getattr(struct, "ask", None) or "")
-    for name in sorted(names):
-        for path in draft.template_files.get(name, {}).values():
-            if said := _SMS.search(draft.files[path]):
-                yield path, said
 
 
 def _mark(draft: Draft, path: str, index: int) -> Mark:

@@ -1,0 +1,126 @@
+"""Events that journeys wait for can happen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from orchestrator.core.journey import Entry, Goal, LeaveRule
+from orchestrator.core.project import EarningRule
+from orchestrator.core.steps.emit import Emit
+from orchestrator.core.steps.hand_over import DESK_OUTCOME
+from orchestrator.core.steps.wait_for import WaitFor
+from orchestrator.project.draft import Draft
+from orchestrator.project.findings import Finding, Mark, did_you_mean
+from orchestrator.project.forms import JourneyForm
+from orchestrator.project.holding import fault
+from orchestrator.project.rules.base import Rule
+from orchestrator.project.rules.conditions import kinds_of
+from orchestrator.project.slips import slips
+from orchestrator.project.timeline import DAY_S, moments
+
+OURS = (DESK_OUTCOME, "link.clicked")
+"""Events that Outreach itself reports."""
+
+
+class UnknownEvent(Rule):
+    """nothing reports the event {name!r}
+
+    With `events` in program/project.yaml an event is one of those, one that a journey emits, or one
+    of ours: `link.clicked`, `desk.outcome`.
+    """
+
+    runs_anyway = True
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        declared = draft.settings.events if draft.settings else ()
+        if declared and not draft.broken_journeys:
+            known = {*declared, *OURS, *(emit.emit for _, emit in draft.each(Emit))}
+            for name, mark in _awaited(draft):
+                if name not in known:
+                    yield self.at(mark, _meant(name, known), name=name)
+
+
+def _meant(name: str, known: set[str]) -> str:
+    return did_you_mean(name, known, "add it to `events` in program/project.yaml")
+
+
+class MisspeltEvent(Rule):
+    """is {name!r} the event {other!r}?
+
+    It is named once, and the other, one key away, more often. Write `events` in
+    program/project.yaml to say which there are.
+    """
+
+    severity = "warning"
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        if draft.settings and draft.settings.events:
+            return
+        named = [*_awaited(draft), *((it.emit, _at(draft, it)) for _, it in draft.each(Emit))]
+        counts = Counter(name for name, _ in named)
+        counts.update(dict.fromkeys(OURS, 2))
+        close = slips(counts)
+        for name, mark in named:
+            if counts[name] == 1:
+                for other in close.get(name, ()):
+                    if counts[other] > 1:
+                        yield self.at(mark, f"did you mean {other!r}?", name=name, other=other)
+                        break
+
+
+class UnreachableGoal(Rule):
+    """no event can reach this goal
+
+    Its condition never holds, or only this project's own journeys report the event, and none of
+    them with such properties, or so early.
+    """
+
+    runs_anyway = True
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        kinds = kinds_of(draft)
+        emitted: dict[str, list[tuple[JourneyForm, Emit]]] = {}
+        for form, emit in draft.each(Emit):
+            emitted.setdefault(emit.emit, []).append((form, emit))
+        outside = draft.settings.events if draft.settings else ()
+        for form, goal in draft.each(Goal):
+            why = fault(goal.condition, kinds) if goal.condition else None
+            if why:
+                yield self.at(draft.places.mark(goal, "if"), why)
+            elif outside and goal.on not in (*outside, *OURS) and goal.on in emitted:
+                hint = _never_emitted(goal, form, emitted[goal.on])
+                if hint:
+                    yield self.at(draft.places.mark(goal, "on"), hint)
+
+
+def _never_emitted(goal: Goal, form: JourneyForm, emits: list[tuple[JourneyForm, Emit]]) -> str:
+    """Why none of these is the goal's event, or ''."""
+    test = goal.condition
+    if test and all(name.startswith("event.") for name in test.names()):
+        emits = [(by, it) for by, it in emits if test.holds({"event": it.with_})]
+        if not emits:
+            return f"it is emitted, but never so that {test.source}"
+    if goal.within is None or any(by is not form for by, _ in emits):
+        return ""
+    within = goal.within.total_seconds() / DAY_S
+    own = [it.soonest for it in moments(form.steps) if any(it.step is emit for _, emit in emits)]
+    if own and min(own) > within:
+        return f"it is emitted {min(own):.1f} days after entering, and `within` has passed by then"
+    return ""
+
+
+def _awaited(draft: Draft) -> Iterator[tuple[str, Mark]]:
+    """Every event that something is to come of, and where it is named."""
+    for struct in draft.written():
+        if isinstance(struct, Entry | Goal | LeaveRule | EarningRule) and struct.on is not None:
+            yield struct.on, _at(draft, struct)
+        elif isinstance(struct, WaitFor):
+            yield struct.wait_for, _at(draft, struct)
+
+
+def _at(draft: Draft, struct: Struct) -> Mark:
+    key = struct.word() if isinstance(struct, WaitFor | Emit) else "on"
+    return draft.places.mark(struct, key)

@@ -1,0 +1,99 @@
+"""Short messages are short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+
+from orchestrator.core import cost
+from orchestrator.core.errors import RenderError
+from orchestrator.core.links import rendered
+from orchestrator.core.model import Content
+from orchestrator.core.render import MessageTemplate
+from orchestrator.core.steps.base import TemplateName
+from orchestrator.project.draft import Draft
+from orchestrator.project.examples import examples, uses
+from orchestrator.project.findings import Finding, Mark
+from orchestrator.project.forms import Warn
+from orchestrator.project.rules.base import Rule
+
+_SMS = re.compile(r"\{%-?\s*block sms\b.*?%\}(.*?)\{%-?\s*endblock", re.DOTALL)
+_VALUE = 32
+"""Characters that a value takes at most, in our examples."""
+_WIDE_PART, _NARROW_PART = 67, 153
+
+
+class SmsParts(Rule):
+    """in {locale!r} this SMS takes {parts} parts{cost}
+
+    Each part costs like a message. Counted is what somebody with a long name and large numbers
+    gets. `warn: {{sms_parts: 4}}` in program/project.yaml allows one part more than the 3 that go
+    without saying; what a part costs stands under `prices` there.
+    """
+
+    severity = "warning"
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        settings = draft.settings
+        most = settings.warn.sms_parts if settings else Warn().sms_parts
+        for name in dict.fromkeys(name for name, _ in draft.references(TemplateName)):
+            message = draft.messages.get(name)
+            for locale, path in draft.template_files.get(name, {}).items() if message else ():
+                block = _SMS.search(draft.files[path])
+                if message is None or block is None or not _may_take(block[1], most):
+                    continue
+                text, own = draft.files[path], settings.locale if settings else ""
+                content = _longest(draft, message, text, locale or own)
+                parts = cost.parts("sms", content) if content else 0
+                if content and parts > most:
+                    line = text.count("\n", 0, block.start(1)) + 1
+                    column = block.start(1) - text.rfind("\n", 0, block.start(1))
+                    yield self.at(
+                        Mark(path, line, column),
+                        _hint(content, parts, most),
+                        locale=locale or "every locale",
+                        parts=parts,
+                        cost=_cost(draft, content),
+                    )
+
+
+def _may_take(block: str, most: int) -> bool:
+    """Whether it could take more parts: whatever is surely short is not worth rendering."""
+    if "{% for" in block or "{%- for" in block:
+        return True
+    longest = len(block) + _VALUE * block.count("{{")
+    return longest > most * (_NARROW_PART if block.isascii() else _WIDE_PART)
+
+
+def _cost(draft: Draft, content: Content) -> str:
+    prices = draft.settings.prices if draft.settings else None
+    total = prices.of("sms", content) if prices else Decimal(0)
+    if not prices or not total:
+        return ""
+    return f", {total:f} {prices.currency}".rstrip() + " each"
+
+
+def _hint(content: Content, parts: int, most: int) -> str:
+    wide = [letter for letter in dict.fromkeys(content.text) if not _narrow(letter)]
+    if wide and len(wide) <= 3 and len(content.text) <= most * _NARROW_PART:
+        said = ", ".join(map(repr, wide))
+        return f"{said} makes all of it twice as long: take it out"
+    return f"shorten it to {most} parts, or put the long form behind a link"
+
+
+def _narrow(letter: str) -> bool:
+    """Whether it is of the GSM alphabet."""
+    content = Content(text=letter * 71)
+    return cost.parts("sms", content) == 1
+
+
+def _longest(draft: Draft, message: MessageTemplate, text: str, locale: str) -> Content | None:
+    """What the subscriber gets, of our examples, whose SMS takes the most parts; None if none of
+    them gets any."""
+    said: list[Content] = []
+    for example in examples(draft, uses([text]), locale):
+        with suppress(RenderError):
+            said.append(rendered(message, "sms", locale, example.scope({})))
+    return max(said, key=lambda it: cost.parts("sms", it), default=None)
