@@ -6,16 +6,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import WSMsgType, web
 from msgspec import Meta, Struct
 
 from orchestrator.store.counts import Facts
+from orchestrator.web.pages import HEADERS, neighbours_only, part_of
 from orchestrator.web.phones import Bubble, Phone, Shown, conversation, last_at, picture_of
 
 log = logging.getLogger("outreach.wall")
@@ -31,15 +30,6 @@ IN_SMALL = 9
 
 _PAGE = Path(__file__).parent / "wall_page"
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
-_KINDS = {".css": "text/css", ".js": "text/javascript"}
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
 
 
 class Exchange(Protocol):
@@ -119,7 +109,7 @@ def create_wall(
     second's rest between, while somebody looks."""
     several = exchanges if isinstance(exchanges, Sequence) else [exchanges]
     wall = _Wall(several, clock_now, facts, short_code)
-    app = web.Application(middlewares=[_neighbours_only])
+    app = web.Application(middlewares=[neighbours_only])
     app.add_routes(
         [
             web.get("/", wall.page),
@@ -179,15 +169,11 @@ class _Wall:
         await asyncio.gather(*(socket.close() for socket in [*self._viewers.values()]))
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(_PAGE / "wall.html", headers=_HEADERS)
+        return web.FileResponse(_PAGE / "wall.html", headers=HEADERS)
 
     async def part(self, request: web.Request) -> web.StreamResponse:
         """A style or script of the page."""
-        part = _PAGE / request.match_info["name"]
-        kind = _KINDS.get(part.suffix)
-        if kind is None or part not in _PAGE.iterdir():
-            raise web.HTTPNotFound
-        return web.FileResponse(part, headers={**_HEADERS, "Content-Type": kind})
+        return part_of(_PAGE, request.match_info["name"])
 
     async def picture(self, request: web.Request) -> web.StreamResponse:
         """A picture that stands on a phone."""
@@ -195,7 +181,7 @@ class _Wall:
         found = picture_of(phone, request.match_info["name"]) if phone is not None else None
         if found is None or found[0] not in _PICTURES:
             raise web.HTTPNotFound
-        headers = {**_HEADERS, "Content-Type": found[0], "Cache-Control": "max-age=3600"}
+        headers = {**HEADERS, "Content-Type": found[0], "Cache-Control": "max-age=3600"}
         return web.Response(body=found[1], headers=headers)
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
@@ -328,25 +314,3 @@ class _Wall:
 
 def _mentions(lines: Sequence[Bubble], text: str) -> bool:
     return any(text in f"{line.subject}\n{line.text}".lower() for line in lines)
-
-
-@web.middleware
-async def _neighbours_only(
-    request: web.Request,
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-) -> web.StreamResponse:
-    """Only this machine looks at the wall, by a loopback name, and only the wall's own page uses
-    its socket: a page elsewhere could be made to point here."""
-    host = urlsplit(f"//{request.host}").hostname or ""
-    origin = request.headers.get("Origin")
-    ours = origin is None or urlsplit(origin).netloc == request.host
-    if not (_is_loopback(request.remote or "") and _is_loopback(host) and ours):
-        raise web.HTTPForbidden(text="The wall is only for this machine: open it by 127.0.0.1.\n")
-    return await handler(request)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -113,7 +113,7 @@ function meta(line) {
   return row;
 }
 
-function buttons(all, onPress) {
+export function buttons(all, onPress) {
   const row = make('div', 'buttons');
   for (const { label, reply } of all) {
     const button = make('button', '', label);
@@ -124,7 +124,7 @@ function buttons(all, onPress) {
   return row;
 }
 
-function linked(text) {
+export function linked(text) {
   const nodes = [];
   let end = 0;
   for (const match of text.matchAll(LINK)) {
@@ -135,7 +135,7 @@ function linked(text) {
   return nodes;
 }
 
-function anchor(href, text, className) {
+export function anchor(href, text, className) {
   const element = make('a', className, text);
   if (/^https?:/i.test(href)) element.href = href;
   element.title = href;
