@@ -8,11 +8,12 @@ import asyncpg
 import typer
 
 from orchestrator.cli.acting import record
+from orchestrator.cli.asking import ask, told
 from orchestrator.cli.options import ProjectOption, VerboseOption, run_once
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
-from orchestrator.store import halts
+from orchestrator.store import errands, halts
 
 JourneyArgument = Annotated[str, typer.Argument(help="The journey's name.")]
 
@@ -69,6 +70,10 @@ def resume(
 def cancel(
     journey: JourneyArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do it, do not only count.")] = False,
+    back: Annotated[
+        bool,
+        typer.Option("--recall", help="Take back what carriers still hold; see `outreach recall`."),
+    ] = False,
     project: ProjectOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
@@ -91,7 +96,11 @@ def cancel(
             before = {"standing": standing, "queued": queued}
             await record(settings, connection, "journey.cancelled", f"journey:{journey}", before)
         left, dropped = await halts.cancel(connection, journey, settings.clock.now())
-        return f"{journey}: cancelled; {left} people left, {dropped} queued messages dropped"
+        said = [f"{journey}: cancelled; {left} people left, {dropped} queued messages dropped"]
+        if back:
+            meant = errands.of_journey(journey, settings.clock.now())
+            said += told(await ask(settings, connection, "recall", meant))
+        return "\n".join(said)
 
     typer.echo(run_once(project, verbose, do))
 

@@ -110,7 +110,7 @@ def _facts(moment: Moment, zone: ZoneInfo) -> str:
     facts = dict(moment.facts)
     if moment.kind == "message":
         state, channel, text = (facts.pop(it, "") for it in ("state", "channel", "text"))
-        for name in ("id", "address", "class"):
+        for name in ("address", "class"):
             facts.pop(name, None)
         return f"  {channel} {state}: {plain(text)!r}{_rest(facts, zone)}"
     if moment.kind == "reply":

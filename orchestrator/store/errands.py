@@ -7,7 +7,7 @@ changes nothing: a carrier says the same, or that it has taken the message back 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import asyncpg
@@ -24,13 +24,20 @@ Kind = Literal["query", "recall"]
 
 BATCH = 2000
 
+LOOK_BACK = timedelta(days=30)
+"""Carriers hold no message for longer."""
+
 _MEANT = """
     ($1::bigint IS NULL OR m.subscriber_id = $1) AND ($2::bigint IS NULL OR m.id = $2)
     AND ($3::text IS NULL OR m.journey = $3) AND ($4::text IS NULL OR m.channel = $4)
     AND m.id < $5::bigint AND m.id >= $6::bigint AND m.address <> ''
 """
-_OUT = "(m.state IN ('accepted', 'unknown') OR m.state = 'delivered' AND m.id = $2)"
-"""A message that is delivered is asked about only if it is named."""
+_OUT = """
+    (m.state IN ('accepted', 'unknown') OR m.state = 'delivered' AND m.id = $2)
+    AND m.channel NOT IN ('counter', 'calls')
+"""
+"""A message that is delivered is asked about only if it is named; the carriers of the desk's
+channels are people, who have queues of their own."""
 
 # Messages that are out, and of which the last word is missing: how many of each kind.
 COUNT = f"""
@@ -176,6 +183,11 @@ class Meant(Struct, frozen=True):
             first_id(self.before),
             first_id(self.since),
         )
+
+
+def of_journey(journey: str, now: datetime) -> Meant:
+    """Every message of a journey that may still be on its way."""
+    return Meant(now + timedelta(days=1), now - LOOK_BACK, journey=journey)
 
 
 class Group(Struct, frozen=True):

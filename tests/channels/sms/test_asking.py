@@ -13,7 +13,7 @@ from channels.carriers.smsc import Smsc, SmscSettings
 from channels.sms import codec, pdu, status
 from channels.sms.channel import SmsChannel
 from channels.sms.receipt import ReceiptIds
-from channels.sms.settings import Rule, SmppSettings, SmsSettings
+from channels.sms.settings import Rule, SmsSettings
 from orchestrator.core.delivery import Fate, Held
 from tests.channels.contract.rig import Kept, until
 from tests.channels.sms.conftest import NUMBER, Far, bound, carrier, message
