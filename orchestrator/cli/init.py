@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import schema
 from orchestrator.core.errors import OutreachError
-from orchestrator.project import shipped
+from orchestrator.project import editor, shipped
+from orchestrator.project.load import read
 
 # Numbers that Ofcom keeps for drama: nobody has them.
 PEOPLE = """\
@@ -26,14 +28,11 @@ def init(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutreachError(f"{folder} is there already", "name a folder that is not, or is empty")
     name = folder.resolve().name
-    files = {**shipped.starter(name), **shipped.starter_tests(name), "people.csv": PEOPLE}
-    try:
-        for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutreachError(f"cannot write {folder}: {error.strerror}") from None
+    texts = shipped.starter(name)
+    files = {**texts, **shipped.starter_tests(name), "people.csv": PEOPLE}
+    lined = {path: editor.with_line(path, text) for path, text in files.items()}
+    editor.write(folder, {**lined, **editor.vs_code()})
+    schema.refresh(folder, read({path: lined[path] for path in texts}))
     place = shlex.quote(str(folder))
     typer.echo(
         f"{folder} is a project now. Next:\n"

@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": ("demo:demo", "outreach demo --subscribers 500"),
     "init": ("init:init", "outreach init shop"),
     "validate": ("validate:validate", "outreach validate shop"),
+    "schema": ("schema:schema", "outreach schema --project shop"),
     "test": ("trials:trials", "outreach test shop --only welcome"),
     "graph": ("graph:graph", "outreach graph hello --project shop --out hello.svg"),
     "apply": ("apply:apply", "outreach apply --project shop"),

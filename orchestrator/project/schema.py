@@ -40,6 +40,7 @@ from orchestrator.project.forms import (
 )
 from orchestrator.project.patterns import LOOKS, TEXT
 from orchestrator.project.reader import keys
+from orchestrator.project.trials.forms import TrialFile
 from orchestrator.project.vocabulary import Vocabulary, vocabulary
 
 Schema: TypeAlias = dict[str, Any]
@@ -56,6 +57,7 @@ FORMS: Mapping[str, type[Struct]] = {
     "retention": Retention,
     "rewards": RewardsForm,
     "segments": SegmentsForm,
+    "tests": TrialFile,
 }
 """What each kind of file holds."""
 
@@ -92,7 +94,7 @@ def schema(form: type[Struct], words: Vocabulary) -> Schema:
 
 
 class Walker:
-    """Types to schemas. Steps, which hold steps, are `definitions`."""
+    """Types to schemas. Steps, which hold steps, and the names of the project are `definitions`."""
 
     def __init__(self, words: Vocabulary) -> None:
         self._words = words
@@ -104,7 +106,7 @@ class Walker:
         return {
             "type": "object",
             "title": kind.word() if issubclass(kind, Step) else label(kind),
-            **_said(unwrapped(text(kind))),
+            **spoken(unwrapped(text(kind))),
             "properties": {name: self._key(kind, field) for name, field in own.items()},
             "required": [name for name, field in own.items() if field.required],
             "additionalProperties": False,
@@ -112,7 +114,7 @@ class Walker:
 
     def _key(self, kind: type[Struct], field: FieldInfo) -> Schema:
         offered = (kind, field.encode_name) not in _DEFINES
-        return {**self.value(field.type, offered), **_said(self._described(kind, field))}
+        return {**self.value(field.type, offered), **spoken(self._described(kind, field))}
 
     def _described(self, kind: type[Struct], field: FieldInfo) -> str:
         """What the key means, what its value means, and what holds without it."""
@@ -137,7 +139,9 @@ class Walker:
     def value(self, kind: Any, offered: bool = True) -> Schema:
         """What may stand for a value of this type."""
         kind = _present(kind)
-        names = self._words.offered.get(kind, ()) if offered else ()
+        if offered and (names := self._words.offered.get(kind)):
+            self.definitions.setdefault(kind.__name__, self.value(kind, False) | _offer(names))
+            return {"$ref": f"#/definitions/{kind.__name__}"}
         if kind is ViaWord:
             return {"enum": [*CHANNEL_WORDS]}
         while isinstance(kind, NewType):
@@ -146,7 +150,7 @@ class Walker:
         if kind is Any:
             return {}
         if kind in LOOKS:
-            form = _look(kind, names)
+            form = _look(kind)
             return {"anyOf": [form, self.struct(kind)]} if hasattr(kind, "keyed") else form
         if origin is Annotated:
             return {"enum": [*arguments[1]]}
@@ -162,7 +166,7 @@ class Walker:
         if kind in _SIMPLE:
             return {"type": _SIMPLE[kind]}
         if kind is str or hasattr(kind, "parse"):
-            return {**scalar(TEXT), **_offer(names)}
+            return scalar(TEXT)
         return self.struct(kind)
 
     def _step(self) -> Schema:
@@ -192,19 +196,19 @@ def scalar(types: Iterable[str]) -> Schema:
     return {"anyOf": [wanted, {"not": {"type": ["array", "object", "null"]}}]}
 
 
-def _look(kind: Any, names: Iterable[str]) -> Schema:
+def _look(kind: Any) -> Schema:
     look = LOOKS[kind]
     form = scalar(look.types)
     if look.pattern:
         form |= {"pattern": f"^(?:{look.pattern})$", "patternErrorMessage": look.hint}
-    return form | (_offer(names) or _offer(look.examples))
+    return form | _offer(look.examples)
 
 
 def _offer(names: Iterable[str]) -> Schema:
     return {"defaultSnippets": [{"label": it, "body": it} for it in names]} if names else {}
 
 
-def _said(words: str) -> Schema:
+def spoken(words: str) -> Schema:
     """The same words for editors that show Markdown and for those that do not."""
     if not words:
         return {}

@@ -47,7 +47,7 @@ def test_an_edit_that_changes_what_people_get_fails_with_the_difference(shop: Pa
     code, output = run(str(shop), "-k", "ten points")
     assert code == 1
     assert "✗ a yes is worth ten points" in output
-    assert "journeys/hello.test.yaml:10" in output
+    assert "journeys/hello.test.yaml:11" in output
     assert "- day 3 10:00   hello/question by sms" in output
     assert "+ day 4 10:00   hello/question by sms" in output
 
@@ -68,8 +68,8 @@ def test_too_little_tried_fails_where_that_is_asked_for(shop: Path) -> None:
     assert run(str(shop))[0] == 0
     code, output = run(str(shop), "--fail-under", "100")
     assert code == 1
-    assert "not tried: journeys/hello.yaml:38  question.reply-2.1" in output
-    assert "not tried: journeys/hello.yaml:24  question, way silence" in output
+    assert "not tried: journeys/hello.yaml:39  question.reply-2.1" in output
+    assert "not tried: journeys/hello.yaml:26  question, way silence" in output
 
 
 def test_machines_get_json_and_junit(shop: Path, tmp_path: Path) -> None:
