@@ -4,75 +4,119 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
 
-import msgspec
 import typer
 
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
-from orchestrator.project import source
-from orchestrator.project.findings import Finding, ProjectErrors
+from orchestrator.project import formats, source
+from orchestrator.project.findings import Finding, ProjectErrors, did_you_mean
 from orchestrator.project.load import check
+from orchestrator.project.rules import RULES
 
 FOUND_ERRORS = 1
 NO_PROJECT = 2
 
+Format = Literal["text", "github", "json", "sarif"]
+
 
 def validate(
     project: Annotated[Path, typer.Argument(help="The project's folder.")] = Path(),
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="How to print the findings: for GitHub, or a program."),
+    ] = "text",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail as well.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="Print every rule, and exit.")] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option("--explain", metavar="RULE", help="Print what a rule is about, and exit."),
+    ] = None,
 ) -> None:
     """Check a project: every mistake with its file, line and what to do about it.
 
-    Exit code 0: no errors (there may be warnings); 1: errors; 2: there is no project.
+    Exit code 0: no errors (there may be warnings); 1: errors, or with --strict warnings; 2: there
+    is no such project, or no such rule.
     """
+    if rules or explain:
+        typer.echo(_rules() if rules else _explained(explain or ""))
+        return
     try:
-        whole, findings = check(source.read_folder(project))
+        whole, findings = check(source.read_folder(project), command_of)
     except ProjectErrors as errors:
         whole, findings = None, tuple(errors.findings)
     except OutreachError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(NO_PROJECT) from None
-    if json:
-        typer.echo(as_json(findings))
-    else:
-        _print(whole, findings)
-    if any(found.severity == "error" for found in findings):
+    match "json" if json else form:
+        case "json":
+            typer.echo(formats.as_json(findings))
+        case "sarif":
+            typer.echo(formats.as_sarif(findings, _folder(project), version("outreach")))
+        case "github":
+            if findings:
+                typer.echo(formats.as_github(findings, _folder(project)))
+            typer.echo(_summary(whole, findings))
+        case _:
+            _print(findings)
+            typer.echo(_summary(whole, findings))
+    if any(strict or found.severity == "error" for found in findings):
         raise typer.Exit(FOUND_ERRORS)
 
 
-def as_json(findings: Sequence[Finding]) -> str:
-    """A JSON list of objects: file, line, column, severity, rule, message, hint."""
-    rows = [
-        {
-            "file": found.mark.file,
-            "line": found.mark.line,
-            "column": found.mark.column,
-            "severity": found.severity,
-            "rule": found.rule,
-            "message": found.message,
-            "hint": found.hint,
-        }
-        for found in findings
-    ]
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
+def command_of(reply: str) -> str | None:
+    """The command that the bot understands before any question gets the reply, or None."""
+    from bot.command import Said
+    from bot.registry import understand
+
+    command = understand(Said.of(reply))
+    return None if command is None else type(command).__module__.rpartition(".")[2]
 
 
-def _print(project: Project | None, findings: Sequence[Finding]) -> None:
+def _folder(project: Path) -> PurePosixPath:
+    """Where the project lies, as seen from here: that is where a build checks it out."""
+    whole = project.resolve()
+    here = Path.cwd()
+    return PurePosixPath(whole.relative_to(here) if whole.is_relative_to(here) else whole)
+
+
+def _rules() -> str:
+    return "\n".join(
+        f"{name:<20} {rule.severity:<8} {formats.plain(rule.message())}"
+        for name, rule in sorted(RULES.items())
+    )
+
+
+def _explained(name: str) -> str:
+    known = {*RULES, *formats.READING}
+    if name not in known:
+        typer.echo(f"there is no rule {name!r} ({did_you_mean(name, known)})", err=True)
+        raise typer.Exit(NO_PROJECT)
+    return formats.explained(name)
+
+
+def _print(findings: Sequence[Finding]) -> None:
     colours = False if "NO_COLOR" in os.environ else None  # None: on a terminal only
     for found in findings:
         typer.echo(_line(found), color=colours)
+
+
+def _summary(project: Project | None, findings: Sequence[Finding]) -> str:
     errors = sum(found.severity == "error" for found in findings)
-    warnings = len(findings) - errors
+    warnings = _counted(len(findings) - errors, "warning")
     if project is None:
-        typer.echo(f"{errors} errors, {warnings} warnings")
-    else:
-        typer.echo(
-            f"{project.name}: {len(project.journeys)} journeys, {len(project.messages)} messages, "
-            f"no errors, {warnings} warnings"
-        )
+        return f"{_counted(errors, 'error')}, {warnings}"
+    journeys = _counted(len(project.journeys), "journey")
+    messages = _counted(len(project.messages), "message")
+    return f"{project.name}: {journeys}, {messages}, no errors, {warnings}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
 
 
 def _line(found: Finding) -> str:

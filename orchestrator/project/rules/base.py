@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from inspect import cleandoc
 from typing import ClassVar
 
@@ -29,12 +30,15 @@ class Rule:
         return (cls.severity == "warning" or cls.runs_anyway) and not cls.last
 
     @classmethod
+    @cache
     def name(cls) -> str:
         """`UnknownTemplate` is `unknown-template`."""
         return re.sub(r"(?<=.)(?=[A-Z])", "-", cls.__name__).lower()
 
     @classmethod
+    @cache
     def message(cls) -> str:
+        """The first paragraph, in one line."""
         first, _, _ = cleandoc(cls.__doc__ or "").partition("\n\n")
         return " ".join(first.split())
 

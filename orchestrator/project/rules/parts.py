@@ -29,7 +29,7 @@ class SmsParts(Rule):
     """in {locale!r} this SMS takes {parts} parts{cost}
 
     Each part costs like a message. Counted is what somebody with a long name and large numbers
-    gets. `warn: {{sms_parts: 4}}` in program/project.yaml allows one part more than the 3 that go
+    gets. `warn: {sms_parts: 4}` in program/project.yaml allows one part more than the 3 that go
     without saying; what a part costs stands under `prices` there.
     """
 
