@@ -109,7 +109,7 @@ class Demand(Struct, frozen=True):
 
 class Forecast(Struct, frozen=True):
     """The whole. Rows of numbers are day by day from `start`, or hour by hour of the subscribers'
-    clocks."""
+    clocks. `broken` are people whose life could not be decided to its end, by reason."""
 
     project: str
     people: int
@@ -135,6 +135,7 @@ class Forecast(Struct, frozen=True):
     journeys: dict[str, Fate]
     points: Points
     rewards: dict[str, Demand]
+    broken: Reasons
 
     def as_json(self) -> dict[str, Any]:
         """For programs: amounts are texts, instants ISO."""
@@ -189,6 +190,7 @@ def forecast(
             name: Demand(tally.rewards[name, "redeemed"], reward.stock)
             for name, reward in project.rewards.items()
         },
+        broken=_most(tally.broken),
     )
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
 from orchestrator.core.effects import Suppress
@@ -55,12 +56,24 @@ class Stage(Struct, frozen=True):
     def project(self) -> Project:
         """The project, knowing the older versions as well."""
         project = load(self.files)
-        older = (load_journey(*it) for it in self.older)
-        return replace(project, versions={**{it.version: it for it in older}, **project.versions})
+        versions = dict(project.versions)
+        for text in self.older:
+            with suppress(OutreachError):  # whoever stands in it fails alone
+                journey = load_journey(*text)
+                versions.setdefault(journey.version, journey)
+        return replace(project, versions=versions)
 
 
-Part = range | tuple[Somebody, ...]
-"""Some of the audience: the numbers of people to be made up, or real people."""
+Part = range | bytes
+"""Some of the audience: the numbers of people to be made up, or real people, packed."""
+
+_pack = msgpack.Encoder().encode
+_unpack = msgpack.Decoder(tuple[Somebody, ...]).decode
+
+
+def packed(people: Iterable[Somebody]) -> bytes:
+    """These people, so that thousands can wait for their turn, and go to another process."""
+    return _pack(tuple(people))
 
 
 class Play:
@@ -79,13 +92,18 @@ class Play:
         self._halted = stage.halted
         self.tally = Tally(stage.begin, stage.days, project.paces)
 
-    def play(self, part: Part) -> None:
-        """These people have lived."""
-        for one in part:
+    def play(self, part: Part) -> int:
+        """These people have lived; how many they were."""
+        people: Sequence[int | Somebody] = _unpack(part) if isinstance(part, bytes) else part
+        for one in people:
             number = one if isinstance(one, int) else one.subscriber.id
             self._cast.shake(number)
             somebody = one if isinstance(one, Somebody) else self._cast.somebody(number)
-            self._live(somebody, new=isinstance(one, int))
+            try:
+                self._live(somebody, new=isinstance(one, int))
+            except Exception as error:  # fails alone, as in production
+                self.tally.broken[f"{type(error).__name__}: {error}"[:120]] += 1
+        return len(people)
 
     def _live(self, somebody: Somebody, new: bool) -> None:
         life = Life(self._scene(somebody), self._answer, self._begin)
@@ -161,8 +179,7 @@ def simulate(
     if jobs <= 1:
         play = Play(stage)
         for part in audience:
-            play.play(part)
-            progress(len(part))
+            progress(play.play(part))
         return play.tally
     return _together(stage, iter(audience), jobs, progress)
 
@@ -231,8 +248,7 @@ def _player(stage: Stage, end: Connection) -> None:
             part: Part | None = end.recv()
             if part is None:
                 return end.send(play.tally)
-            play.play(part)
-            played = len(part)
+            played = play.play(part)
     except OutreachError as error:
         end.send((error.message, error.hint))
     except (EOFError, BrokenPipeError, KeyboardInterrupt):

@@ -53,6 +53,7 @@ class Tally:
         self.reasons: Counter[Told] = Counter()
         self.rewards: Counter[Told] = Counter()
         self.failed: Counter[str] = Counter()
+        self.broken: Counter[str] = Counter()
         self.series: defaultdict[Told, Series] = defaultdict(Series)
         self._begin, self._last_day = begin, days - 1
         self._paced = frozenset(paces)
