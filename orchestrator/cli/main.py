@@ -19,6 +19,7 @@ COMMANDS = {
     "schema": ("schema:schema", "outreach schema --project shop"),
     "test": ("trials:trials", "outreach test shop --only welcome"),
     "graph": ("graph:graph", "outreach graph hello --project shop --out hello.svg"),
+    "simulate": ("simulate:simulated", "outreach simulate --project shop --report shop.html"),
     "apply": ("apply:apply", "outreach apply --project shop"),
     "up": ("up:up", "outreach up --project shop"),
     "plan": ("plan:plan", "outreach plan --project shop --out change.json"),
