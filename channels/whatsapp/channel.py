@@ -8,19 +8,31 @@ import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import aiohttp
 import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from channels.base import Capabilities, Health, Inbox, Kind, Means, Outcome, Outgoing
+from channels.album import NO_PICTURE, Sight
+from channels.base import (
+    Capabilities,
+    Health,
+    Inbox,
+    Kind,
+    Means,
+    Outcome,
+    Outgoing,
+)
 from channels.calls import Answer, NoAnswerError, NotConnectedError, call, open_session
 from channels.whatsapp.hooks import MalformedError, read, receipts, replies, signed
 from channels.whatsapp.settings import WhatsAppSettings, chat_link
-from channels.whatsapp.status import OUTSIDE_WINDOW, SLOW_DOWN, judged
-from channels.whatsapp.words import MAX_TEXT, said, templated, text_of
+from channels.whatsapp.showing import NotTakenError, Shows
+from channels.whatsapp.status import OUTSIDE_WINDOW, PICTURE, SLOW_DOWN, judged
+from channels.whatsapp.templates import templated
+from channels.whatsapp.windows import Windows
+from channels.whatsapp.words import MAX_TEXT, Asked, said, written_out
+from orchestrator.core.model import Content
 
 log = logging.getLogger("outreach.whatsapp")
 
@@ -50,18 +62,22 @@ class WhatsApp:
     """Keeps the contract of `channels.base.Channel`; `routes` are to be mounted by a web process.
 
     Addresses are phone numbers with `+`. Whoever has not written for 24 hours gets the words in
-    the settings' template, if there is one.
+    one of the settings' templates, if there is one that can say them. A message whose picture could
+    not be shown is accepted with the code `no_picture`.
     """
 
     capabilities = Capabilities(
         max_text=MAX_TEXT, two_way=True, receipts=True, buttons=True, media=True
     )
 
-    def __init__(self, name: str, settings: WhatsAppSettings) -> None:
+    def __init__(self, name: str, settings: WhatsAppSettings, means: Means) -> None:
         self.name = name
         self.settings = settings
         graph = f"{settings.graph_url.rstrip('/')}/{settings.version}"
         self._number_url = f"{graph}/{settings.phone_number_id}"
+        self._approved = settings.approved
+        self._shows = Shows(means.media)
+        self._windows = Windows(name, means.history, means.now)
         self._session: aiohttp.ClientSession | None = None
         self._inbox: Inbox | None = None
         self._health: Health = "down"
@@ -116,20 +132,99 @@ class WhatsApp:
             self._sent.set()
 
     async def _send(self, message: Outgoing) -> Outcome:
-        number, asked = message.message_id, said(message.content, self.settings.menu)
-        fault = _fault(message.address, asked)
+        number, address, content = message.message_id, message.address, message.content
+        fault = _fault(address, content)
         if fault is not None:
             return Outcome(number, "rejected", code=fault[0], reason=fault[1])
+        try:
+            sight = await self._shows.find(content.image)
+            closed = bool(self._approved) and not await self._windows.is_open(address)
+        except Exception as error:
+            log.error("message_not_prepared", extra={"error": type(error).__name__})
+            reason = "its picture or the conversation could not be read"
+            return Outcome(number, "unsent", code="store", reason=reason, retry="later")
         async with self._free:
-            outcome = await self._ask(number, message.address, asked)
-            if outcome.code == str(OUTSIDE_WINDOW) and self.settings.template:
-                settings = self.settings
-                again = templated(asked, settings.template, settings.template_language)
-                if again is not None:  # it was refused, so nothing is sent twice
-                    outcome = await self._ask(number, message.address, again)
+            if closed and (outcome := await self._tell_by_template(message, sight)) is not None:
+                return outcome
+            outcome = await self._tell(message, sight)
+            if outcome.code == str(OUTSIDE_WINDOW) and self._approved:  # refused, so not sent twice
+                outcome = await self._tell_by_template(message, sight) or outcome
         return outcome
 
-    async def _ask(self, number: int, address: str, asked: dict[str, Any]) -> Outcome:
+    async def _tell(self, message: Outgoing, sight: Sight) -> Outcome:
+        """The words, with their picture or without if WhatsApp does not take that."""
+        number, content, menu = message.message_id, message.content, self.settings.menu
+        because = sight.because
+        again = bool(sight) and not self._shows.is_ahead(number)
+        while again:
+            again = False
+            given = await self._given(number, sight)
+            if isinstance(given, Outcome):
+                if given.result == "unsent":
+                    return given
+                because = given.reason
+                break
+            shown, *words = said(content, menu, given[0])
+            outcome = await self._ask(number, message.address, shown)
+            if outcome.result == "rejected" and outcome.code in PICTURE:
+                because, again = outcome.reason, given[1]
+                if again:
+                    self._shows.forget(sight, given[0])
+                continue
+            if not words or outcome.result in ("rejected", "unsent"):
+                return outcome
+            because = ""
+            if outcome.result == "accepted":
+                self._shows.went_ahead(number)
+            else:
+                because = "whether it came, nobody knows"
+        outcome = await self._ask(number, message.address, said(content, menu)[-1])
+        return _noted(outcome, because)
+
+    async def _tell_by_template(self, message: Outgoing, sight: Sight) -> Outcome | None:
+        """As the template that can say it; None if there is none."""
+        number, content = message.message_id, message.content
+        because, picture, kept = sight.because, None, False
+        if sight and any(it.image for it in self._approved):
+            given = await self._given(number, sight)
+            if isinstance(given, Outcome) and given.result == "unsent":
+                return given
+            if isinstance(given, Outcome):
+                because = given.reason
+            else:
+                picture, kept = given
+        asked = templated(content, self._approved, picture)
+        if asked is None:
+            return None
+        if sight and not any(it["type"] == "header" for it in asked["template"]["components"]):
+            because = because or "the template has none"
+        outcome = await self._ask(number, message.address, asked)
+        if picture is not None and kept and outcome.code in PICTURE:  # an id of long ago
+            self._shows.forget(sight, picture)
+            return await self._tell_by_template(message, sight)
+        return _noted(outcome, because)
+
+    async def _given(self, number: int, sight: Sight) -> tuple[Asked, bool] | Outcome:
+        """As `Shows.given`, or why not."""
+        session = self._session
+        if session is None or self.health() != "up":
+            return _unsent(number)
+
+        async def post(path: str, body: bytes, kind: str) -> Answer:
+            return await self._call(session, "POST", path, body, kind)
+
+        try:
+            return await self._shows.given(sight, post)
+        except NotConnectedError:
+            self._health = "connecting"
+            self._doubt.set()
+            return _unsent(number)
+        except NoAnswerError:
+            return Outcome(number, "unknown", reason="no answer to its upload")
+        except NotTakenError as error:
+            return self._outcome(number, error.answer)
+
+    async def _ask(self, number: int, address: str, asked: Asked) -> Outcome:
         session = self._session
         if session is None or self.health() != "up":
             return _unsent(number)
@@ -166,9 +261,15 @@ class WhatsApp:
         return judged(number, told.error.code)
 
     async def _call(
-        self, session: aiohttp.ClientSession, method: str, path: str, body: bytes | None = None
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        kind: str = "application/json",
     ) -> Answer:
-        headers = {"Authorization": f"Bearer {self.settings.access_token}"}
+        token = self.settings.access_token
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
         url, deadline_s = self._number_url + path, self.settings.deadline_s
         return await call(session, method, url, deadline_s, body=body, headers=headers)
 
@@ -222,26 +323,36 @@ class WhatsApp:
                 await inbox.receipts(told)
             if heard := replies(hook, self.name, number):
                 await inbox.replies(heard)
+                for it in heard:
+                    self._windows.wrote(it.address)
         except Exception as error:
             log.error("webhook_not_stored", extra={"error": type(error).__name__})
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "2"}) from None
         return web.Response()
 
 
-def _fault(address: str, asked: dict[str, Any]) -> tuple[str, str] | None:
+def _fault(address: str, content: Content) -> tuple[str, str] | None:
     """Why WhatsApp need not be asked."""
-    text = text_of(asked)
+    text = written_out(content)
     if not _PERSON.fullmatch(address):
         return "no_address", "nobody can have this address"
-    if not text.strip():
+    if not text.strip() and not content.image.strip():
         return "empty", "it has no words"
     if len(text) > MAX_TEXT:
         return "too_long", "its text is too long"
     try:
-        msgspec.json.encode(asked)
+        msgspec.json.encode(content)
     except UnicodeEncodeError:
         return "broken_text", "its text holds half a character"
     return None
+
+
+def _noted(outcome: Outcome, because: str) -> Outcome:
+    """The outcome of words whose picture is missing because of that."""
+    if outcome.result != "accepted" or not because:
+        return outcome
+    reason = f"without its picture: {because}"
+    return msgspec.structs.replace(outcome, code=NO_PICTURE, reason=reason)
 
 
 def _unsent(number: int) -> Outcome:
@@ -254,7 +365,7 @@ def _now_s() -> float:
 
 
 def _build(name: str, settings: WhatsAppSettings, means: Means) -> WhatsApp:
-    return WhatsApp(name, settings)
+    return WhatsApp(name, settings, means)
 
 
 KIND = Kind(WhatsAppSettings, _build, "web", link=chat_link)

@@ -7,6 +7,9 @@ from orchestrator.core.delivery import Outcome
 OUTSIDE_WINDOW = 131047
 """More than 24 hours have passed since they last wrote: only templates may go."""
 
+PICTURE = frozenset({"100", "131008", "131009", "131051", "131052", "131053"})
+"""The errors of a message that may go once its picture is left out."""
+
 SLOW_DOWN = frozenset({4, 80007, 130429, 131048})
 """The number, or the app, is over a limit."""
 

@@ -2,73 +2,62 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from orchestrator.core.model import Button, Content
 
 MAX_TEXT = 4096
-_MAX_BODY = 1024
+MAX_BODY = 1024
 """Characters of a text, and of one with buttons or below a picture."""
 _FEW, _MANY = 3, 10
 _MAX_TITLE, _MAX_ROW_TITLE = 20, 24
 _MAX_ID = 200
 
-_SPACES = re.compile(r"\s+")
+Asked = dict[str, Any]
+"""The `type` of a message and its object."""
 
 
-def said(content: Content, menu: str) -> dict[str, Any]:
-    """The `type` and its object. Up to three buttons are buttons, up to ten a list behind the
-    button `menu`; what does not fit is written out below the text, so that it can be typed."""
-    lines = [content.subject, content.text, content.href]
-    text = "\n".join(line for line in lines if line).replace("\0", "")
-    buttons = content.buttons
+def said(content: Content, menu: str, picture: Asked | None = None) -> list[Asked]:
+    """The message, with `picture` (`{"id": …}` or `{"link": …}`) above its words if they fit
+    below; else two, the picture alone first. Up to three buttons are buttons, up to ten a list
+    behind the button `menu`; what does not fit is written out below the text, to be typed."""
+    text, buttons = words(content), content.buttons
     title = _MAX_TITLE if len(buttons) <= _FEW else _MAX_ROW_TITLE
-    fits = len(text) <= _MAX_BODY and len(buttons) <= _MANY
+    fits = len(text) <= MAX_BODY and len(buttons) <= _MANY
     if buttons and text and fits and all(_fits(it, title) for it in buttons):
-        return _interactive(text, buttons, menu)
-    text = "\n".join([text, *(f"{it.label}: {it.reply}" for it in buttons)]).strip("\n")
-    if content.image.startswith(("https://", "http://")) and len(text) <= _MAX_BODY:
-        image = {"link": content.image, **({"caption": text} if text else {})}
-        return {"type": "image", "image": image}
-    return {"type": "text", "text": {"body": text, "preview_url": False}}
+        if picture is not None and len(buttons) > _FEW:  # a list has no picture above it
+            return [_image(picture, ""), _interactive(text, buttons, menu, None)]
+        return [_interactive(text, buttons, menu, picture)]
+    text = written_out(content)
+    if picture is None:
+        return [{"type": "text", "text": {"body": text, "preview_url": False}}]
+    if len(text) <= MAX_BODY:
+        return [_image(picture, text)]
+    return [_image(picture, ""), *said(content, menu)]
 
 
-def templated(asked: dict[str, Any], name: str, language: str) -> dict[str, Any] | None:
-    """The same words as the one parameter of a template, or None if they are too long for one. A
-    parameter has no line breaks."""
-    text = asked["text"]["body"] if asked["type"] == "text" else _body(asked)
-    flat = _SPACES.sub(" ", text).strip()
-    if not flat or len(flat) > _MAX_BODY:
-        return None
-    parameter = {"type": "text", "text": flat}
-    return {
-        "type": "template",
-        "template": {
-            "name": name,
-            "language": {"code": language},
-            "components": [{"type": "body", "parameters": [parameter]}],
-        },
-    }
+def words(content: Content) -> str:
+    """What it says, without its buttons."""
+    lines = [content.subject, content.text, content.href]
+    return "\n".join(line for line in lines if line).replace("\0", "")
 
 
-def text_of(asked: dict[str, Any]) -> str:
-    """The words of it."""
-    return str(asked["text"]["body"] if asked["type"] == "text" else _body(asked))
-
-
-def _body(asked: dict[str, Any]) -> str:
-    if asked["type"] == "image":
-        return str(asked["image"].get("caption", asked["image"]["link"]))
-    return str(asked["interactive"]["body"]["text"])
+def written_out(content: Content) -> str:
+    """What it says, with its buttons as lines."""
+    buttons = [f"{it.label}: {it.reply}" for it in content.buttons]
+    return "\n".join([words(content), *buttons]).strip("\n")
 
 
 def _fits(button: Button, longest: int) -> bool:
     return len(button.label) <= longest and len(button.reply) <= _MAX_ID
 
 
-def _interactive(text: str, buttons: tuple[Button, ...], menu: str) -> dict[str, Any]:
-    action: dict[str, Any]
+def _image(picture: Asked, caption: str) -> Asked:
+    return {"type": "image", "image": {**picture, **({"caption": caption} if caption else {})}}
+
+
+def _interactive(text: str, buttons: tuple[Button, ...], menu: str, picture: Asked | None) -> Asked:
+    action: Asked
     if len(buttons) <= _FEW:
         kind = "button"
         action = {
@@ -80,5 +69,6 @@ def _interactive(text: str, buttons: tuple[Button, ...], menu: str) -> dict[str,
         kind = "list"
         rows = [{"id": it.reply, "title": it.label} for it in buttons]
         action = {"button": menu, "sections": [{"rows": rows}]}
-    body = {"type": kind, "body": {"text": text}, "action": action}
+    head = {"header": {"type": "image", "image": picture}} if picture is not None else {}
+    body = {"type": kind, **head, "body": {"text": text}, "action": action}
     return {"type": "interactive", "interactive": body}

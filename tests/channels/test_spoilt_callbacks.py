@@ -21,6 +21,7 @@ from channels.whatsapp.channel import SIGNATURE, WhatsApp
 from channels.whatsapp.settings import WhatsAppSettings
 from tests.channels.contract.rig import Kept
 from tests.channels.contract.wechat import AES_KEY
+from tests.channels.mms.conftest import MEANS
 from tests.channels.mutations import mutations
 from tests.channels.telegram.test_updates import EXAMPLES, octets
 from tests.channels.wechat.test_channel import EVENT, TEXT
@@ -83,6 +84,7 @@ def channels() -> dict[str, tuple[Any, list[bytes], Callable[[bytes], Sent]]]:
                     verify_token="verify-token",
                     graph_url=NOWHERE,
                 ),
+                MEANS,
             ),
             hooks,
             meta,

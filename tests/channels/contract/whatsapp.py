@@ -12,6 +12,7 @@ from channels.carriers.graph import ACCESS_TOKEN, APP_SECRET, NUMBER_ID, VERIFY_
 from channels.whatsapp.channel import WhatsApp
 from channels.whatsapp.settings import WhatsAppSettings
 from tests.channels.contract.rig import Kept, Rig, until
+from tests.channels.mms.conftest import MEANS
 
 
 @asynccontextmanager
@@ -27,7 +28,7 @@ async def rig() -> AsyncIterator[Rig]:
         deadline_s=0.5,
         probe_s=0.05,
     )
-    channel, kept = WhatsApp("whatsapp", settings), Kept()
+    channel, kept = WhatsApp("whatsapp", settings, MEANS), Kept()
     application = web.Application()
     application.add_routes(channel.routes())
     server = TestServer(application)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -12,8 +14,9 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from PIL import Image
 
-from channels.base import Outcome, Outgoing
+from channels.base import Means, Media, MediaError, Outcome, Outgoing
 from channels.carriers.graph import (
     ACCESS_TOKEN,
     APP_SECRET,
@@ -21,19 +24,32 @@ from channels.carriers.graph import (
     VERIFY_TOKEN,
     Contact,
     Graph,
+    Template,
 )
+from channels.carriers.handset import Shot
 from channels.whatsapp import channel as whatsapp
 from channels.whatsapp.channel import SIGNATURE, WhatsApp
 from channels.whatsapp.hooks import MalformedError, read, receipts, replies, signed
-from channels.whatsapp.settings import WhatsAppSettings, chat_link
-from orchestrator.core.delivery import Receipt, Reply
+from channels.whatsapp.settings import Approved, WhatsAppSettings, chat_link
+from channels.whatsapp.templates import gaps_of, templated
+from channels.whatsapp.windows import Windows
+from orchestrator.core.delivery import Receipt, Reply, Spoken
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Button, Content
 from tests.channels.contract.rig import Kept, until
+from tests.channels.mms.conftest import media
 from tests.channels.mutations import mutations
 
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+SMALL = "hello/small.png"
+PICTURES = {
+    SMALL: media(64, 48, noise=8),
+    "moves.gif": media(40, 30, "GIF"),
+    "few.png": media(40, 30, "PNG", mode="P"),
+}
 ANN = "+8613800138000"
-KNOWN = {
+BOB = "+8613800138001"
+KNOWN: dict[str, Any] = {
     "phone_number_id": NUMBER_ID,
     "access_token": ACCESS_TOKEN,
     "app_secret": APP_SECRET,
@@ -41,11 +57,35 @@ KNOWN = {
 }
 
 
+class Past:
+    """What was said before; `looked` counts who asked."""
+
+    def __init__(self) -> None:
+        self.lines: list[Spoken] = []
+        self.looked = 0
+        self.away = False
+
+    async def history(self, channel: str, address: str, limit: int) -> list[Spoken]:
+        self.looked += 1
+        if self.away:
+            raise RuntimeError("the database is away")
+        return self.lines[-limit:]
+
+    def wrote(self, ago: timedelta) -> None:
+        self.lines.append(Spoken("1", "them", Content("hi"), AT - ago))
+
+
+async def pictures(name: str) -> Media:
+    if name not in PICTURES:
+        raise MediaError("there is no picture of this name")
+    return PICTURES[name]
+
+
 class Line:
     """The channel, up, with its far end."""
 
-    def __init__(self, channel: WhatsApp, graph: Graph, kept: Kept) -> None:
-        self.channel, self.graph, self.kept = channel, graph, kept
+    def __init__(self, channel: WhatsApp, graph: Graph, kept: Kept, past: Past) -> None:
+        self.channel, self.graph, self.kept, self.past = channel, graph, kept, past
 
     @property
     def ann(self) -> Contact:
@@ -64,7 +104,9 @@ async def connected(**more: Any) -> AsyncIterator[Line]:
         stack.push_async_callback(graph.stop)
         fast = {"graph_url": graph.url, "deadline_s": 0.5, "probe_s": 60}
         given: dict[str, Any] = {**KNOWN, **fast, **more}
-        channel, kept = WhatsApp("whatsapp", WhatsAppSettings(**given)), Kept()
+        past, kept = Past(), Kept()
+        means = Means(b"0123456789abcdef", lambda: AT, past.history, media=pictures)
+        channel = WhatsApp("whatsapp", WhatsAppSettings(**given), means)
         application = web.Application()
         application.add_routes(channel.routes())
         server = TestServer(application)
@@ -75,7 +117,7 @@ async def connected(**more: Any) -> AsyncIterator[Line]:
         stack.push_async_callback(channel.stop)
         await until(lambda: channel.health() == "up")
         graph.handset(ANN)
-        yield Line(channel, graph, kept)
+        yield Line(channel, graph, kept, past)
 
 
 # Sending
@@ -103,15 +145,276 @@ async def test_what_no_button_can_hold_is_written_out() -> None:
 
 async def test_outside_the_window_the_template_carries_the_words() -> None:
     async with connected(template="news") as line:
+        line.graph.templates["news", "en"] = Template("News from us: {{1}}. Thank you.")
         line.graph.faults.closed_window = True
-        outcome = await line.send("Five points\nfor  you")
+        outcome = await line.send("Five points\nfor  you", buttons=(Button("Take them", "1"),))
         assert outcome.result == "accepted"
         [shown] = line.ann.arrived
-        assert (shown.text, shown.template) == ("Five points for you", "news")
+        words = "News from us: Five points for you Take them: 1. Thank you."
+        assert (shown.text, shown.template) == (words, "news")
+        assert line.graph.sends == 1
     async with connected() as line:
         line.graph.faults.closed_window = True
         outcome = await line.send()
         assert (outcome.result, outcome.code, outcome.retry) == ("rejected", "131047", "never")
+
+
+DAY_ONE = Approved(
+    name="day_one",
+    language="zh_CN",
+    body="{{1}}，欢迎开始手机上网第一天！\n今天打开不计流量：{{2}}",
+    image=True,
+    buttons=("我的积分", "退订"),
+)
+BARE = Approved(name="day_one_bare", language="zh_CN", body=DAY_ONE.body)
+BUTTONS = (Button("我的积分", "/points"), Button("退订", "/stop"))
+WORDS = "李雷，欢迎开始手机上网第一天！ \n今天打开不计流量：\nhttps://o.example/l/7Q"
+
+
+async def test_a_message_in_approved_words_goes_as_that_template_with_its_gaps_filled() -> None:
+    async with connected(templates=(BARE, DAY_ONE)) as line:
+        for it in (DAY_ONE, BARE):
+            line.graph.templates[it.name, it.language] = Template(it.body, it.image, it.buttons)
+        line.graph.faults.closed_window = True
+        whole = await line.send(WORDS, image=SMALL, buttons=BUTTONS)
+        bare = await line.send(WORDS, image=SMALL, number=2)
+        assert (whole.result, whole.code) == ("accepted", "")
+        assert (bare.result, bare.code) == ("accepted", "no_picture")
+        line.graph.handset(BOB)
+        first, second = line.ann.arrived
+        assert (first.template, first.buttons) == ("day_one", BUTTONS)
+        assert (
+            first.text == "李雷，欢迎开始手机上网第一天！\n今天打开不计流量：https://o.example/l/7Q"
+        )
+        assert pixels(first.picture) == pixels_of(SMALL)
+        assert (second.template, second.picture) == ("day_one_bare", None)
+        line.ann.press("退订")
+        await until(lambda: line.kept.replies)
+        assert line.kept.replies[0].text == "/stop"
+        line.graph.gallery.forget()
+        [again] = await line.channel.send(
+            [Outgoing(3, 3, BOB, Content(WORDS, image=SMALL, buttons=BUTTONS))]
+        )
+        assert (again.result, again.code) == ("accepted", "")
+        assert pixels(line.graph.handset(BOB).arrived[0].picture) == pixels_of(SMALL)
+
+
+async def test_words_that_no_template_has_are_refused_and_go_on_elsewhere() -> None:
+    async with connected(templates=(DAY_ONE,)) as line:
+        line.graph.faults.closed_window = True
+        outcome = await line.send("Something else")
+        assert (outcome.result, outcome.code, outcome.retry) == ("rejected", "131047", "never")
+
+
+@pytest.mark.parametrize(
+    ("ago", "template"),
+    [(timedelta(hours=23, minutes=58), ""), (timedelta(hours=24), "news"), (None, "news")],
+)
+async def test_whoever_wrote_within_a_day_gets_the_words_as_they_are(
+    ago: timedelta | None, template: str
+) -> None:
+    async with connected(template="news") as line:
+        line.graph.templates["news", "en"] = Template("{{1}}")
+        if ago is not None:
+            line.past.wrote(ago)
+        line.past.lines.append(Spoken("2", "us", Content("hello"), AT))
+        assert (await line.send("Five\npoints")).result == "accepted"
+        assert line.ann.arrived[0].template == template
+
+
+async def test_whoever_has_just_written_here_is_not_looked_up() -> None:
+    async with connected(template="news") as line:
+        line.ann.say("points")
+        await until(lambda: line.kept.replies)
+        assert (await line.send()).result == "accepted"
+        assert (line.ann.arrived[0].template, line.past.looked) == ("", 0)
+    async with connected() as line:  # without a template there is nothing to choose
+        await line.send()
+        assert line.past.looked == 0
+
+
+async def test_while_the_conversation_cannot_be_read_messages_wait() -> None:
+    async with connected(template="news") as line:
+        line.past.away = True
+        outcome = await line.send()
+        assert (outcome.result, outcome.retry) == ("unsent", "later")
+        assert line.graph.sends == 0
+
+
+async def test_who_wrote_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("channels.whatsapp.windows._MOST_REMEMBERED", 3)
+    past = Past()
+    windows = Windows("whatsapp", past.history, lambda: AT)
+    for n in range(10):
+        windows.wrote(f"+{n}")
+    assert [await windows.is_open(f"+{n}") for n in (6, 7, 9)] == [False, True, True]
+    assert past.looked == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "gaps"),
+    [
+        ("Hi {{1}}!", "Hi Ann!", {"1": "Ann"}),
+        ("Hi {{name}}, you have {{n}}", "Hi Ann,\n you have 5", {"name": "Ann", "n": "5"}),
+        ("{{1}} and {{2}} and {{1}}", "a and b and a", {"1": "a", "2": "b"}),
+        ("{{1}} and {{2}} and {{1}}", "a and b and c", None),
+        ("Hi {{1}}!", "Hi !", None),
+        ("Hi {{1}}!", "Hi  !", None),
+        ("Hi {{1}}!", "Hello Ann!", None),
+        ("Hi {{1}}!", "Hi Ann", None),
+        ("No gap", "No  gap", {}),
+        ("No gap", "No gap at all", None),
+        ("{{1}}", "anything", {"1": "anything"}),
+        ("a{{1}}ba", "aba", None),
+        ("{{2}}-{{1}}", "x-y", {"2": "x", "1": "y"}),
+        ("{{1}}b{{2}}", "abbb", {"1": "a", "2": "bb"}),
+    ],
+)
+def test_the_gaps_of_a_template_are_what_its_words_leave_out(
+    body: str, text: str, gaps: dict[str, str] | None
+) -> None:
+    assert gaps_of(body, " ".join(text.split())) == gaps
+
+
+def test_a_template_of_many_gaps_takes_no_time_whatever_the_text() -> None:
+    body = "".join(f"a{{{{{n}}}}}" for n in range(1, 100)) + "!"
+    assert gaps_of(body, "a" * 100_000) is None
+
+
+def test_parameters_go_in_the_order_of_their_numbers_or_by_their_names() -> None:
+    def said(body: str) -> Any:
+        it = Approved(name="x", language="en", body=body)
+        asked = templated(Content("5 for Ann"), [it], None)
+        assert asked is not None
+        return asked["template"]["components"][0]["parameters"]
+
+    assert [it["text"] for it in said("{{2}} for {{1}}")] == ["Ann", "5"]
+    assert said("{{n}} for {{who}}")[1] == {"type": "text", "parameter_name": "who", "text": "Ann"}
+    with pytest.raises(OutreachError):
+        Approved(name="x", language="en", body="{{1}} for {{who}}")
+
+
+def test_what_is_too_long_for_a_template_has_none() -> None:
+    any_words = Approved(name="x", language="en", body="{{1}}")
+    assert templated(Content("x" * 1024), [any_words], None) is not None
+    assert templated(Content("x" * 1025), [any_words], None) is None
+
+
+# Pictures
+
+
+def pixels(shot: Shot | None) -> bytes:
+    assert shot is not None
+    with Image.open(BytesIO(shot.octets)) as image:
+        assert image.mode in ("RGB", "RGBA")
+        return image.convert("RGB").tobytes()
+
+
+def pixels_of(name: str) -> bytes:
+    with Image.open(BytesIO(PICTURES[name].octets)) as image:
+        return image.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+async def test_a_picture_stands_above_its_words_and_is_uploaded_once(name: str) -> None:
+    async with connected() as line:
+        batch = [Outgoing(n, n, ANN, Content(f"Look {n}", image=name)) for n in range(8)]
+        outcomes = await line.channel.send(batch)
+        assert {(it.result, it.code) for it in outcomes} == {("accepted", "")}
+        assert {pixels(it.picture) for it in line.ann.arrived} == {pixels_of(name)}
+        assert sorted(it.text for it in line.ann.arrived) == [f"Look {n}" for n in range(8)]
+        assert line.graph.gallery.given == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "buttons", "shown"),
+    [
+        (1024, 0, [True]),
+        (1025, 0, [True, False]),
+        (1024, 3, [True]),
+        (1024, 4, [True, False]),
+        (1025, 3, [True, False]),
+    ],
+)
+async def test_what_has_no_room_below_a_picture_comes_after_it(
+    length: int, buttons: int, shown: list[bool]
+) -> None:
+    given = tuple(Button(f"B{n}", f"/{n}") for n in range(buttons))
+    async with connected() as line:
+        outcome = await line.send("x" * length, image=SMALL, buttons=given)
+        assert (outcome.result, outcome.code) == ("accepted", "")
+        assert [it.picture is not None for it in line.ann.arrived] == shown
+        last = line.ann.arrived[-1]
+        assert last.text.startswith("x" * length)
+        assert last.buttons == (given if length == 1024 else ())
+        await until(lambda: outcome.carrier_id in [it.carrier_id for it in line.kept.receipts])
+
+
+async def test_an_id_that_meta_forgot_is_uploaded_again() -> None:
+    async with connected() as line:
+        await line.send(image=SMALL)
+        line.graph.gallery.forget()
+        outcome = await line.send(image=SMALL, number=2)
+        assert (outcome.result, outcome.code) == ("accepted", "")
+        assert all(it.picture for it in line.ann.arrived)
+        assert line.graph.gallery.given == 2
+
+
+async def test_a_picture_elsewhere_is_fetched_by_meta() -> None:
+    async with connected() as line:
+        await line.send("Look", image="https://x.example/a.png")
+        assert line.ann.arrived[0].image == "https://x.example/a.png"
+
+
+@pytest.mark.parametrize("text", ["short", "x" * 2000])
+@pytest.mark.parametrize(
+    ("image", "fault"),
+    [
+        (SMALL, {"upload_code": 131053}),
+        (SMALL, {"picture_code": 131052}),
+        (SMALL, {"mute_uploads": True}),
+        ("https://x.example/a.png", {"picture_code": 131052}),
+        ("nowhere.png", {}),
+    ],
+)
+async def test_the_words_go_without_a_picture_that_cannot_be_shown(
+    image: str, fault: dict[str, Any], text: str
+) -> None:
+    async with connected() as line:
+        vars(line.graph.faults).update(fault)
+        outcome = await line.send(text, image=image)
+        assert (outcome.result, outcome.code) == ("accepted", "no_picture")
+        assert "picture" in outcome.reason
+        assert [(it.text, it.picture) for it in line.ann.arrived] == [(text, None)]
+
+
+async def test_no_answer_to_a_picture_with_its_words_is_unknown() -> None:
+    async with connected() as line:
+        line.graph.faults.mute_pictures = True
+        assert (await line.send(image=SMALL)).result == "unknown"
+        assert line.graph.sends == 1
+        long = await line.send("x" * 2000, image=SMALL, number=2)
+        assert (long.result, long.code) == ("accepted", "no_picture")
+
+
+async def test_a_refusal_that_is_not_the_pictures_is_not_asked_again_without_it() -> None:
+    async with connected() as line:
+        line.graph.faults.code = 131026
+        outcome = await line.send(image=SMALL)
+        assert (outcome.result, outcome.code) == ("rejected", "131026")
+        assert line.graph.sends == 1
+
+
+async def test_an_upload_over_the_limit_waits_like_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(whatsapp, "QUIET_S", 0.3)
+    async with connected() as line:
+        line.graph.faults.upload_code = 130429
+        outcome = await line.send(image=SMALL)
+        assert (outcome.result, outcome.code, outcome.retry) == ("unsent", "130429", "later")
+        assert line.channel.health() == "connecting"
+        assert line.graph.sends == 0
 
 
 @pytest.mark.parametrize(
