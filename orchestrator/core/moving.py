@@ -84,7 +84,8 @@ def carried(old: Journey, new: Journey, rule: InFlight, history: History) -> His
     for (step, waiting), route in routes(old, new, rule, history).items():
         if isinstance(route, Route) and route.to is not None:
             done = moving.done(old.steps[step], waiting)
-            for reached in (route.to, *moving.new_reach[route.to]):
+            found[route.to] = found.get(route.to, _NONE) | done - {route.to}
+            for reached in moving.new_reach[route.to]:
                 found[reached] = found.get(reached, _NONE) | done
     return found
 
