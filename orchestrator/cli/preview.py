@@ -14,7 +14,15 @@ from rich.console import Console
 from channels.wap_push import carriage
 from channels.wap_push.authored import Push, document_of
 from channels.wap_push.documents import encode
-from orchestrator.cli.options import JsonOption, ProjectOption, read_settings
+from orchestrator.cli.listening import listening, shown
+from orchestrator.cli.options import (
+    JsonOption,
+    ProjectOption,
+    read_settings,
+    run,
+    serve_until,
+    stop_asked,
+)
 from orchestrator.cli.properties import nested, typed
 from orchestrator.cli.screens import show
 from orchestrator.core.delivery import Outgoing
@@ -26,7 +34,11 @@ from orchestrator.project.load import inspect
 from orchestrator.project.preview import Means, Preview
 from orchestrator.project.preview import preview as previewed
 from orchestrator.runtime.settings import Settings
+from orchestrator.web.pages import is_loopback
+from orchestrator.web.preview import create_preview
+from orchestrator.web.preview_folder import Folder
 
+PORT = 8083
 _SOME_DAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 
@@ -47,6 +59,15 @@ def preview(
             "or a file with all that is known of one subscriber, or a list of such.",
         ),
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show all of the project as a page that follows it.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(help="The page's TCP port; 0 takes a free one.", min=0, max=65535)
+    ] = PORT,
+    host: Annotated[
+        str, typer.Option(help="The page's address. Other than loopback: anybody may look.")
+    ] = "127.0.0.1",
     json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
@@ -58,14 +79,20 @@ def preview(
     one with long values, and one of whom nothing is known; what looks the same is shown once.
     Whoever would get nothing, because a value is missing, is warned of.
 
+    With --serve a browser shows every message and journey of the project, drawn anew whenever a
+    file is saved, mistakes included; only this machine may look, unless --host says otherwise.
+
     Exit code 1: there is no such message, or some of it cannot be sent.
     """
     settings = read_settings(project)
-    if message is None:
-        raise OutreachError("which message?", "name it: outreach preview hello/welcome")
-    draft, findings = inspect(source.read_folder(settings.project))
     given = examples_of(as_ or [])
     locale = locale or next((it for e in given if (it := e.values.get("subscriber.locale"))), None)
+    if serve:
+        run(lambda: _serve(settings, message, given, locale, host, port))
+        return
+    if message is None:
+        raise OutreachError("which message?", "name it (hello/welcome), or look at all: --serve")
+    draft, findings = inspect(source.read_folder(settings.project))
     found = previewed(
         draft, message, findings=findings, given=given, locale=locale, means=means_of(settings)
     )
@@ -75,6 +102,29 @@ def preview(
         show(found, Console(highlight=False))
     if failed(found):
         raise typer.Exit(1)
+
+
+async def _serve(
+    settings: Settings,
+    message: str | None,
+    given: Sequence[Example],
+    locale: str | None,
+    host: str,
+    port: int,
+) -> None:
+    stop = stop_asked()
+    page = create_preview(
+        Folder(settings.project),
+        given=given,
+        locale=locale,
+        means=means_of(settings),
+        everybody=not is_loopback(host),
+    )
+    async with listening(page, host, port, "--port") as taken:
+        asked = f"?message={message}" if message else ""
+        typer.echo(f"preview   {shown(host, taken)}/{asked}")
+        typer.echo("Save a file and look. Ctrl-C ends it.")
+        await serve_until(stop)
 
 
 def failed(found: Preview) -> bool:

@@ -101,7 +101,7 @@ def _boxes(cell: Shown, currency: str) -> Iterator[Panel]:
         "" if cell.price is None else f"{cell.price} {currency}".strip() if cell.price else "free"
     )
     yield _box(name, [*_said(cell, cell.content), Text(""), *_facts(cell, price)])
-    if cell.channel in ("sms", "wap_push"):
+    if cell.sms is not None:
         words = cell.content.text
         shown, below = small_screen(words)
         more = Text(f"▼ {below} more line{'s' * (below > 1)}" if below else " ", "dim")

@@ -247,7 +247,7 @@ class _Wording:
             name = content.image.split(" ")[0]
             picture = self._draft.pictures.get(name)
             if picture is None:
-                raise OutreachError(f"there is no picture templates/{name}", "put it there")
+                raise OutreachError(f"there is no picture {name}", f"put it at templates/{name}")
             cell = replace(cell, picture=picture)
         if word == "sms":
             cell = replace(cell, sms=sms(content.text))

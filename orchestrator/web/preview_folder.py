@@ -1,0 +1,101 @@
+"""A project's folder as it is now: read again whenever somebody saves a file in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+from watchfiles import Change, DefaultFilter, awatch
+
+from orchestrator.core.errors import OutreachError
+from orchestrator.project import source
+from orchestrator.project.draft import Draft
+from orchestrator.project.findings import Finding, Mark, ProjectErrors
+from orchestrator.project.load import inspect
+from orchestrator.project.source import PATTERNS
+
+SETTLES_MS = 50
+"""A save is over once nothing has changed for so long."""
+LONGEST_MS = 400
+"""Who never stops saving sees it after so long."""
+
+
+class Reading(Struct, frozen=True):
+    """All that could be read, and what is wrong with it. `number` grows with each reading."""
+
+    draft: Draft
+    findings: tuple[Finding, ...]
+    number: int = 0
+
+
+class Folder:
+    """A project's folder. `now` is the latest reading; what cannot be read at all leaves the one
+    before in its place, with the reason among its findings."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        draft, findings = inspect(source.read_folder(path))
+        self.now = Reading(draft, findings)
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """While it lasts, the folder is read again after each change."""
+        stop = asyncio.Event()
+        watching = asyncio.create_task(self._watch(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await watching
+
+    async def after(self, number: int) -> Reading:
+        """The first reading later than that, once there is one."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.now.number > number)
+            return self.now
+
+    async def read(self) -> None:
+        """What lies there now is the latest reading."""
+        try:
+            draft, findings = await asyncio.to_thread(
+                lambda: inspect(source.read_folder(self.path))
+            )
+            fresh = Reading(draft, findings, self.now.number + 1)
+        except ProjectErrors as errors:
+            fresh = replace(self.now, findings=tuple(errors.findings), number=self.now.number + 1)
+        except (OutreachError, OSError) as error:
+            said = error.message if isinstance(error, OutreachError) else type(error).__name__
+            found = Finding(Mark("journeys"), said, "save it again", "file")
+            fresh = replace(self.now, findings=(found,), number=self.now.number + 1)
+        async with self._changed:
+            self.now = fresh
+            self._changed.notify_all()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        folders = [it for it in (self.path / "journeys", self.path / "templates") if it.is_dir()]
+        changes = awatch(
+            *folders,
+            watch_filter=_Ours(),
+            step=SETTLES_MS,
+            debounce=LONGEST_MS,
+            stop_event=stop,
+            rust_timeout=1_000,
+        )
+        async for _ in changes:
+            await self.read()
+
+
+class _Ours(DefaultFilter):
+    """What may be part of a project; not what editors leave beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._suffixes = tuple({Path(pattern).suffix for pattern in PATTERNS})
+
+    def __call__(self, change: Change, path: str) -> bool:
+        return path.endswith(self._suffixes) and super().__call__(change, path)
