@@ -50,6 +50,7 @@ _NEVER = {
     132005: "the text is too long for the template",
     132007: "the template breaks WhatsApp's policy",
     132012: "the template's parameter is of another kind",
+    132018: "the template's parameter holds what it may not",
     132015: "the template is paused",
     132016: "the template is disabled",
 }
