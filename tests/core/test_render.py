@@ -26,6 +26,7 @@ ENTRANCE = """{# the first message #}
 {% endblock %}
 {% block mms_image %}seven-days/entrance.png{% endblock %}
 {% block chat %}您好{% endblock %}
+{% block chat_image %}seven-days/entrance.png{% endblock %}
 {% block chat_buttons %}我的积分=/points | 兑换=/redeem
 好{% endblock %}
 """
@@ -67,6 +68,7 @@ def test_each_channel_gets_its_own_wording(entrance: MessageTemplate) -> None:
         "sms": Content(text="欢迎小王！http://wap.example/a 回复TD"),
         "chat": Content(
             text="您好",
+            image="seven-days/entrance.png",
             buttons=(Button("我的积分", "/points"), Button("兑换", "/redeem"), Button("好", "好")),
         ),
         "mms": Content(
@@ -271,6 +273,7 @@ def test_a_button_needs_a_label_and_a_reply(buttons: str) -> None:
         ),
         ("{% block sms %}{% set link = 1 %}x{% endblock %}", 1, "link cannot be used", "another"),
         ("{% block chat_buttons %}a=b{% endblock %}", 1, "chat_buttons needs chat", "block chat"),
+        ("{% block chat_image %}a.png{% endblock %}", 1, "chat_image needs chat", "block chat"),
         ("{% block wap_push_text %}a{% endblock %}", 1, "needs wap_push_href", "wap_push_href"),
         ("{% block mms_subject %}a{% endblock %}", 1, "mms_subject needs mms_text", "mms_text"),
         ("{% block sms %}a{% endblock %}{% block sms %}b{% endblock %}", 1, "defined twice", ""),
