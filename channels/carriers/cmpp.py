@@ -69,7 +69,8 @@ class CmppCaller(Caller):
     def _connect(self, asked: pdu.Connect, sequence: int) -> None:
         exchange = self._exchange
         highest = exchange.highest_version
-        self.version = min(asked.version, highest)
+        # Some providers say 2.1; there are two layouts all the same.
+        self.version = pdu.V3 if min(asked.version, highest) >= pdu.V3 else pdu.V2
         secret = exchange.settings.accounts.get(asked.source_addr)
         digest = pdu.source_digest(asked.source_addr, secret or "", asked.timestamp)
         refusal, proof = 0, bytes(16)

@@ -11,7 +11,7 @@ BENCHES = (
     "tests.bench.pipeline",
     "tests.bench.replies",
     "tests.bench.smpp",
-    "tests.bench.mms",
+    "tests.bench.channels",
 )
 
 

@@ -68,7 +68,7 @@ def hunt(name: str, seconds: int, folder: Path, keep: bool) -> bool:
     words.write_text("".join(f'"{it.decode()}"\n' for it in sorted(names)))
     code, said = run(
         name, folder, str(found), str(begun), f"-max_total_time={seconds}", "-timeout=5",
-        "-rss_limit_mb=1024", f"-dict={words}", "-print_final_stats=1",
+        "-rss_limit_mb=1024", *([f"-dict={words}"] if names else []), "-print_final_stats=1",
         f"-artifact_prefix={found}-broken-",
     )  # fmt: skip
     executions = re.findall(r"number_of_executed_units: (\d+)", said)
@@ -84,6 +84,7 @@ def hunt(name: str, seconds: int, folder: Path, keep: bool) -> bool:
     print(json.dumps(figures), flush=True)
     for broken in folder.glob(f"{name}-broken-*"):
         print(f"{name} does not take {broken.read_bytes().hex()}")
+    if code:
         print("\n".join(said.splitlines()[-60:]))
     if keep and code == 0:
         _keep(name, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -21,6 +21,7 @@ from channels.http.channel import HttpChannel
 from channels.http.joining import Joining
 from channels.http.settings import HttpSettings
 from channels.http.signature import proven
+from channels.registry import kind_of
 from channels.telegram import updates
 from channels.webchat import link as chat_links
 from channels.webchat.browser import Browser
@@ -29,10 +30,9 @@ from channels.webchat.frames import Line
 from channels.wechat import envelope
 from channels.wechat.crypt import Seal, SealError
 from channels.whatsapp import hooks
-from channels.whatsapp.channel import WhatsApp
 from channels.whatsapp.settings import WhatsAppSettings
 from orchestrator.core import links
-from orchestrator.core.delivery import Outcome, Spoken
+from orchestrator.core.delivery import Outcome
 from orchestrator.store.json import word
 from orchestrator.web import desk
 from orchestrator.web.problem import ProblemError
@@ -56,10 +56,11 @@ _VALUES = {
     "twilio": {"account": "AC1", "token": "word"},
     "vonage": {"api_key": "k", "api_secret": "s", "signature_secret": "secret"},
 }
+_NUMBER_ID = meta.KNOWN["phone_number_id"]
 _DESK: tuple[Any, ...] = (desk.Take, desk.Release, desk.Said)
 
 
-async def _nobody(*_: object) -> Sequence[Spoken]:
+async def _nobody(*_: object) -> Any:
     return []
 
 
@@ -71,7 +72,8 @@ class _World(Loop):
         means = Means(SECRET, lambda: _AT, _nobody)
         self.aggregators = [HttpChannel("sms", self._settings(preset), means) for preset in _VALUES]
         self.chat = WebChat(SECRET, _nobody, now=lambda: _AT)
-        self.whatsapp = WhatsApp("whatsapp", WhatsAppSettings(**meta.KNOWN))
+        settings = msgspec.convert(meta.KNOWN, WhatsAppSettings)
+        self.whatsapp: Any = kind_of("whatsapp").build("whatsapp", settings, means)
         self.loop.run_until_complete(self._start())
 
     def _settings(self, preset: str) -> HttpSettings:
@@ -140,9 +142,9 @@ def whatsapp(octets: bytes) -> None:
     assert not hooks.signed(octets[:80].decode("utf-8", "surrogateescape"), octets, "secret")
     with suppress(hooks.MalformedError):
         told = hooks.read(octets)
-        for receipt in hooks.receipts(told, "whatsapp", meta.NUMBER_ID):
+        for receipt in hooks.receipts(told, "whatsapp", _NUMBER_ID):
             look_at_receipt(receipt, cleaned=True)
-        for reply in hooks.replies(told, "whatsapp", meta.NUMBER_ID):
+        for reply in hooks.replies(told, "whatsapp", _NUMBER_ID):
             look_at_reply(reply, cleaned=True)
 
 

@@ -47,7 +47,11 @@ def push(octets: bytes) -> None:
 def pap(octets: bytes) -> None:
     """A control entity, alone as an answer or notification, and with a document as a push."""
     content_type, _, body = octets.partition(b"\0\r\n")
-    for read in (lambda: control.read(body), lambda: _unpacked(content_type, body)):
+    readers: tuple[Callable[[], control.Entity], ...] = (
+        lambda: control.read(body),
+        lambda: _unpacked(content_type, body),
+    )
+    for read in readers:
         try:
             it = read()
         except PapError:
@@ -148,7 +152,11 @@ def _pap() -> list[bytes]:
 
 def _answers() -> list[bytes]:
     fault = mm7.Fault(2007, True, "no")
-    said = [Answer("SubmitRsp", 1000, "Success", "m1"), Answer("RSErrorRsp", 3000), fault]
+    said: list[mm7.Said] = [
+        Answer("SubmitRsp", 1000, "Success", "m1"),
+        Answer("RSErrorRsp", 3000),
+        fault,
+    ]
     return [mm7.write(Letter(it, "t", "urn:x", "6.8.0")) for it in said]
 
 

@@ -26,7 +26,7 @@ from tests.channels.smgp import test_pdu as smgp_cases
 from tests.hostile.targets.ends import Far, Loop, quiet
 
 _COMMON: dict[str, Any] = {"host": "127.0.0.1", "port": 1, "source": "10086"}
-_VISITED = {
+_VISITED: dict[str, Any] = {
     "listen_host": "127.0.0.1",
     "listen_port": 0,
     "listen_login": "unicom",

@@ -1,0 +1,1 @@
+"""What a message costs a channel of each kind."""
