@@ -17,6 +17,10 @@ Ton = Annotated[int, Meta(ge=0, le=6)]
 Npi = Annotated[int, Meta(ge=0, le=18)]
 """Numbering plan (SMPP 3.4 §5.2.6): 0 unknown, 1 E.164."""
 Seconds = Annotated[float, Meta(gt=0)]
+Language = Literal[
+    "tr", "es", "pt", "bn", "as", "gu", "hi", "kn", "ml", "or", "pa", "ta", "te", "ur"
+]
+"""Of those whose national tables there are, see `core.alphabets`."""
 
 
 class SettingsError(OutreachError):
@@ -149,14 +153,15 @@ class SmsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """`url`: the carrier account, `smpp://system_id:password@host:2775?window=100&source=10086`
     (`smpps://` for TLS); its options are those of `SmppSettings`. `binds`: several of them instead;
     `use: spread` sends over all that are up, `use: backup` over the first that is. `rules` say who
-    the sender is: the first that matches holds. `languages` (`tr`, `es`, `pt`): texts may be
-    written in their national tables, where the carrier and its phones know them."""
+    the sender is: the first that matches holds. `languages` (`tr`, `es`, `pt`; `hi`, `bn`, `as`,
+    `gu`, `kn`, `ml`, `or`, `pa`, `ta`, `te`, `ur`): texts may be written in their national tables,
+    where the carrier and its phones know them."""
 
     url: str = ""
     binds: tuple[str, ...] = ()
     use: Literal["spread", "backup"] = "spread"
     rules: tuple[Rule, ...] = ()
-    languages: tuple[Literal["tr", "es", "pt"], ...] = ()
+    languages: tuple[Language, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.url) == bool(self.binds):

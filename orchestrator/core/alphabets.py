@@ -1,4 +1,5 @@
-"""National language tables of the GSM 7-bit alphabet: what is Turkish, Spanish or Portuguese in it.
+"""National language tables of the GSM 7-bit alphabet: Turkish, Spanish, Portuguese, and those of
+`core.indic`.
 
 Source: 3GPP TS 23.038 §6.2.1.2 and annex A (tables), TS 23.040 §9.2.3.24.15 and .16 (the header
 elements that name them). A *locking* table takes the place of the alphabet, a *single* one that of
@@ -10,6 +11,8 @@ from __future__ import annotations
 import codecs
 
 from msgspec import Struct
+
+from orchestrator.core import indic
 
 SINGLE_SHIFT, LOCKING_SHIFT = 0x24, 0x25
 """Information element identifiers, each with one octet: the language."""
@@ -33,9 +36,11 @@ EXTENSION = {
     "|": 0x40,
     "€": 0x65,
 }
-"""What an escape may come before (GSM 03.38 §6.2.1.1). Each single table here holds it too."""
+"""What an escape may come before (GSM 03.38 §6.2.1.1). Each single table holds it too, but for the
+euro sign of Telugu's."""
 
-CODES = {"tr": 1, "es": 2, "pt": 3}
+_SPOKEN = "tr es pt bn gu hi kn ml or pa ta te ur"
+CODES = {name: code for code, name in enumerate(_SPOKEN.split(), 1)} | {"as": 4}
 """National Language Identifiers (3GPP TS 23.038 §6.2.1.2.4) of the languages that we write."""
 
 _LOCKING = {
@@ -47,6 +52,7 @@ _LOCKING = {
         "@£$¥êéúíóç\nÔô\rÁáΔ_ªÇÀ∞^\\€Ó|\x1bÂâÊÉ !\"#º%&'()*+,-./0123456789:;<=>?Í"
         "ABCDEFGHIJKLMNOPQRSTUVWXYZÃÕÚÜ§~abcdefghijklmnopqrstuvwxyzãõ`üà"
     ),
+    **indic.LOCKING,
 }
 
 
@@ -102,8 +108,11 @@ def _main(table: str, septet: int) -> str:
 
 
 _SHIFTED = {
-    code: {septet: char for char, septet in {**EXTENSION, **own}.items()}
-    for code, own in {0: {}, **_SINGLE}.items()
+    **{
+        code: {septet: char for char, septet in {**EXTENSION, **own}.items()}
+        for code, own in {0: {}, **_SINGLE}.items()
+    },
+    **indic.SINGLE,
 }
 
 
@@ -114,7 +123,7 @@ def _mapping(tables: Tables) -> dict[int, int | bytes]:
         **{
             ord(char): septet
             for septet, char in enumerate(_LOCKING.get(tables.locking, BASE))
-            if septet != ESCAPE
+            if septet != ESCAPE and char != indic.UNDEFINED
         },
     }
 
