@@ -27,8 +27,8 @@ class Habit(Struct, frozen=True, kw_only=True):
 
 
 class People(Struct, frozen=True, kw_only=True):
-    """One kind of people: how many there are against the other kinds, what is known of them, and
-    what they do."""
+    """One `kind` of people: how many there are against the other kinds (`weight`), what is known of
+    them (`attributes`, `tags`), and what they do (`events`)."""
 
     kind: str
     weight: int = 1
@@ -38,7 +38,8 @@ class People(Struct, frozen=True, kw_only=True):
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
-    """So many of them are new: this happens to them once, at some time `within` the first days."""
+    """So many of them (`share`) are new: `on` happens to them once, at some time `within` the first
+    days, `with` these properties."""
 
     on: EventName
     share: Share = Share(1.0)
@@ -48,7 +49,7 @@ class Arrival(Struct, frozen=True, kw_only=True):
 
 class Prompt(Struct, frozen=True, kw_only=True):
     """What a message moves people to: of those who get `by`, or without it any message of a
-    journey, so many do this within that time."""
+    journey, so many (`share`) do this (`on`, `with` these properties) `within` that time."""
 
     by: TemplateName = TemplateName("")
     on: EventName
@@ -73,10 +74,11 @@ class Replies(Struct, frozen=True, kw_only=True):
 
 
 class AudienceForm(Struct, frozen=True, kw_only=True):
-    """Who `simulate` plays, if it is given no real people: locales, time zones, the channels that
-    reach them, and their consents, each with how often it is found; who is new; and the kinds of
-    `people`. What they do is played with real people too: `prompted`, `replies`, the `failures` of
-    channels, and what colleagues at a `desk` say came of those handed over to them."""
+    """Who `simulate` plays, if it is given no real people: `locales`, `timezones`, the `channels`
+    that reach them, and their `consents`, each with how often it is found; who is new (`arrive`);
+    and the kinds of `people`. What they do is played with real people too: `prompted`, `replies`,
+    the `failures` of channels, and what colleagues at a `desk` say came of those handed over to
+    them."""
 
     locales: Mapping[str, int] = {}
     timezones: Mapping[str, int] = {}

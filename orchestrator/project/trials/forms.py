@@ -15,8 +15,8 @@ _MONDAY = date(2026, 3, 2)
 
 
 class Person(Struct, frozen=True, kw_only=True):
-    """Somebody whom tests are about. What is left out is the project's own locale and zone, an
-    address for `sms`, and nothing else.
+    """Somebody whom tests are about. What is left out is the project's own `locale` and
+    `timezone`, of the `addresses` one for `sms`, and nothing else.
 
     `consents` are the purposes they said yes to, `refused` those they said no to (`everything` for
     a STOP); `lists` are the lists of numbers they stand on; `points` is what they have; `tags` and
@@ -35,8 +35,10 @@ class Person(Struct, frozen=True, kw_only=True):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """What an import, an operator or a form changes of somebody: `attributes` and `addresses` are
-    added to those they have (`null` takes one away), `tags` are put on (`+vip`) or taken off."""
+    """What an import, an operator or a form changes of somebody: their `locale` or `timezone`;
+    `attributes` and `addresses` are added to those they have (`null` takes one away), `tags` are
+    put on (`+vip`) or taken off; purposes of `consents` are said yes to, those
+    of `refused` no."""
 
     locale: str = ""
     timezone: str = ""
@@ -104,7 +106,8 @@ KINDS = (
 
 class Ends(Struct, frozen=True, kw_only=True):
     """How things stand in the end: `points` that can be spent, all `tags`, these of the
-    `attributes`, and where they stand in journeys: a step, or `finished`, `left`, `held_out`."""
+    `attributes`, and where they stand in journeys (`stands`): a step, or `finished`, `left`,
+    `held_out`."""
 
     points: int | None = None
     tags: tuple[str, ...] | None = None
@@ -113,7 +116,8 @@ class Ends(Struct, frozen=True, kw_only=True):
 
 
 class Trial(Struct, frozen=True, kw_only=True):
-    """One test: who it is about, what happens to them, and what comes of it.
+    """One `test`, which says what it is for: who it is about, what `happens` to them, and what it
+    must `expect` to come of it.
 
     `who` names somebody of `people`, and `but` changes some of their keys. Day 1 is `begin`; the
     clock stops at `until`. `chance` settles what chance would: a journey is entered (`in`) or held
@@ -133,7 +137,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 class TrialFile(Struct, frozen=True, kw_only=True):
-    """Tests, and people they are about, who may be named in all files."""
+    """Some `tests`, and `people` they are about, who may be named in all files."""
 
     people: Mapping[str, Person] = {}
     tests: tuple[Trial, ...] = ()
