@@ -91,8 +91,10 @@ def _time_passed(stage: Stage) -> None:
 def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
     on, properties = event.name, event.properties
     scope: Mapping[str, Any] | None = None  # as it was before anything came of the event
+    if on in stage.project.impersonal:
+        scope = {"event": properties}
     if rules := stage.project.earning.get(on):
-        scope = stage.scope(properties)
+        scope = scope or stage.scope(properties)
         _earn(stage, event, rules, scope)
     for name in [*stage.enrollments]:
         enrollment = stage.enrollments[name]

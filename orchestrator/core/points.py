@@ -157,6 +157,9 @@ def release(account: Account, held: Hold, at: datetime) -> Change:
 
 def settle(account: Account, now: datetime) -> Change:
     """Every lot and hold that was due by `now` has expired, in order of time."""
+    due = account.due_at
+    if due is None or due > now:
+        return account, ()
     effects: list[Effect] = []
     while (due := account.due_at) is not None and due <= now:
         for held in [held for held in account.holds if held.expires_at <= due]:

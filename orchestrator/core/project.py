@@ -107,3 +107,19 @@ class Project(Struct, frozen=True, dict=True):
             found.setdefault(rule.on, []).append((numbers[rule.reason], rule))
             numbers[rule.reason] += 1
         return {on: tuple(rules) for on, rules in found.items()}
+
+    @cached_property
+    def impersonal(self) -> frozenset[str]:
+        """The events of which no earning rule, goal or rule to leave asks who they happen to."""
+        asked = [(rule.on, rule.condition) for rule in self.points.earn]
+        for journey in self.versions.values():
+            if journey.goal is not None:
+                asked.append((journey.goal.on, journey.goal.condition))
+            asked += [(rule.on, rule.condition) for rule in journey.leave if rule.on is not None]
+        personal = {
+            on
+            for on, condition in asked
+            if condition is not None
+            and any(not name.startswith("event.") for name in condition.names())
+        }
+        return frozenset(on for on, _ in asked) - personal

@@ -133,7 +133,8 @@ class Stage:
 
     def settle(self) -> None:
         """Points and holds that were due to expire by now have expired."""
-        self.post(points.settle(self.account, self.now))
+        if self.account.lots or self.account.holds:  # few have any
+            self.post(points.settle(self.account, self.now))
 
     def post(self, change: points.Change) -> None:
         """The account, and the stock with it, stand as `change` says."""

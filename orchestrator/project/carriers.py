@@ -3,9 +3,7 @@ makes it wait."""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Mapping
-from sys import byteorder
 
 from orchestrator.core.grammar import Pace
 
@@ -14,46 +12,23 @@ MINUTE_S = 60
 
 
 class Series:
-    """How many in each second, from 0 on: a row of counts for each day that has any."""
+    """How many in each second, from 0 on."""
 
     def __init__(self) -> None:
-        self._days: dict[int, array[int]] = {}
+        self._seconds: dict[int, int] = {}
 
     def add(self, second: int, count: int = 1) -> None:
         """So many more in that second."""
-        day, second = divmod(second, DAY_S)
-        row = self._days.get(day)
-        if row is None:
-            row = self._days[day] = array("I", bytes(4 * DAY_S))
-        row[second] += count
+        self._seconds[second] = self._seconds.get(second, 0) + count
 
     def merge(self, other: Series) -> None:
         """What `other` counts is counted here too."""
-        for day, row in other._days.items():
-            ours = self._days.get(day)
-            if ours is None:
-                self._days[day] = row[:]
-            else:  # as two long numbers: in one go
-                both = int.from_bytes(ours, byteorder) + int.from_bytes(row, byteorder)
-                self._days[day] = array("I", both.to_bytes(4 * DAY_S, byteorder))
+        for second, count in other.counts():
+            self.add(second, count)
 
     def counts(self) -> Iterator[tuple[int, int]]:
         """Each second that has any, in order, and how many."""
-        for day, row in sorted(self._days.items()):
-            begin = day * DAY_S
-            for minute in range(0, DAY_S, MINUTE_S):
-                part = row[minute : minute + MINUTE_S]
-                if any(part):
-                    for second, count in enumerate(part, begin + minute):
-                        if count:
-                            yield second, count
-
-    def per_day(self, days: int) -> list[int]:
-        """How many on each day; what comes after the last is the last one's."""
-        sums = [0] * days
-        for day, row in self._days.items():
-            sums[min(day, days - 1)] += sum(row)
-        return sums
+        return iter(sorted(self._seconds.items()))
 
 
 def peaks(series: Series) -> tuple[tuple[int, int], tuple[int, int]]:

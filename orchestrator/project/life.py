@@ -42,6 +42,7 @@ Answer = Callable[[Scene, ReplyReceived, datetime], Decision]
 """What is said to a reply."""
 
 NEVER = datetime.max.replace(tzinfo=UTC)
+_TIMER = TimerDue()
 _LINES = 5
 """Of the points' history, that a reply may show."""
 
@@ -109,20 +110,20 @@ class Life:
     def until(self, end: datetime) -> Iterator[Lived]:
         """Everything that happens before `end`, in order, which is then the time. More may be
         expected and the scene changed between one and the next."""
-        while self.due_at < end:
-            yield self.step()
+        while (due := self.due_at) < end:
+            yield self._step(due)
         self.now = max(self.now, end)
 
     def step(self) -> Lived:
         """The next thing has happened: what comes at the same instant as a timer comes before it.
         To be called only while `due_at` is not NEVER."""
-        timer_at = self._timer_at()
-        event: Event = TimerDue()
-        if self._coming and self._coming[0][0] <= timer_at:
-            at, _, event = heappop(self._coming)
-        else:
-            at = timer_at
-        self.now = max(self.now, at)
+        return self._step(self.due_at)
+
+    def _step(self, due: datetime) -> Lived:
+        coming = self._coming
+        event = heappop(coming)[2] if coming and coming[0][0] == due else _TIMER
+        if due > self.now:
+            self.now = due
         return self._take(event)
 
     def _timer_at(self) -> datetime:
