@@ -107,10 +107,12 @@ class Smsc(Network):
         for customer in list(self.customers):
             customer.abort()
 
-    async def outbind(self, host: str, port: int, password: str) -> None:
+    async def outbind(
+        self, host: str, port: int, password: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         """A customer is called, and asked to bind as a receiver (SMPP 3.4 §2.2.1)."""
         _, customer = await self._loop.create_connection(
-            lambda: Customer(self._loop, self), host, port
+            lambda: Customer(self._loop, self), host, port, ssl=tls
         )
         customer.write(codec.encode(pdu.Outbind(self.settings.system_id, password), 1))
 

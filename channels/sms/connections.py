@@ -10,7 +10,7 @@ from channels.sms import pdu
 from channels.sms.line import Line
 from channels.sms.pace import Pace
 from channels.sms.session import Deliver, Session
-from channels.sms.settings import SmppSettings
+from channels.sms.settings import SettingsError, SmppSettings
 
 
 def new_line(
@@ -53,3 +53,28 @@ def new_session(
 def tls_context(settings: SmppSettings) -> ssl.SSLContext | None:
     """A context that verifies the carrier's name and certificate, or None without TLS."""
     return ssl.create_default_context(cafile=settings.ca or None) if settings.tls else None
+
+
+def outbind_context(settings: SmppSettings) -> ssl.SSLContext | None:
+    """A context for carriers that call us, who must show a certificate if `outbind_ca` says whose;
+    None without TLS. Raises SettingsError if a file is not what it must be."""
+    if not settings.outbind_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.outbind_cert, settings.outbind_key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"outbind_cert and outbind_key cannot be used: {error.strerror or error}",
+            "They are files in PEM: the certificate with its chain, and its key without a phrase.",
+        ) from None
+    if settings.outbind_ca:
+        try:
+            context.load_verify_locations(settings.outbind_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"outbind_ca cannot be used: {error.strerror or error}",
+                "It is a file in PEM of the certificates that sign the carrier's.",
+            ) from None
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -7,7 +7,7 @@ import hmac
 import logging
 
 from channels.sms import pdu
-from channels.sms.connections import new_session
+from channels.sms.connections import new_session, outbind_context
 from channels.sms.pace import Pace
 from channels.sms.session import BindRefusedError, Deliver, RequestError, Session
 from channels.sms.settings import SmppSettings
@@ -32,10 +32,16 @@ class OutbindPort:
         self._sessions: set[Session] = set()
 
     async def start(self) -> None:
-        """Listening; `port` says where. Raises OSError when the port is taken."""
+        """Listening; `port` says where. Raises OSError when the port is taken, SettingsError when
+        it has no certificate that can be used."""
         loop = asyncio.get_running_loop()
+        context = outbind_context(self._settings)
         self._server = await loop.create_server(
-            self._called, self._settings.outbind_host, self.port
+            self._called,
+            self._settings.outbind_host,
+            self.port,
+            ssl=context,
+            ssl_handshake_timeout=self._settings.deadline_s if context is not None else None,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

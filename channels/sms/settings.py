@@ -39,7 +39,9 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     receipts write message ids, see `channels.sms.receipt`. After a failure the next try comes
     within `reconnect_s`, doubling up to `reconnect_max_s`; a refused bind waits at least
     `refused_s`. `outbind_port`: also listen there (on `outbind_host`) for a carrier that
-    calls us with `outbind_password` (SMPP 3.4 §2.2.1).
+    calls us with `outbind_password` (SMPP 3.4 §2.2.1); with `outbind_cert` and `outbind_key`, files
+    of a certificate and its key, only over TLS, and with `outbind_ca` only for whoever shows a
+    certificate that those in that file have signed.
     `ca`: a file of certificates to trust instead of the system's.
     `long`: how a text of several parts goes: `udh` in parts with a user data header, `sar` in parts
     with the sar_* optional parameters (§5.3.2.22), `payload` whole in message_payload (§5.3.2.32).
@@ -71,6 +73,9 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     outbind_port: Annotated[int, Meta(ge=0, le=65535)] | None = None
     outbind_host: str = "0.0.0.0"
     outbind_password: Annotated[str, Meta(max_length=8)] = ""
+    outbind_cert: str = ""
+    outbind_key: str = ""
+    outbind_ca: str = ""
     tls: bool = False
     ca: str = ""
     long: Literal["udh", "sar", "payload"] = "udh"
@@ -109,6 +114,15 @@ class SmppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise SettingsError(
                 "outbind_port needs outbind_password",
                 "Without it, anybody who calls that port would be sent the account's password.",
+            )
+        if bool(settings.outbind_cert) != bool(settings.outbind_key):
+            raise SettingsError(
+                "outbind_cert and outbind_key go together", "Name both files, or neither."
+            )
+        if settings.outbind_ca and not settings.outbind_cert:
+            raise SettingsError(
+                "outbind_ca needs outbind_cert and outbind_key",
+                "Only over TLS does a caller show a certificate.",
             )
         return settings
 

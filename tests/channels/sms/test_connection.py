@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from channels.carriers.smsc import Smsc
 from channels.sms.channel import SmsChannel
-from channels.sms.settings import SmppSettings
+from channels.sms.settings import SettingsError, SmppSettings
 from tests.channels.contract.rig import Kept, until
 from tests.channels.sms.conftest import CALLED, NUMBER, bound, message
 
@@ -68,3 +69,53 @@ async def test_a_caller_with_a_wrong_password_is_hung_up_on(
         await smsc.outbind("127.0.0.1", channel.outbind_port, "wrong")
         await until(lambda: "outbind_refused" in caplog.text)
         assert not any(customer.receives for customer in smsc.customers)
+
+
+OURS = f"&outbind_cert={CERTIFICATES / 'carrier.pem'}&outbind_key={CERTIFICATES / 'carrier.key'}"
+KNOWN_ONLY = f"{OURS}&outbind_ca={CERTIFICATES / 'carrier.pem'}"
+
+
+def caller(*, shows: bool = False) -> ssl.SSLContext:
+    """What a carrier calls with that trusts our certificate, and perhaps shows its own."""
+    context = ssl.create_default_context(cafile=CERTIFICATES / "carrier.pem")
+    if shows:
+        context.load_cert_chain(CERTIFICATES / "carrier.pem", CERTIFICATES / "carrier.key")
+    return context
+
+
+@pytest.mark.parametrize(("options", "shows"), [(OURS, False), (KNOWN_ONLY, True)])
+async def test_a_carrier_may_call_over_tls(smsc: Smsc, options: str, shows: bool) -> None:
+    async with bound(smsc.port, CALLED + options) as (channel, kept):
+        await smsc.outbind("localhost", channel.outbind_port, "knock", caller(shows=shows))
+        await until(lambda: len(smsc.customers) == 2)
+        smsc.handset(NUMBER).say("1", "10086")
+        await until(lambda: kept.replies)
+
+
+async def test_whoever_calls_without_tls_or_a_known_certificate_is_sent_nothing(
+    smsc: Smsc, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bound(smsc.port, CALLED + KNOWN_ONLY) as (channel, _):
+        with suppress(OSError):
+            await smsc.outbind("localhost", channel.outbind_port, "knock", caller())
+        await smsc.outbind("localhost", channel.outbind_port, "knock")
+        await until(lambda: caplog.text.count("outbind_failed") == 2)
+        assert len(smsc.customers) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ("&outbind_cert=/nowhere.pem&outbind_key=/nowhere.key", "No such file"),
+        (f"&outbind_cert={__file__}&outbind_key={__file__}", "outbind_cert and outbind_key"),
+        (f"{OURS}&outbind_ca={__file__}", "outbind_ca cannot be used"),
+    ],
+)
+async def test_a_certificate_that_cannot_be_used_is_told_at_the_start(
+    smsc: Smsc, options: str, word: str
+) -> None:
+    url = f"smpp://outreach:secret@127.0.0.1:{smsc.port}?source=10086{CALLED}{options}"
+    channel = SmsChannel(SmppSettings.from_url(url))
+    with pytest.raises(SettingsError, match=word):
+        await channel.start(Kept().inbox)
+    await channel.stop()

@@ -44,6 +44,8 @@ def test_what_is_left_out_has_a_sensible_value() -> None:
         ("smpp://me@host?receipt_ids=octal", "receipt_ids"),
         ("smpp://me@host/path", "path"),
         ("smpp://me@host?outbind_port=2776", "outbind_password"),
+        ("smpp://me@host?outbind_cert=a.pem", "go together"),
+        ("smpp://me@host?outbind_ca=a.pem", "outbind_ca needs"),
         ("smpp://me:far-too-long-a-password@host", "password"),
         ("smpp://a-system-id-of-17@host", "system_id"),
     ],
