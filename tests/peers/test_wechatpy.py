@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
+from io import BytesIO
 
 import pytest
 
+from channels.carriers.weixin import APP_ID as ACCOUNT
+from channels.carriers.weixin import APP_SECRET, Weixin
+from channels.pictures import fit
+from channels.wechat.api import Api
 from channels.wechat.crypt import Seal, SealError, signature, signed
 from channels.wechat.envelope import heard, read, write
+from channels.wechat.settings import WeChatSettings
+from channels.wechat.showing import FRAME
+from tests.channels.mms.conftest import media
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of what it imports
-    from wechatpy import parse_message
+    from wechatpy import WeChatClient, parse_message
     from wechatpy.crypto import WeChatCrypto
     from wechatpy.exceptions import InvalidAppIdException
     from wechatpy.utils import WeChatSigner
@@ -73,3 +82,32 @@ def test_both_read_the_same_in_a_message_and_it_reads_our_answers() -> None:
     )  # fmt: skip
     answer = {**read(body.encode()), "Content": "a < b & c ]]> 😀"}
     assert parse_message(write(answer).decode()).content == "a < b & c ]]> 😀"
+
+
+async def test_our_simulated_wechat_takes_its_pictures_as_it_takes_ours() -> None:
+    picture = media(64, 48, noise=8)
+    weixin = Weixin()
+    await weixin.start()
+    ann = weixin.handset("oLVPpjqs9BhvzwPj5A-vTYAX3GLc")
+    ours = Api(
+        WeChatSettings(app_id=ACCOUNT, app_secret=APP_SECRET, token=TOKEN, api_url=weixin.url)
+    )
+    await ours.renew()
+
+    def theirs() -> None:
+        client = WeChatClient(ACCOUNT, APP_SECRET, access_token=f"token-{weixin.tokens}")
+        client.API_BASE_URL = f"{weixin.url}/cgi-bin/"
+        kept = client.media.upload("image", ("a.png", BytesIO(picture.octets), "image/png"))
+        client.message.send_image(ann.number, kept["media_id"])
+        client.message.send_text(ann.number, "您好")
+        client._http.close()
+
+    await asyncio.to_thread(theirs)
+    errcode, media_id = await ours.upload(fit(picture, FRAME))
+    assert errcode == 0
+    assert (await ours.show(ann.number, media_id))[0] == 0
+    assert (await ours.send(ann.number, "您好"))[0] == 0
+    shown = [(it.text, it.picture.octets if it.picture else b"") for it in ann.arrived]
+    assert shown == [("", picture.octets), ("您好", b"")] * 2
+    await ours.end()
+    await weixin.stop()

@@ -26,6 +26,9 @@ async def rig() -> AsyncIterator[Rig]:
         def shown(address: str) -> Sequence[str]:
             return [it.text for it in bench.shown(address) if it.picture]
 
+        def pictures(address: str) -> Sequence[bytes]:
+            return [it.picture.octets for it in bench.shown(address) if it.picture]
+
         async def say(address: str, words: str) -> None:
             await bench.mmsc.say(address, words)
 
@@ -49,4 +52,5 @@ async def rig() -> AsyncIterator[Rig]:
             cut=cut,
             refuse=refuse,
             mute=mute,
+            pictures=pictures,
         )

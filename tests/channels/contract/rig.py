@@ -48,8 +48,9 @@ class Rig:
     """One channel, started, with its far end.
 
     `reachable` are two addresses of subscribers, `wrong` one that nobody can have. `shown` tells
-    what a subscriber's device shows, `say` makes a subscriber write. The faults are None where a
-    channel cannot have them: `cut` ends the connection for good, `refuse` makes the far end refuse
+    what a subscriber's device shows, `say` makes a subscriber write. `pictures` gives the octets
+    of those that it shows, for a channel that brings any. The faults are None where a channel
+    cannot have them: `cut` ends the connection for good, `refuse` makes the far end refuse
     everything, `mute` makes it answer nothing.
     """
 
@@ -65,6 +66,7 @@ class Rig:
         cut: Callable[[], Awaitable[None]] | None = None,
         refuse: Callable[[], None] | None = None,
         mute: Callable[[], None] | None = None,
+        pictures: Callable[[str], Sequence[bytes]] | None = None,
     ) -> None:
         self.channel = channel
         self.kept = kept
@@ -75,6 +77,7 @@ class Rig:
         self.cut = cut
         self.refuse = refuse
         self.mute = mute
+        self.pictures = pictures
 
     def message(self, message_id: int, text: str, address: str | None = None) -> Outgoing:
         return Outgoing(message_id, message_id, address or self.reachable[0], Content(text=text))

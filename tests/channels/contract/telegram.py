@@ -12,6 +12,7 @@ from channels.carriers.bot_api import TOKEN, BotApiServer
 from channels.telegram.channel import Telegram
 from channels.telegram.settings import TelegramSettings
 from tests.channels.contract.rig import Kept, Rig, until
+from tests.channels.mms.conftest import MEANS
 
 
 @asynccontextmanager
@@ -28,7 +29,7 @@ async def rig() -> AsyncIterator[Rig]:
         deadline_s=0.5,
         probe_s=0.05,
     )
-    channel, kept = Telegram("telegram", settings, "a-secret-token"), Kept()
+    channel, kept = Telegram("telegram", settings, "a-secret-token", MEANS.media), Kept()
     application = web.Application()
     application.add_routes(channel.routes())
     server = TestServer(application, port=port)
@@ -41,6 +42,9 @@ async def rig() -> AsyncIterator[Rig]:
 
     def shown(address: str) -> Sequence[str]:
         return [arrived.text for arrived in api.handset(address).arrived]
+
+    def pictures(address: str) -> Sequence[bytes]:
+        return [it.picture.octets for it in api.handset(address).arrived if it.picture]
 
     async def say(address: str, words: str) -> None:
         api.handset(address).say(words)
@@ -61,6 +65,7 @@ async def rig() -> AsyncIterator[Rig]:
         cut=api.stop,
         refuse=refuse,
         mute=mute,
+        pictures=pictures,
     )
     await channel.stop()
     await server.close()

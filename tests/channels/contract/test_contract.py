@@ -6,11 +6,13 @@ import importlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import channels
 from channels.base import Rider
 from tests.channels.contract.rig import Rig, until
+from tests.channels.mms.conftest import PICTURES
 
 CHANNELS = sorted(path.parent.name for path in Path(channels.__path__[0]).glob("*/channel.py"))
 
@@ -103,6 +105,32 @@ async def test_a_receipt_names_the_id_under_which_the_message_was_accepted(rig: 
     by = rig.channel.over if isinstance(rig.channel, Rider) else rig.channel.name
     assert (receipt.channel, receipt.carrier_id) == (by, outcome.carrier_id)
     assert receipt.state == "delivered"
+
+
+async def test_a_picture_of_the_project_is_shown_with_the_words(rig: Rig) -> None:
+    if not rig.channel.capabilities.media:
+        return
+    assert rig.pictures is not None, "a channel with pictures needs `pictures` in its case table"
+    message = rig.message(1, "Look")
+    content = msgspec.structs.replace(message.content, image="hello/small.png")
+    [outcome] = await rig.channel.send([msgspec.structs.replace(message, content=content)])
+    assert (outcome.result, outcome.code) == ("accepted", "")
+    first, second = rig.reachable
+    await until(lambda: rig.shown(first) and "Look" in rig.shown(first)[-1])
+    assert list(rig.pictures(first)) == [PICTURES["hello/small.png"].octets]
+    assert not rig.pictures(second)
+
+
+async def test_a_picture_that_is_not_there_is_said_and_stops_no_other_message(rig: Rig) -> None:
+    if not rig.channel.capabilities.media:
+        return
+    batch = [rig.message(number, f"number {number}") for number in (1, 2)]
+    lost = msgspec.structs.replace(batch[0].content, image="hello/nowhere.png")
+    batch[0] = msgspec.structs.replace(batch[0], content=lost)
+    outcomes = {it.message_id: it for it in await rig.channel.send(batch)}
+    assert outcomes[1].result in ("accepted", "rejected")
+    assert "picture" in outcomes[1].reason
+    assert (outcomes[2].result, outcomes[2].reason) == ("accepted", "")
 
 
 async def test_a_refusal_is_a_value_with_a_reason(rig: Rig) -> None:

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 from channels.carriers.visitors import Visitors
 from channels.webchat import Line, WebChat
 from tests.channels.contract.rig import Kept, Rig, until
+from tests.channels.mms.conftest import MEANS
 
 
 async def no_history(address: str, limit: int) -> list[Line]:
@@ -19,7 +20,8 @@ async def no_history(address: str, limit: int) -> list[Line]:
 
 @asynccontextmanager
 async def rig() -> AsyncIterator[Rig]:
-    channel, kept = WebChat(b"a secret of sixteen octets or more", no_history), Kept()
+    secret, kept = b"a secret of sixteen octets or more", Kept()
+    channel = WebChat(secret, no_history, media=MEANS.media)
     application = web.Application()
     application.add_routes(channel.routes())
     server = TestServer(application)
@@ -34,10 +36,15 @@ async def rig() -> AsyncIterator[Rig]:
     def shown(address: str) -> Sequence[str]:
         return [arrived.text for arrived in visitors.handset(address).arrived]
 
+    def pictures(address: str) -> Sequence[bytes]:
+        return [it.picture.octets for it in visitors.handset(address).arrived if it.picture]
+
     async def say(address: str, words: str) -> None:
         visitors.handset(address).say(words)
 
-    yield Rig(channel, kept, reachable=addresses, wrong="no body", shown=shown, say=say)
+    yield Rig(
+        channel, kept, reachable=addresses, wrong="no body", shown=shown, say=say, pictures=pictures
+    )
     await visitors.stop()
     await channel.stop()
     await server.close()

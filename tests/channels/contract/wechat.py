@@ -12,6 +12,7 @@ from channels.carriers.weixin import APP_ID, APP_SECRET, TOKEN, Weixin
 from channels.wechat.channel import WeChat
 from channels.wechat.settings import WeChatSettings
 from tests.channels.contract.rig import Kept, Rig, until
+from tests.channels.mms.conftest import MEANS
 
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 
@@ -30,7 +31,7 @@ async def rig() -> AsyncIterator[Rig]:
         deadline_s=0.5,
         probe_s=0.05,
     )
-    channel, kept = WeChat("wechat", settings), Kept()
+    channel, kept = WeChat("wechat", settings, MEANS.media), Kept()
     application = web.Application()
     application.add_routes(channel.routes())
     server = TestServer(application)
@@ -43,7 +44,10 @@ async def rig() -> AsyncIterator[Rig]:
         weixin.handset(address)
 
     def shown(address: str) -> Sequence[str]:
-        return [arrived.text for arrived in weixin.handset(address).arrived]
+        return [it.text for it in weixin.handset(address).arrived if not it.picture]
+
+    def pictures(address: str) -> Sequence[bytes]:
+        return [it.picture.octets for it in weixin.handset(address).arrived if it.picture]
 
     async def say(address: str, words: str) -> None:
         weixin.handset(address).say(words)
@@ -64,6 +68,7 @@ async def rig() -> AsyncIterator[Rig]:
         cut=weixin.stop,
         refuse=refuse,
         mute=mute,
+        pictures=pictures,
     )
     await channel.stop()
     await server.close()

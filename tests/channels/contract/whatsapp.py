@@ -43,6 +43,9 @@ async def rig() -> AsyncIterator[Rig]:
     def shown(address: str) -> Sequence[str]:
         return [arrived.text for arrived in graph.handset(address).arrived]
 
+    def pictures(address: str) -> Sequence[bytes]:
+        return [it.picture.octets for it in graph.handset(address).arrived if it.picture]
+
     async def say(address: str, words: str) -> None:
         graph.handset(address).say(words)
 
@@ -62,6 +65,7 @@ async def rig() -> AsyncIterator[Rig]:
         cut=graph.stop,
         refuse=refuse,
         mute=mute,
+        pictures=pictures,
     )
     await channel.stop()
     await server.close()
