@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
 from math import log
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from msgspec import Struct
 
-from orchestrator.core.effects import PostEntry
+from orchestrator.core.effects import Effect, PostEntry
 from orchestrator.core.events import Event, ReplyReceived, SubscriberEvent
 from orchestrator.core.model import (
     DESK_CHANNELS,
@@ -31,13 +32,17 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.points import Account
 from orchestrator.core.project import Project
+from orchestrator.core.scene import Scene
 from orchestrator.core.steps.ask import Ask
 from orchestrator.core.steps.hand_over import DESK_OUTCOME
 from orchestrator.project.audience import AudienceForm, Habit, People
-from orchestrator.project.life import Life, Lived
 
 STOP, REDEEM, YES = "STOP", "redeem", "yes"
 """What people write to refuse all, to buy the reward of a number, and to confirm it."""
+
+_SURE = 0.9
+"""So many confirm what they asked for, so soon on average."""
+_AT_ONCE_S = 60.0
 
 UNCLEAR = "hm"
 """An answer that fits no question."""
@@ -93,11 +98,13 @@ class Cast:
         self._answers = _answers(project)
         self._costs = [(it.cost_points, no) for no, it in enumerate(project.rewards.values(), 1)]
         self._cheapest = min(self._costs, default=(0, 0))[0]
-        self._count = 0
+        self._count = self._mark = 0
+        self._kind_now = self._kinds[0]
 
     def shake(self, number: int) -> None:
         """From now on chance is that of the person of this number."""
-        self._dice.seed(self._seed << 64 | number)
+        self._mark = self._seed << 64 | number
+        self._dice.seed(self._mark)
         self._kind_now = self._kinds[self._kind(self._dice)]
         self._count = 0
 
@@ -148,32 +155,19 @@ class Cast:
         coming.sort(key=_instant)
         return coming
 
-    def fails(self, message: Message) -> bool:
-        """Whether the carrier gives up on it."""
+    def loses(self, message: Message) -> bool:
+        """Whether the carrier gives up on it. What comes of one message is drawn for itself, so
+        that it is the same however many others there are."""
+        self._shake_for(f"{message.journey}:{message.step}:{message.run}:{message.channel}")
         share = self._failures.get(message.channel)
         return share is not None and self._random() < share
 
-    def reacts(self, lived: Lived, life: Life) -> Iterator[Expected]:
-        """What they do on account of what they just lived."""
-        for _, message in lived.sent:
-            if message.journey:
-                yield from self._reads(message, lived.at)
-            elif life.scene.account.holds and self._random() < 0.9:
-                yield self._writes(YES, message, lived.at, 60.0)
-        replies = self._form.replies
-        if self._cheapest and replies.redeem.share:
-            for effect in lived.effects:
-                if isinstance(effect, PostEntry) and effect.debit == "issued":
-                    balance = life.scene.account.balance_points
-                    enough = [no for cost, no in self._costs if cost <= balance]
-                    before = balance - effect.points < self._cheapest
-                    if enough and before and self._random() < replies.redeem.share:
-                        number = enough[int(self._random() * len(enough))]
-                        if reached := life.scene.subscriber.reach("sms"):
-                            yield self._said(f"{REDEEM} {number}", *reached, lived.at)
-
-    def _reads(self, message: Message, now: datetime) -> Iterator[Expected]:
-        """What somebody does who got this message of a journey."""
+    def reads(self, message: Message, scene: Scene, now: datetime) -> Iterator[Expected]:
+        """What somebody does who got this message, of which was asked before whether it is lost."""
+        if not message.journey:
+            if scene.account.holds and self._random() < _SURE:
+                yield self._writes(YES, message, now, _AT_ONCE_S)
+            return
         random, replies = self._random, self._form.replies
         if message.channel in DESK_CHANNELS:
             at = self._later(now, self._after_s)
@@ -196,6 +190,25 @@ class Cast:
                 yield self._writes(text, message, now, self._after_s)
         elif replies.says and random() < replies.writes.share:
             yield self._writes(self._says(self._dice), message, now, self._after_s)
+
+    def buys(self, effects: Iterable[Effect], scene: Scene, now: datetime) -> Iterator[Expected]:
+        """Whoever has just come to have enough for a reward may ask for one that they can pay."""
+        share = self._form.replies.redeem.share
+        for effect in effects if share and self._cheapest else ():
+            if not isinstance(effect, PostEntry) or effect.debit != "issued":
+                continue
+            balance = scene.account.balance_points
+            if balance < self._cheapest or balance - effect.points >= self._cheapest:
+                continue
+            self._shake_for(effect.key)
+            reached = scene.subscriber.reach("sms")
+            if reached is not None and self._random() < share:
+                enough = [number for cost, number in self._costs if cost <= balance]
+                number = enough[int(self._random() * len(enough))]
+                yield self._said(f"{REDEEM} {number}", *reached, self._later(now, self._after_s))
+
+    def _shake_for(self, what: str) -> None:
+        self._dice.seed(self._mark << 32 | crc32(what.encode()))
 
     def _prompted(self, template: str) -> Sequence[tuple[float, str, float, Draw]]:
         if not self._prompts:

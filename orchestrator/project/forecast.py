@@ -203,7 +203,7 @@ def _channels(
         queued.setdefault(channel, {})[paced] = series
     loads: dict[str, Load] = {}
     waits: dict[str, int] = {}
-    for channel in sorted(queued):
+    for channel in sorted(queued, key=lambda it: (-tally.channels[it, "messages"], it)):
         handed, waited = carriers.handed_over(queued[channel], project.paces)
         for journey, wait_s in waited.items():
             waits[journey] = max(wait_s, waits.get(journey, 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-WIDTH, HEIGHT = 720, 220
+WIDTH, HALF, HEIGHT = 1_000, 480, 220
 COLOURS = 8
 _LEFT, _BOTTOM, _TOP = 56, 22, 8
 _ROW = 22
@@ -24,11 +24,13 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
-def stacked(series: Mapping[str, Sequence[float]], labels: Sequence[str]) -> str:
+def stacked(
+    series: Mapping[str, Sequence[float]], labels: Sequence[str], width: int = WIDTH
+) -> str:
     """A column for each label, of which each series is a part."""
     sums = [sum(parts) for parts in zip(*series.values(), strict=True)]
     top = _round_up(max(sums, default=0))
-    step = (WIDTH - _LEFT) / max(1, len(labels))
+    step = (width - _LEFT) / max(1, len(labels))
     height = HEIGHT - _TOP - _BOTTOM
     drawn = []
     below = [0.0] * len(labels)
@@ -45,13 +47,13 @@ def stacked(series: Mapping[str, Sequence[float]], labels: Sequence[str]) -> str
     for at, label in enumerate(labels):
         said = ", ".join(f"{name} {amount(values[at])}" for name, values in series.items())
         drawn.append(_point(at * step, step, f"{label}: {said}"))
-    return _svg([*_axes(top, labels), *drawn]) + _legend(series)
+    return _svg([*_axes(top, labels, width), *drawn], width) + _legend(series)
 
 
-def lines(series: Mapping[str, Sequence[float]], labels: Sequence[str]) -> str:
+def lines(series: Mapping[str, Sequence[float]], labels: Sequence[str], width: int = WIDTH) -> str:
     """A line for each series, over the labels."""
     top = _round_up(max((max(values, default=0) for values in series.values()), default=0))
-    step = (WIDTH - _LEFT) / max(1, len(labels))
+    step = (width - _LEFT) / max(1, len(labels))
     height = HEIGHT - _TOP - _BOTTOM
     drawn = []
     for number, (_, values) in enumerate(series.items()):
@@ -63,37 +65,39 @@ def lines(series: Mapping[str, Sequence[float]], labels: Sequence[str]) -> str:
     for at, label in enumerate(labels):
         said = ", ".join(f"{name} {amount(values[at])}" for name, values in series.items())
         drawn.append(_point(at * step, step, f"{label}: {said}"))
-    return _svg([*_axes(top, labels), *drawn]) + _legend(series)
+    return _svg([*_axes(top, labels, width), *drawn], width) + _legend(series)
 
 
 def rows(values: Mapping[str, float], unit: str = "") -> str:
     """A bar for each name, in the order given."""
     top = max(values.values(), default=0) or 1
     height = _ROW * len(values) + 4
-    left, room = 230, WIDTH - 230 - 90
+    left, room = 190, HALF - 190 - 60
     drawn = []
     for number, (name, value) in enumerate(values.items()):
         y = number * _ROW + 4
-        drawn.append(f'<text class="name" x="{left - 8}" y="{y + 13}">{escape(name[:34])}</text>')
+        drawn.append(f'<text class="name" x="{left - 8}" y="{y + 13}">{escape(name[:30])}</text>')
         wide = max(1.0, value / top * room) if value else 0.0
         drawn.append(f'<rect class="c1" x="{left}" y="{y}" width="{wide:.1f}" height="{_ROW - 6}">')
         drawn.append(f"<title>{escape(name)}: {value:,}{unit}</title></rect>")
         shown = f"{amount(value)}{unit}"
         drawn.append(f'<text x="{left + wide + 6:.1f}" y="{y + 13}">{escape(shown)}</text>')
-    return _svg(drawn, height)
+    return _svg(drawn, HALF, height)
 
 
-def _axes(top: float, labels: Sequence[str]) -> list[str]:
+def _axes(top: float, labels: Sequence[str], width: int) -> list[str]:
     drawn = []
     for part in (0, 0.25, 0.5, 0.75, 1):
         y = HEIGHT - _BOTTOM - part * (HEIGHT - _TOP - _BOTTOM)
-        drawn.append(f'<line x1="{_LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        drawn.append(f'<line x1="{_LEFT}" x2="{width}" y1="{y:.1f}" y2="{y:.1f}"/>')
         text = amount(part * top)
         drawn.append(f'<text class="name" x="{_LEFT - 6}" y="{y + 4:.1f}">{text}</text>')
-    step = (WIDTH - _LEFT) / max(1, len(labels))
-    every = max(1, round(len(labels) / 8))
+    step = (width - _LEFT) / max(1, len(labels))
+    every = max(1, -(-len(labels) * 60 // (width - _LEFT)))
     for at in range(0, len(labels), every):
         x = _LEFT + at * step
+        if x > width - 40:
+            break
         drawn.append(f'<text x="{x:.1f}" y="{HEIGHT - 6}">{escape(labels[at])}</text>')
     return drawn
 
@@ -117,8 +121,8 @@ def _legend(series: Mapping[str, Sequence[float]]) -> str:
     return f'<p class="legend">{"".join(keys)}</p>'
 
 
-def _svg(drawn: Sequence[str], height: int = HEIGHT) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img">{"".join(drawn)}</svg>'
+def _svg(drawn: Sequence[str], width: int, height: int = HEIGHT) -> str:
+    return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(drawn)}</svg>'
 
 
 def _colour(number: int) -> int:

@@ -9,15 +9,15 @@ from typing import Any
 
 from orchestrator.project import plots
 from orchestrator.project.forecast import Difference, Fate, Forecast, Goal
-from orchestrator.project.plots import amount
+from orchestrator.project.plots import HALF, amount
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1c2024;--soft:#60646c;--rule:#e0e1e6;
 --c1:#3b6fd4;--c2:#d9822b;--c3:#2f9e6e;--c4:#b0458f;--c5:#8b6f2f;--c6:#5f5fc4;--c7:#c0392b;
---c8:#4a90a4;--good:#1f7a4d;--bad:#b3261e}
+--c8:#4a90a4;--bad:#b3261e}
 @media(prefers-color-scheme:dark){:root{--paper:#15181c;--ink:#e6e8eb;--soft:#9ba1a9;
 --rule:#2c3138;--c1:#7aa2f7;--c2:#e5a15c;--c3:#5cc79a;--c4:#d583bd;--c5:#c2a866;--c6:#9d9df0;
---c7:#ea7a70;--c8:#7fc0d4;--good:#5cc79a;--bad:#ea7a70}}
+--c7:#ea7a70;--c8:#7fc0d4;--bad:#ea7a70}}
 body{font:15px/1.5 system-ui,sans-serif;background:var(--paper);color:var(--ink);
 max-width:1060px;margin:2rem auto;padding:0 1.2rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.15rem;margin:2.4rem 0 .6rem}
@@ -27,11 +27,12 @@ h3{font-size:.95rem;margin:1.2rem 0 .3rem}p,figcaption{color:var(--soft);margin:
 .cards b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}
 .cards span{color:var(--soft);font-size:.85rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
+summary{color:var(--soft);cursor:pointer;margin:.6rem 0}
 th,td{padding:.35rem .6rem;border-bottom:1px solid var(--rule);text-align:right;
 font-variant-numeric:tabular-nums;white-space:nowrap}
 th{color:var(--soft);font-weight:600}th:first-child,td:first-child,.text{text-align:left}
 td.text{white-space:normal}
-.good{color:var(--good)}.bad{color:var(--bad)}
+.bad{color:var(--bad)}
 svg{width:100%;height:auto;display:block}svg text{font-size:11px;fill:var(--soft)}
 svg text.name{text-anchor:end}svg line{stroke:var(--rule)}svg .hit{fill:transparent}
 svg .hit:hover{fill:var(--ink);opacity:.08}svg polyline{fill:none;stroke-width:2}
@@ -71,10 +72,10 @@ def _body(told: Forecast, changes: Sequence[Difference], against: str) -> Iterat
     yield plots.stacked({name: it.per_day for name, it in told.channels.items()}, days)
     yield '<div class="two"><div><h3>By hour of the subscribers’ clocks</h3>'
     hours = [f"{hour}:00" for hour in range(24)]
-    yield plots.stacked({name: it.per_hour for name, it in told.channels.items()}, hours)
+    yield plots.stacked({name: it.per_hour for name, it in told.channels.items()}, hours, HALF)
     yield "</div><div><h3>Put off and withheld each day</h3>"
     kept = {"put off": told.put_off_per_day, "withheld": told.withheld_per_day}
-    yield plots.lines(kept, days)
+    yield plots.lines(kept, days, HALF)
     yield "</div></div>"
     yield from _load(told)
     yield from _journeys(told)
@@ -84,9 +85,9 @@ def _body(told: Forecast, changes: Sequence[Difference], against: str) -> Iterat
     yield plots.rows(told.withheld) if told.withheld else "<p>Nothing.</p>"
     yield "</div></div>"
     yield '<h2>Answers</h2><div class="two"><div><h3>Replies each day</h3>'
-    yield plots.stacked({"replies": told.replies_per_day}, days)
+    yield plots.stacked({"replies": told.replies_per_day}, days, HALF)
     yield "</div><div><h3>Opt-outs each day</h3>"
-    yield plots.stacked({"opt-outs": told.opt_outs_per_day}, days)
+    yield plots.stacked({"opt-outs": told.opt_outs_per_day}, days, HALF)
     yield "</div></div>"
     yield from _points(told, days)
 
@@ -113,8 +114,9 @@ def _load(told: Forecast) -> Iterator[str]:
         late = it.wait_s is not None and it.wait_s > 60
         rows.append(
             (
-                name, amount(it.messages), amount(it.units), amount(it.moved), amount(it.failed),
-                amount(float(it.cost)), f"{it.peak_second.count:,}/s", f"{it.peak_minute.count:,}",
+                escape(name), amount(it.messages), amount(it.units), amount(it.moved),
+                amount(it.failed), amount(float(it.cost)),
+                f"{it.peak_second.count:,}/s", f"{it.peak_minute.count:,}",
                 f"{it.peak_minute.at:%-d %b %H:%M}" if it.peak_minute.at else "", rate,
                 _coloured(_span(it.wait_s), bad=late) if it.wait_s is not None else "",
             )
@@ -130,26 +132,33 @@ def _load(told: Forecast) -> Iterator[str]:
 def _journeys(told: Forecast) -> Iterator[str]:
     yield "<h2>Journeys</h2>"
     head = (
-        "journey", "entered", "wanted to send", "sent", "withheld", "waiting", "put off first",
-        "hours late", "goal", "held out", "kept back by",
+        "journey", "entered", "wanted to send", "sent", "withheld", "waiting", "put off",
+        "hours late", "goal", "held out",
     )  # fmt: skip
-    yield _table(head, [_journey(name, it) for name, it in told.journeys.items()], text={10})
+    yield _table(head, [_journey(name, it) for name, it in told.journeys.items()])
     yield (
-        "<p>Hours late: of those that were put off, on average. Kept back by: whose messages made "
-        "its own wait or stay away under the contact policy, how often. Goals depend on what the "
-        "audience was told to do.</p>"
+        "<p>Put off at least once; hours late: of those, on average. Goals depend on what the "
+        "audience was told to do; compare those who got the messages with those held out.</p>"
     )
+    starved = [
+        (escape(name), escape(by), f"{count:,}", f"{it.late_by_h.get(by, 0.0):,.0f}")
+        for name, it in told.journeys.items()
+        for by, count in it.held_by.items()
+    ]
+    if starved:
+        yield "<h3>Who keeps whom waiting</h3>"
+        yield _table(("journey", "by messages of", "times", "hours lost"), starved, text={1})
+        yield "<p>A message of the one was put off or withheld because of one of the other.</p>"
 
 
 def _journey(name: str, it: Fate) -> Sequence[str]:
     starved = it.wanted and it.sent < it.wanted / 2
-    held_by = ", ".join(f"{escape(by)} {amount(n)}" for by, n in it.held_by.items())
     sent = f"{amount(it.sent)} ({it.sent / it.wanted:.0%})" if it.wanted else "0"
     return (
         escape(name), amount(it.entered), amount(it.wanted),
         _coloured(sent, bad=bool(starved)), amount(sum(it.withheld.values())),
         amount(it.waiting), amount(it.held), f"{it.late_h:,.1f}", _goal(it.goal),
-        _goal(it.control_goal), held_by,
+        _goal(it.control_goal),
     )  # fmt: skip
 
 
@@ -164,7 +173,7 @@ def _points(told: Forecast, days: Sequence[str]) -> Iterator[str]:
         f"{points.spent:,} spent, {points.expired:,} expired.</p>"
         '<div class="two"><div><h3>Owed at the end of each day</h3>'
     )
-    yield plots.lines({"owed": points.liability}, days)
+    yield plots.lines({"owed": points.liability}, days, HALF)
     yield "</div><div><h3>By reason</h3>"
     yield plots.rows(points.by_reason) if points.by_reason else "<p>None.</p>"
     yield "</div></div>"
@@ -184,14 +193,21 @@ def _points(told: Forecast, days: Sequence[str]) -> Iterator[str]:
 def _changes(changes: Sequence[Difference], against: str) -> Iterator[str]:
     yield f"<h2>Against {escape(against)}</h2>"
     rows = [
-        (escape(it.name), _number(it.before), _number(it.after), it.change)
+        (
+            it.name.count(".") < 2,
+            (escape(it.name), _number(it.before), _number(it.after), it.change),
+        )
         for it in changes
         if it.change
     ]
-    if rows:
-        yield _table(("", "before", "after", "change"), rows)
-    else:
+    if not rows:
         yield "<p>Nothing differs.</p>"
+        return
+    head = ("", "before", "after", "change")
+    yield _table(head, [row for is_whole, row in rows if is_whole])
+    yield "<details><summary>By channel and journey</summary>"
+    yield _table(head, [row for is_whole, row in rows if not is_whole])
+    yield "</details>"
 
 
 def _number(value: Any) -> str:

@@ -31,6 +31,9 @@ from orchestrator.project.load import load, load_journey
 from orchestrator.project.memo import remembering
 from orchestrator.project.tally import Tally
 
+GIVEN_UP_AFTER = timedelta(minutes=5)
+"""So long after a message was sent, a carrier that lost it says so."""
+
 BATCH = 500
 """People that a process plays before it says so and asks for more."""
 
@@ -135,22 +138,30 @@ class Play:
         )
 
     def _until(self, life: Life, end: datetime) -> None:
-        note, reacts = self.tally.note, self._cast.reacts
+        note = self.tally.note
         for lived in life.until(end):
             note(lived, life)
-            if lived.effects:
-                for at, event in reacts(lived, life):
-                    life.expect(at, event)
+            if lived.sent:
                 self._carry(lived, life)
+            if lived.effects:
+                for at, event in self._cast.buys(lived.effects, life.scene, lived.at):
+                    life.expect(at, event)
+                self._still(lived, life)
 
     def _carry(self, lived: Lived, life: Life) -> None:
-        """What carriers do to what was sent; and whoever waits for what nobody will bring, a new
-        pack of holidays, waits till the end rather than look every hour."""
+        """Carriers lose some of what was sent; the rest is read."""
         for message_id, message in lived.sent:
-            if self._cast.fails(message):
+            if self._cast.loses(message):
                 self.tally.failed[message.channel] += 1
-                at = lived.at + timedelta(minutes=5)
+                at = lived.at + GIVEN_UP_AFTER
                 life.expect_failure(at, message_id, message, "undelivered")
+            else:
+                for at, event in self._cast.reads(message, life.scene, lived.at):
+                    life.expect(at, event)
+
+    def _still(self, lived: Lived, life: Life) -> None:
+        """Whoever waits for what nobody will bring, a new pack of holidays, waits till the end
+        rather than look every hour."""
         for effect in lived.effects:
             if isinstance(effect, Suppress) and _lacks(effect):
                 stays = replace(life.scene.enrollments[effect.journey], due_at=self._end)
