@@ -1,0 +1,2 @@
+"""People in flight while their journey is edited: is everything they get allowed, and how long does
+it take?"""
