@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import schema
+from orchestrator.cli import editing
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import editor, shipped
 from orchestrator.project.load import read
@@ -32,7 +32,7 @@ def init(
     files = {**texts, **shipped.starter_tests(name), "people.csv": PEOPLE}
     lined = {path: editor.with_line(path, text) for path, text in files.items()}
     editor.write(folder, {**lined, **editor.vs_code()})
-    schema.refresh(folder, read({path: lined[path] for path in texts}))
+    editing.refresh(folder, read({path: lined[path] for path in texts}))
     place = shlex.quote(str(folder))
     typer.echo(
         f"{folder} is a project now. Next:\n"

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.editing import IGNORED, channels
 from orchestrator.cli.options import ProjectOption, read_settings
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import editor, source
-from orchestrator.project.draft import Draft
 from orchestrator.project.load import read
-
-IGNORED = {".gitignore": "*\n"}
 
 
 def schema(
@@ -56,26 +54,6 @@ def schema(
         return
     changed = [*editor.write(target, wanted), *editor.write(folder, unlined)]
     typer.echo(f"{target}: {len(wanted)} files, {len(changed)} of them new or changed")
-
-
-def refresh(folder: Path, draft: Draft) -> None:
-    """The schemas know the project as it is, if an editor looks for them. Those of channels.yaml,
-    which are not of the project and take a second, are written only if they are not there."""
-    target = folder / editor.FOLDER
-    if not target.is_dir() and not editor.is_wired(draft.files.values()):
-        return
-    files = {**editor.written(draft), **IGNORED}
-    known = (target / f"{editor.CHANNELS}.json").exists()
-    if not known and (folder / f"{editor.CHANNELS}.yaml").exists():
-        files |= channels()
-    editor.write(target, files)
-
-
-def channels() -> dict[str, str]:
-    """The schema of channels.yaml as a file, by name. It takes a second."""
-    from orchestrator.runtime.channel_schema import channel_schema
-
-    return {f"{editor.CHANNELS}.json": editor.encoded(channel_schema())}
 
 
 def _unlined(folder: Path, files: dict[str, str]) -> dict[str, str]:

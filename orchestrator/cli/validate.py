@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 import typer
 
+from orchestrator.cli import editing
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import formats, source
 from orchestrator.project.findings import Finding, ProjectErrors, did_you_mean
-from orchestrator.project.load import check
+from orchestrator.project.load import inspect, whole
 from orchestrator.project.rules import RULES
 
 FOUND_ERRORS = 1
@@ -40,15 +42,16 @@ def validate(
     """Check a project: every mistake with its file, line and what to do about it.
 
     Exit code 0: no errors (there may be warnings); 1: errors, or with --strict warnings; 2: there
-    is no such project, or no such rule.
+    is no such project, or no such rule. The schemas by which an editor knows the project (see
+    `outreach schema`) are brought up to date.
     """
     if rules or explain:
         typer.echo(_rules() if rules else _explained(explain or ""))
         return
     try:
-        whole, findings = check(source.read_folder(project), command_of)
+        sound, findings = _inspected(project)
     except ProjectErrors as errors:
-        whole, findings = None, tuple(errors.findings)
+        sound, findings = None, tuple(errors.findings)
     except OutreachError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(NO_PROJECT) from None
@@ -60,12 +63,21 @@ def validate(
         case "github":
             if findings:
                 typer.echo(formats.as_github(findings, _folder(project)))
-            typer.echo(_summary(whole, findings))
+            typer.echo(_summary(sound, findings))
         case _:
             _print(findings)
-            typer.echo(_summary(whole, findings))
+            typer.echo(_summary(sound, findings))
     if any(strict or found.severity == "error" for found in findings):
         raise typer.Exit(FOUND_ERRORS)
+
+
+def _inspected(folder: Path) -> tuple[Project | None, tuple[Finding, ...]]:
+    """The project, or None, and what was found. Schemas that an editor looks for are in step with
+    it, where we may write them."""
+    draft, findings = inspect(source.read_folder(folder), command_of)
+    with suppress(OutreachError):
+        editing.refresh(folder, draft)
+    return whole(draft, findings), findings
 
 
 def command_of(reply: str) -> str | None:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+import msgspec
+
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import source
 from orchestrator.project.draft import Draft
@@ -89,7 +91,7 @@ def written(draft: Draft) -> dict[str, str]:
 
 def encoded(schema: Schema) -> str:
     """The schema as a file: two of one project differ only where the project does."""
-    return json.dumps(schema, ensure_ascii=False, indent=1) + "\n"
+    return msgspec.json.format(msgspec.json.encode(schema), indent=1).decode() + "\n"
 
 
 def stale(folder: Path, files: Mapping[str, str]) -> list[str]:

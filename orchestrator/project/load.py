@@ -60,9 +60,7 @@ def check(
     """The project, or None if there are errors, and all findings in order, warnings as well. `bot`
     says which of its commands takes a reply."""
     draft, findings = inspect(files, bot)
-    if any(found.severity == "error" for found in findings):
-        return None, findings
-    return _compiled(draft), findings
+    return whole(draft, findings), findings
 
 
 def inspect(files: Mapping[str, str], bot: Bot | None = None) -> tuple[Draft, tuple[Finding, ...]]:
@@ -71,6 +69,11 @@ def inspect(files: Mapping[str, str], bot: Bot | None = None) -> tuple[Draft, tu
     draft.bot = bot
     draft.allowances = tuple(allowances(files))
     return draft, in_order([*draft.findings, *lint.findings(draft)])
+
+
+def whole(draft: Draft, findings: Iterable[Finding]) -> Project | None:
+    """The project of a draft that was inspected, or None if errors were found."""
+    return None if any(it.severity == "error" for it in findings) else _compiled(draft)
 
 
 def load_journey(path: str, text: str) -> Journey:
