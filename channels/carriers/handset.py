@@ -66,7 +66,8 @@ class Handset:
     """The phone of one number. `arrived` and `said` keep the latest messages, oldest first.
 
     `script` is called with each message that arrived; it may wait, and answer with `say`. While
-    `on` is false the network keeps what is for it.
+    `on` is false the network keeps what is for it. A phone that does not take pushes
+    (`takes_pushes`) makes them undeliverable.
     """
 
     def __init__(self, number: str, mast: Mast, *, remembered: int = 200) -> None:
@@ -74,6 +75,7 @@ class Handset:
         self.arrived: deque[Arrived] = deque(maxlen=remembered)
         self.said: deque[Said] = deque(maxlen=remembered)
         self.script: Script | None = None
+        self.takes_pushes = True
         self._mast = mast
         self._on = True
         self._parts: Reassembly[None] | None = None
@@ -102,6 +104,10 @@ class Handset:
         self._mast.carry(self, said)
         self.said.append(said)
         return said
+
+    def takes(self, message: pdu.SubmitSm) -> bool:
+        """Whether the phone can do anything with this short message."""
+        return self.takes_pushes or not _to_push_port(message)
 
     def receive(self, message: pdu.SubmitSm) -> Arrived | None:
         """What this short message makes the phone show; None while parts of it are missing, or if

@@ -99,6 +99,9 @@ class Network:
         if not handset.on:
             self._keep(taken)
             return
+        if not handset.takes(taken.message):
+            self.finish(taken, 5)
+            return
         self.finish(taken, 2)
         arrived = handset.receive(taken.message)
         if arrived is None:

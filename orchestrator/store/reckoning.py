@@ -13,7 +13,8 @@ from orchestrator.core.model import Content
 
 # Every message, with whom it was for.
 MESSAGES = """
-SELECT s.key, m.journey, m.step, m.template, m.state, m.content, m.queued_at, m.contact_class
+SELECT s.key, m.journey, m.step, m.template, m.state, m.content, m.queued_at, m.contact_class,
+    coalesce(m.reason, '') AS reason
 FROM messages m JOIN subscribers s ON s.id = m.subscriber_id ORDER BY m.id
 """
 
@@ -42,6 +43,7 @@ class Recorded(Struct, frozen=True):
     subject: str = ""
     href: str = ""
     image: str = ""
+    reason: str = ""
 
 
 class Entrance(Struct, frozen=True):
@@ -69,6 +71,7 @@ async def messages(connection: asyncpg.Connection) -> dict[str, list[Recorded]]:
                 content.subject,
                 content.href,
                 content.image,
+                row["reason"],
             )
         )
     return found

@@ -106,7 +106,7 @@ def wrong(life: Life) -> dict[str, int]:
     """The figures that are not what they must be."""
     found = life.judged()
     figures = {name: getattr(found, name) for name in Found.__struct_fields__}
-    return {k: v for k, v in figures.items() if v and k not in ("messages", "expected")}
+    return {k: v for k, v in figures.items() if v and k not in ("messages", "expected", "rerouted")}
 
 
 def without(life: Life, text: str) -> Life:
@@ -278,6 +278,7 @@ def test_a_message_that_fell_back_is_one_and_two_if_both_arrived() -> None:
         replace(it, text="entrance!", subject="", image="") if it.text == "entrance" else it
         for it in life.rows
     ]
+    rows = [replace(it, reason="fell back from wap_push: undelivered") for it in rows]
     sms = Heard(at(1, 10, 5), "entrance!")
     fell_back = replace(more(without(life, "entrance"), sms), rows=rows)
     assert wrong(replace(fell_back, dead=frozenset({"mms", "wap_push"}))) == {"wrong_channel": 3}, (
@@ -287,8 +288,21 @@ def test_a_message_that_fell_back_is_one_and_two_if_both_arrived() -> None:
     assert wrong(both)["duplicates"] == 1
 
 
+def test_a_message_that_fell_back_is_counted_and_its_story_must_say_so() -> None:
+    dead = frozenset({"mms", "wap_push"})
+    told = [replace(it, reason="fell back from wap_push: undelivered") for it in good().rows]
+    life = replace(good(), channels=EVERYTHING, dead=dead, rows=told)
+    assert wrong(life) == {}
+    found = life.judged()
+    assert (found.messages, found.rerouted) == (6, 4)
+    assert wrong(replace(life, rows=good().rows)) == {"untold": 4}
+    assert good().judged().rerouted == 0
+
+
 def test_what_a_dead_channel_gives_back_after_an_opt_out_may_not_move_on() -> None:
     life = stopped(good())
+    told = [replace(it, reason="fell back from mms: undelivered") for it in life.rows]
+    life = replace(life, rows=told)
     refused = replace(sent("mms", "more"), subject="Hello", state="undelivered")
     dead = replace(life, channels=EVERYTHING[:2], dead=frozenset({"mms"}))
     around = replace(refused, queued_at=at(4, 11))

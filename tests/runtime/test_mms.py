@@ -14,12 +14,13 @@ from aiohttp.test_utils import TestServer, unused_port
 from channels.base import Called
 from channels.carriers.mmsc import Mmsc, MmscSettings
 from channels.carriers.smsc import Smsc
+from orchestrator.cli import show
 from orchestrator.project import pictures
 from orchestrator.runtime import channels, projects
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.settings import Settings
-from orchestrator.store import subscribers
+from orchestrator.store import subscribers, timeline
 from orchestrator.store.subscribers import NewSubscriber
 from tests.project.test_pictures import picture
 from tests.runtime.installation import (
@@ -163,9 +164,16 @@ async def _falls_to(stage: Stage, channel: str, events: int) -> None:
     assert await stage.states() == [(channel, "delivered")]
 
 
-@pytest.mark.parametrize("how", ["refused", "not brought", "no picture"])
-async def test_an_mms_that_does_not_arrive_becomes_the_sms(
-    database_url: str, redis_url: str, tmp_path: Path, how: str
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("refused", "the MMS centre refused it"),
+        ("not brought", "rejected MM7 Rejected"),
+        ("no picture", "there is no picture of this name"),
+    ],
+)
+async def test_an_mms_that_does_not_arrive_becomes_the_sms_and_show_says_why(
+    database_url: str, redis_url: str, tmp_path: Path, how: str, why: str
 ) -> None:
     """Nobody here has a phone for pushes: what has no address is passed over."""
     applied = how != "no picture"
@@ -179,6 +187,12 @@ async def test_an_mms_that_does_not_arrive_becomes_the_sms(
         [arrived] = stage.smsc.handset(number(0)).arrived
         assert arrived.text == "Hello by SMS"
         assert not stage.smsc.handset(SHOWN).arrived
+        async with stage.context.pool.acquire() as connection:
+            found = await timeline.find(connection, "0")
+            assert found is not None
+            story = list(show.told(await timeline.load(connection, found)))
+        [line] = [it for it in story if "sms delivered: 'Hello by SMS'" in it]
+        assert f"reason=fell back from mms: {why}" in line
 
 
 async def test_an_mms_that_is_refused_becomes_a_push_where_there_is_an_address_for_it(

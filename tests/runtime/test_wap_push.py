@@ -192,3 +192,16 @@ async def test_a_message_says_which_step_of_which_journey_sent_it(
         [claimed] = claim.messages
         assert claimed.outgoing.series == "welcome/hello"
         assert claimed.outgoing.contact_class == "promotion"
+
+
+async def test_a_phone_that_takes_no_pushes_gets_the_sms(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with running(database_url, redis_url, tmp_path) as (context, smsc):
+        smsc.handset(PUSHED).takes_pushes = False
+        await activated(context)
+        await until_found(context, 1, "SELECT count(*) FROM events WHERE kind = 'failed'")
+        await context.bell.ring_delivery((await turns(context)).channels)
+        await until_found(context, "delivered", "SELECT state FROM messages")
+        assert await rows(context, MESSAGES) == [("sms", "delivered", [])]
+        assert not smsc.handset(PUSHED).arrived

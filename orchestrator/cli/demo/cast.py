@@ -62,6 +62,12 @@ class Person(Struct, frozen=True):
             return self.channel == "webchat"
         return word in self.subscriber.addresses and word not in self.dead
 
+    def lost_by(self, via: Sequence[str], word: str) -> bool:
+        """Whether one of the channels that come before this one does not reach them, though it
+        should: what came by this one was refused before."""
+        before = via[: via.index(word)] if word in via else ()
+        return any(it in self.dead and it in self.subscriber.addresses for it in before)
+
 
 def cast(count: int, now: datetime, seed: int) -> list[Person]:
     """`count` people, always the same ones for a seed."""
@@ -118,9 +124,15 @@ def _person(number: int, now: datetime, chance: random.Random) -> Person:
         redeems=chance.random() < 0.6,
         asks=chance.choice(("", "", "", "help", "积分", "points", "你好，请问怎么用？", "🙂🙂🙂")),
         uses_daily_mb=chance.choice((0, 0, 5, 12, 35, 60, 250)),
-        # Phones on which nobody ever set up MMS, whatever the maker says.
-        dead=frozenset({"mms"}) if number % 9 == 4 else frozenset(),
+        dead=_dead(number),
     )
+
+
+def _dead(number: int) -> frozenset[str]:
+    """Phones on which nobody ever set up MMS, whatever the maker says, and those that refuse pushes
+    from whom they do not know."""
+    mms = {"mms"} if number % 9 == 4 else set[str]()
+    return frozenset(mms | {"wap_push"} if number % 7 == 3 else mms)
 
 
 def using(people: Sequence[Person], day: int) -> list[NewSubscriber]:

@@ -34,6 +34,7 @@ MUST_BE_ZERO = (
     "after_opt_out",
     "without_consent",
     "wrong_channel",
+    "untold",
     "ledger_imbalance",
     "oversold",
     "failed_turns",
@@ -43,10 +44,12 @@ MUST_BE_ZERO = (
 
 
 class Found(Struct):
-    """What the screens say: `messages` stood on them. All but the first two must be 0."""
+    """What the screens say: `messages` stood on them, `rerouted` of which another channel had been
+    tried for. All but the first three must be 0."""
 
     messages: int = 0
     expected: int = 0
+    rerouted: int = 0
     lost: int = 0
     duplicates: int = 0
     early: int = 0
@@ -56,6 +59,7 @@ class Found(Struct):
     after_opt_out: int = 0
     without_consent: int = 0
     wrong_channel: int = 0
+    untold: int = 0
 
 
 class Plan(Struct, frozen=True):
@@ -119,7 +123,8 @@ def _given_up(plan: Plan, player: Player, row: Recorded) -> bool:
     """Whether a dead channel gave the message back just when the person had opted out: then it may
     not move on."""
     stopped_at, latency = player.stopped_at, plan.latency
-    if stopped_at is None or not (row.subject and "mms" in player.person.dead):
+    word = "mms" if row.subject else "wap_push" if row.href else ""
+    if stopped_at is None or word not in player.person.dead:
         return False
     refused = row.state in ("rejected", "undelivered", "expired")
     return refused and stopped_at - latency < row.queued_at < stopped_at + latency
@@ -138,7 +143,8 @@ def _shown(heard: Heard) -> _Face:
 
 
 def _look_at_channels(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found) -> None:
-    """What a journey sends comes by the first of the step's channels that reaches this person."""
+    """What a journey sends comes by the first of the step's channels that reaches this person; of
+    what another channel had refused before, the message's own story says so."""
     by_face = {_face(row): row for row in rows if row.journey}
     for heard in player.heard:
         row = by_face.get(_shown(heard))
@@ -146,6 +152,9 @@ def _look_at_channels(plan: Plan, player: Player, rows: Sequence[Recorded], foun
         if placed is not None and isinstance(placed.step, Send | Ask):
             first = next(filter(player.person.reached_by, placed.step.via), heard.word)
             found.wrong_channel += heard.word != first
+            if row is not None and player.person.lost_by(placed.step.via, heard.word):
+                found.rerouted += 1
+                found.untold += not row.reason.startswith("fell back from ")
 
 
 def _compare_answers(player: Player, rows: Sequence[Recorded], found: Found) -> None:

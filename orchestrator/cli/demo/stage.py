@@ -102,6 +102,9 @@ async def set_stage(
         mmsc = Mmsc(smsc, MmscSettings(deliver_after_s=0.02))
         dead = {it.address.removeprefix("+") for it in people if "mms" in it.dead}
         mmsc.faults.undeliverable = dead.__contains__
+        for it in people:
+            if "wap_push" in it.dead:
+                smsc.handset(it.address).takes_pushes = False
         await mmsc.start()
         stack.push_async_callback(mmsc.stop)
         site = shown(LOOPBACK, settings.web_port)
