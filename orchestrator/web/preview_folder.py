@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors
 from orchestrator.project.load import inspect
 from orchestrator.project.source import PATTERNS
+
+log = logging.getLogger("outreach.preview")
 
 SETTLES_MS = 50
 """A save is over once nothing has changed for so long."""
@@ -38,7 +41,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        draft, findings = inspect(source.read_folder(path))
+        self._files: Mapping[str, str] = source.read_folder(path)
+        draft, findings = inspect(self._files)
         self.now = Reading(draft, findings)
         self._changed = asyncio.Condition()
 
@@ -60,21 +64,31 @@ class Folder:
             return self.now
 
     async def read(self) -> None:
-        """What lies there now is the latest reading."""
+        """What lies there now is the latest reading; if it says what it said, nothing happens."""
+        number = self.now.number + 1
         try:
-            draft, findings = await asyncio.to_thread(
-                lambda: inspect(source.read_folder(self.path))
-            )
-            fresh = Reading(draft, findings, self.now.number + 1)
+            files = await asyncio.to_thread(source.read_folder, self.path)
+            if files == self._files:
+                return
+            self._files = files
+            fresh = Reading(*await asyncio.to_thread(inspect, files), number)
         except ProjectErrors as errors:
-            fresh = replace(self.now, findings=tuple(errors.findings), number=self.now.number + 1)
+            fresh = self._unreadable(errors.findings)
         except (OutreachError, OSError) as error:
             said = error.message if isinstance(error, OutreachError) else type(error).__name__
-            found = Finding(Mark("journeys"), said, "save it again", "file")
-            fresh = replace(self.now, findings=(found,), number=self.now.number + 1)
+            fresh = self._unreadable([Finding(Mark("journeys"), said, "save it again", "file")])
+        except Exception as error:  # a bug of ours must not end the author's session
+            log.exception("preview_failed")
+            said = f"a bug: {type(error).__name__}: {error}"
+            hint = "please report it; what is saved next is looked at again"
+            fresh = self._unreadable([Finding(Mark("journeys"), said, hint, "file")])
         async with self._changed:
             self.now = fresh
             self._changed.notify_all()
+
+    def _unreadable(self, findings: Sequence[Finding]) -> Reading:
+        self._files = {}
+        return replace(self.now, findings=tuple(findings), number=self.now.number + 1)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         folders = [it for it in (self.path / "journeys", self.path / "templates") if it.is_dir()]
@@ -86,8 +100,14 @@ class Folder:
             stop_event=stop,
             rust_timeout=1_000,
         )
-        async for _ in changes:
+        # Watching begins with the first step of this task, and what was saved before it, since
+        # the folder was first read, is seen by the reading below.
+        change = asyncio.ensure_future(anext(changes, None))
+        await asyncio.sleep(0)
+        await self.read()
+        while await change is not None:
             await self.read()
+            change = asyncio.ensure_future(anext(changes, None))
 
 
 class _Ours(DefaultFilter):

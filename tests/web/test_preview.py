@@ -208,6 +208,20 @@ async def test_a_server_that_ends_lets_its_open_pages_go(folder: Path) -> None:
             await anext(numbers)
 
 
+async def test_what_is_saved_before_anybody_watches_is_seen(folder: Path) -> None:
+    early = Folder(folder)
+    save(folder / WELCOME, "{% block sms %}Early{% endblock %}")
+    async with early.watched():
+        assert (await early.after(0)).draft.files[WELCOME] == "{% block sms %}Early{% endblock %}"
+
+
+async def test_a_save_that_changes_nothing_is_no_reading(folder: Path) -> None:
+    same = Folder(folder)
+    save(folder / WELCOME, (folder / WELCOME).read_text())
+    await same.read()
+    assert same.now.number == 0
+
+
 def test_a_folder_without_a_project_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(OutreachError, match="not a project"):
         Folder(tmp_path)
