@@ -256,7 +256,7 @@ def read(octets: bytes) -> Letter:
             said = reader(element) if reader is not None else _answer(element)
             head = _child(root, "Header")
             transaction = _text(head, "TransactionID") if head is not None else ""
-            namespace = etree.QName(element).namespace or ""
+            namespace = _namespace(element)
             version = _text(element, "MM7Version")
             return Letter(said, transaction[:LONGEST_ID], namespace, version[:20])
     raise Mm7Error("what came says nothing that is known here")
@@ -380,7 +380,18 @@ def _read_who(it: Any) -> Who:
 
 
 def _name(element: Any) -> str:
-    return str(etree.QName(element).localname)
+    """Its local name. lxml's own reading of it refuses prefixes that stand for nothing."""
+    return str(element.tag).rpartition("}")[2].rpartition(":")[2]
+
+
+def _namespace(element: Any) -> str:
+    """The namespace it is in, if one can be written in an answer."""
+    namespace = str(element.tag).rpartition("}")[0].removeprefix("{")
+    try:
+        etree.Element(f"{{{namespace}}}a", nsmap={"a": namespace} if namespace else None)
+    except ValueError:
+        return ""
+    return namespace
 
 
 def _child(element: Any, *names: str) -> Any:
@@ -413,7 +424,9 @@ def _id(it: Any) -> str:
 
 def _code(it: Any) -> int:
     """The StatusCode in it, however deep; 0 if there is none."""
-    for element in it.iter("{*}StatusCode"):
+    for element in it.iter():
+        if _name(element) != "StatusCode":
+            continue
         code = (element.text or "").strip()
         if code.isascii() and code.isdigit() and len(code) <= 5:
             return int(code)
