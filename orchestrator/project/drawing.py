@@ -7,7 +7,7 @@ nothing ever crosses, and no solver is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from unicodedata import east_asian_width
 from xml.sax.saxutils import escape, quoteattr
 
@@ -74,11 +74,12 @@ def svg(
 ) -> str:
     """The picture. With `styled` it carries its own style. The links give the addresses that a
     message, or another journey, is shown at."""
-    return _Drawing(message_link, journey_link).whole(tree, elsewhere, styled)
+    return _Drawing(tree.version, message_link, journey_link).whole(tree, elsewhere, styled)
 
 
 class _Drawing:
-    def __init__(self, message_link: Link | None, journey_link: Link | None) -> None:
+    def __init__(self, version: str, message_link: Link | None, journey_link: Link | None) -> None:
+        self._version = version
         self._message_link = message_link
         self._journey_link = journey_link
         self._ways: list[str] = []
@@ -203,7 +204,7 @@ class _Drawing:
 
     def _people(self, node: Node, x: float, y: float) -> None:
         versions = node.people
-        said = f"{sum(versions.values()):,}"
+        said = counted(versions, self._version)
         width = _wide(said, "line") + 14
         by_version = ", ".join(f"{count:,} in {version}" for version, count in versions.items())
         self._marks.append(
@@ -311,10 +312,16 @@ def _block_size(steps: Iterable[Box]) -> _Size:
     )
 
 
+def counted(people: Mapping[str, int], version: str) -> str:
+    """`40`, or with those in other versions `40 + 2`."""
+    others = sum(count for it, count in people.items() if it != version)
+    return f"{people.get(version, 0):,}{f' + {others:,}' if others else ''}"
+
+
 def _elsewhere(people: People) -> Iterator[str]:
     for step, counts in people.items():
         for version, count in counts.items():
-            yield f"{count:,} in version {version} stand at {step}, which this version lacks"
+            yield f"{count:,} in version {version} at {step}, a step that this version lacks"
 
 
 def _wide(text: str, kind: str) -> float:

@@ -6,6 +6,7 @@ A journey is a tree: steps one below the other, with branches that come together
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
@@ -34,8 +35,8 @@ HELD_OUT = ""
 
 class Node(Struct, frozen=True, omit_defaults=True):
     """A step, the start, the end, or another journey. `id` is the step's; `kind` its word in the
-    YAML, or `start`, `end` or `journey`. `title` says what it does, `lines` how; `at` holds it back until then. `message` is the
-    one that it sends. `people` stand there, by version."""
+    YAML, or `start`, `end` or `journey`. `title` says what it does, `lines` how; `at` holds it back
+    until then. `message` is the one that it sends. `people` stand there, by version."""
 
     id: str
     kind: str
@@ -225,6 +226,12 @@ def _entries(journey: Journey, journeys: Iterable[Journey]) -> Iterator[str]:
 
 
 def _facts(journey: Journey, people: People) -> Iterator[str]:
+    whole = Counter[str]()
+    for step, counts in people.items():
+        whole.update(counts if step != HELD_OUT else {})
+    for version, count in whole.most_common():
+        which = "this version" if version == journey.version else f"version {version}"
+        yield f"{count:,} under way in {which}"
     yield f"class {journey.contact_class} · again: {_again(journey.again)}"
     if journey.control:
         now = f": {sum(people[HELD_OUT].values()):,} now" if HELD_OUT in people else ""

@@ -35,20 +35,23 @@ def _lines(graph: Graph) -> Iterator[str]:
     names = {node.id: f"n{number}" for number, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         opens, closes = _SHAPES.get(node.kind, ("[", "]"))
-        yield f'  {names[node.id]}{opens}"{"<br/>".join(map(_escaped, _said(node)))}"{closes}'
+        said = "<br/>".join(map(_escaped, _said(node, graph.version)))
+        yield f'  {names[node.id]}{opens}"{said}"{closes}'
     for edge in graph.edges:
         label = f'|"{_escaped(edge.label)}"|' if edge.label else ""
         arrow = _ARROWS.get(edge.kind, "-->")
         yield f"  {names[edge.source]} {arrow}{label} {names[edge.target]}"
 
 
-def _said(node: Node) -> Iterator[str]:
+def _said(node: Node, version: str) -> Iterator[str]:
     if node.kind not in ("start", "end", "journey"):
         yield f"{node.id} · {node.at}" if node.at else node.id
     yield node.title
     yield from node.lines
-    if people := sum(node.people.values()):
-        yield f"{people:,} here"
+    if node.people:
+        others = sum(count for it, count in node.people.items() if it != version)
+        more = f", {others:,} in other versions" if others else ""
+        yield f"{node.people.get(version, 0):,} here{more}"
 
 
 def _escaped(text: str) -> str:

@@ -26,6 +26,7 @@ from orchestrator.project.graph import (
     sketch,
 )
 from orchestrator.project.load import load_folder, load_journey, read
+from orchestrator.project.mermaid import mermaid
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = load_folder(ROOT).journeys
@@ -111,16 +112,19 @@ def test_who_enters_on_an_event_that_is_emitted_is_named() -> None:
 
 
 def test_people_stand_at_their_steps_and_those_of_other_versions_are_not_forgotten() -> None:
-    people = {"quiz": {"aa": 3, "bb": 4}, "gone": {"bb": 2}, HELD_OUT: {"aa": 9}}
+    mine = SEVEN_DAYS.version
+    people = {"quiz": {mine: 1300, "bb": 4}, "gone": {"bb": 2}, HELD_OUT: {mine: 9}}
     found = graph(SEVEN_DAYS, people=people)
     (quiz,) = (node for node in found.nodes if node.id == "quiz")
-    assert quiz.people == {"aa": 3, "bb": 4}
+    assert quiz.people == {mine: 1300, "bb": 4}
     assert found.elsewhere == {"gone": {"bb": 2}}
+    assert {"1,300 under way in this version", "6 under way in version bb"} <= {*found.facts}
     picture = svg(sketch(SEVEN_DAYS, people=people), elsewhere=elsewhere(SEVEN_DAYS, people))
-    assert ">7<" in picture
-    assert "3 in aa, 4 in bb" in picture
-    assert "2 in version bb stand at gone, which this version lacks" in picture
+    assert ">1,300 + 4<" in picture
+    assert f"1,300 in {mine}, 4 in bb" in picture
+    assert "2 in version bb at gone, a step that this version lacks" in picture
     assert "5 % are held out and only measured: 9 now" in picture
+    assert "1,300 here, 4 in other versions" in mermaid(found)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
