@@ -39,15 +39,20 @@ class Look(Struct, frozen=True):
     examples: tuple[str, ...]
     parse: Callable[[str], Any]
     types: tuple[str, ...] = ("string",)
+    slips: tuple[str, ...] = ("?",)
 
     @property
     def hint(self) -> str:
-        """What its parser tells those who wrote something else."""
-        try:
-            self.parse("?")
-        except GrammarError as error:
-            return error.hint
-        return ""
+        """What its parser tells those who wrote something else, such as `slips`."""
+        return "; ".join(_hint(self.parse, slip) for slip in self.slips)
+
+
+def _hint(parse: Callable[[str], Any], slip: str) -> str:
+    try:
+        parse(slip)
+    except GrammarError as error:
+        return error.hint
+    return ""
 
 
 LOOKS: Mapping[Any, Look] = {
@@ -84,6 +89,7 @@ LOOKS: Mapping[Any, Look] = {
         rf"{_SPAN}|until(?:\s+(?:{_WEEKDAY}))?\s+{_TIME}",
         ("3d", "until 10:00", "until monday 10:00"),
         Pause.parse,
+        slips=("?", "until ?"),
     ),
     Share: Look(r"\s*[0-9]{1,3}(?:\.[0-9]+)?\s*%\s*", ("5%",), Share.parse),
     Keep: Look(f"forever|{_SPAN}", ("90d", "forever"), Keep.parse),

@@ -16,11 +16,12 @@ HERE = Path(__file__).parent
 INSTALL = "npm ci --prefix tests/peers"
 
 
-def require_packages() -> None:
-    """Node and the pinned packages are there, or the test fails with the command that gets them."""
+def require_packages(package: str = "smpp") -> None:
+    """Node and this of the pinned packages are there, or the test fails with the command that gets
+    them."""
     if shutil.which("node") is None:
         pytest.fail("the peer tests need Node 20 or later on the PATH")
-    if not (HERE / "node_modules" / "smpp" / "package.json").is_file():
+    if not (HERE / "node_modules" / package / "package.json").is_file():
         pytest.fail(f"the peers are not installed: run `{INSTALL}`")
 
 
