@@ -25,6 +25,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.properties import nested, typed
 from orchestrator.cli.screens import show
+from orchestrator.cli.validate import command_of
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Content
@@ -92,7 +93,7 @@ def preview(
         return
     if message is None:
         raise OutreachError("which message?", "name it (hello/welcome), or look at all: --serve")
-    draft, findings = inspect(source.read_folder(settings.project))
+    draft, findings = inspect(source.read_folder(settings.project), command_of)
     found = previewed(
         draft, message, findings=findings, given=given, locale=locale, means=means_of(settings)
     )
@@ -114,7 +115,7 @@ async def _serve(
 ) -> None:
     stop = stop_asked()
     page = create_preview(
-        Folder(settings.project),
+        Folder(settings.project, command_of),
         given=given,
         locale=locale,
         means=means_of(settings),

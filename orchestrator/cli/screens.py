@@ -100,7 +100,8 @@ def _boxes(cell: Shown, currency: str) -> Iterator[Panel]:
     price = (
         "" if cell.price is None else f"{cell.price} {currency}".strip() if cell.price else "free"
     )
-    yield _box(name, [*_said(cell, cell.content), Text(""), *_facts(cell, price)])
+    facts = [*_facts(cell, price)]
+    yield _box(name, [*_said(cell, cell.content), *([Text(""), *facts] if facts else [])])
     if cell.sms is not None:
         words = cell.content.text
         shown, below = small_screen(words)
@@ -151,7 +152,8 @@ def _facts(cell: Shown, price: str) -> Iterator[Text]:
         facts.append(_size(cell.octets))
     if cell.messages:
         facts.append(f"{cell.messages} SMS")
-    yield Text(" · ".join([*facts, *([price] if price else [])]), "dim")
+    if facts or price:
+        yield Text(" · ".join([*facts, *([price] if price else [])]), "dim")
     if sms is not None and sms.forced:
         yield from _forced(sms)
 

@@ -14,7 +14,7 @@ from watchfiles import Change, DefaultFilter, awatch
 
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import source
-from orchestrator.project.draft import Draft
+from orchestrator.project.draft import Bot, Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors
 from orchestrator.project.load import inspect
 from orchestrator.project.source import PATTERNS
@@ -37,12 +37,13 @@ class Reading(Struct, frozen=True):
 
 class Folder:
     """A project's folder. `now` is the latest reading; what cannot be read at all leaves the one
-    before in its place, with the reason among its findings."""
+    before in its place, with the reason among its findings. `bot` is as of `inspect`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bot: Bot | None = None) -> None:
         self.path = path
+        self._bot = bot
         self._files: Mapping[str, str] = source.read_folder(path)
-        draft, findings = inspect(self._files)
+        draft, findings = inspect(self._files, bot)
         self.now = Reading(draft, findings)
         self._changed = asyncio.Condition()
 
@@ -71,7 +72,7 @@ class Folder:
             if files == self._files:
                 return
             self._files = files
-            fresh = Reading(*await asyncio.to_thread(inspect, files), number)
+            fresh = Reading(*await asyncio.to_thread(inspect, files, self._bot), number)
         except ProjectErrors as errors:
             fresh = self._unreadable(errors.findings)
         except (OutreachError, OSError) as error:
