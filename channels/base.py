@@ -16,6 +16,7 @@ from orchestrator.core.delivery import (
     Late,
     Outcome,
     Outgoing,
+    Presence,
     Receipt,
     Reply,
     Spoken,
@@ -41,6 +42,7 @@ __all__ = [
     "Outcome",
     "Outgoing",
     "Prepared",
+    "Presence",
     "Querying",
     "Recalling",
     "Receipt",
@@ -68,14 +70,20 @@ async def _nobody_asks(late: Sequence[Late]) -> None:
     """Forgotten."""
 
 
+async def _nobody_looks(told: Sequence[Presence]) -> None:
+    """Forgotten."""
+
+
 class Inbox(Struct, frozen=True):
     """Where a channel hands in what came from outside. Each call returns only once everything is
     stored: a channel answers its carrier after that, and answers with an error if it raises.
-    `late` may be called once the outcome that it corrects is recorded."""
+    `late` may be called once the outcome that it corrects is recorded. `presence` says who left an
+    address or is back; whoever writes from it is back without that."""
 
     replies: Callable[[Sequence[Reply]], Awaitable[None]]
     receipts: Callable[[Sequence[Receipt]], Awaitable[None]]
     late: Callable[[Sequence[Late]], Awaitable[None]] = _nobody_asks
+    presence: Callable[[Sequence[Presence]], Awaitable[None]] = _nobody_looks
 
 
 class Channel(Protocol):
@@ -176,7 +184,8 @@ class Means(Struct, frozen=True):
     `secret` keys their hashes; `now` is domain time. `history` gives the last so many lines that
     were spoken on a channel with an address, oldest first. `built` holds the channels that were
     built before, for those that go over another. `media` gives the picture of a name, as
-    `Content.image` has it, or raises MediaError.
+    `Content.image` has it, or raises MediaError. `country` is the calling code of numbers that come
+    without one, where a channel's own settings say nothing.
     """
 
     secret: bytes
@@ -184,6 +193,7 @@ class Means(Struct, frozen=True):
     history: Callable[[str, str, int], Awaitable[Sequence[Spoken]]]
     built: Mapping[str, Channel] = {}
     media: Callable[[str], Awaitable[Media]] = no_media
+    country: str = ""
 
 
 class Kind(Struct, frozen=True):

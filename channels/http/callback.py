@@ -69,9 +69,10 @@ def receipt_of(channel: str, fields: Fields, form: Receipts) -> Receipt | None:
     return Receipt(channel, carrier_id, state, code)
 
 
-def reply_of(channel: str, fields: Fields, form: Replies) -> Reply:
-    """The text that came in."""
-    sender = addresses.subscriber(0, fields.must(form.sender).strip(), form.country)
+def reply_of(channel: str, fields: Fields, form: Replies, country: str = "") -> Reply:
+    """The text that came in; `country` completes numbers where the form has none of its own."""
+    written = fields.must(form.sender).strip()
+    sender = addresses.subscriber(0, written, form.country or country)
     to = fields.get(form.to) if form.to else ""
     return Reply(channel, sender, fields.get(form.text), fields.must(form.id), to)
 

@@ -50,6 +50,7 @@ class HttpChannel:
         self._receipts, self._replies = account.receipts, account.replies
         self._proof = replace(account.proof, secret=filled(account.proof.secret, self._values))
         self._now = means.now
+        self._country = means.country
         self._key = key_of(means.secret, name)
         self._inbox: Inbox | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -241,7 +242,7 @@ class HttpChannel:
         whole: list[Reply] = []
         parts: list[Part] = []
         for fields in told:
-            reply = callback.reply_of(self.name, fields, self._replies)
+            reply = callback.reply_of(self.name, fields, self._replies, self._country)
             part = callback.part_of(reply, fields, self._replies)
             if part is None:
                 whole.append(reply)

@@ -56,6 +56,7 @@ class MmsChannel:
             window=settings.connections,
         )
         self.trouble = ""
+        self._country = settings.country or means.country
         self._key = hmac.new(means.secret, f"mms:{name}".encode(), "sha256").hexdigest()[:32]
         self._maker = Maker(settings, means, self._key)
         self._session: aiohttp.ClientSession | None = None
@@ -269,7 +270,7 @@ class MmsChannel:
             case Delivery() as delivery:
                 shown = sum(part.kind.startswith("image/") for part in told.parts)
                 log.info("mms_received channel=%s pictures=%d", self.name, shown)
-                return [], [reply_of(self.name, told, delivery, self.settings.country)]
+                return [], [reply_of(self.name, told, delivery, self._country)]
         raise Mm7Error("nobody is told this here")
 
     def _answer(self, status: int, to: Letter | None, said: mm7.Said) -> web.Response:

@@ -34,7 +34,7 @@ class SmsChannel:
     show, so the message counts as refused or unsent; if a part got no answer, it is unknown.
 
     With several binds, `wanted.use` says whether all are used or the first that is up. Numbers of
-    the first one's `country` are completed.
+    the first one's `country` are completed, or of `country` if it has none.
     """
 
     capabilities = Capabilities(max_text=_MAX_TEXT, two_way=True, receipts=True)
@@ -45,13 +45,14 @@ class SmsChannel:
         name: str = "sms",
         wanted: SmsSettings | None = None,
         *,
+        country: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
         binds = [settings] if isinstance(settings, SmppSettings) else list(settings)
         self.name = name
         self.settings = binds[0]
         self._spread = wanted is None or wanted.use == "spread"
-        self._inbound = Inbound(name, binds[0].country, now)
+        self._inbound = Inbound(name, binds[0].country or country, now)
         references, ids = References(int(now())), dict[str, receipt.ReceiptIds]()
         rules, languages = (wanted.rules, wanted.languages) if wanted is not None else ((), ())
         self.accounts = [
@@ -175,7 +176,7 @@ class SmsChannel:
 
 
 def _build(name: str, settings: SmsSettings, means: Means) -> SmsChannel:
-    return SmsChannel(settings.accounts(), name, settings)
+    return SmsChannel(settings.accounts(), name, settings, country=means.country)
 
 
 KIND = Kind(SmsSettings, _build, "gateway")

@@ -19,12 +19,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from channels.sms.settings import SmppSettings
 from orchestrator.cli.acting import record
+from orchestrator.cli.country import usual_country
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.cli.rows import IGNORED, Bad, Reader
 from orchestrator.cli.table import Row, Table, opened
-from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings, load_secret
 from orchestrator.store import importing
@@ -54,7 +53,7 @@ def import_csv(
         str | None,
         typer.Option(
             metavar="CODE",
-            help="Completes phone numbers without one: 86 [default: that of OUTREACH_SMPP_URL].",
+            help="Completes phone numbers without one: 86 [default: OUTREACH_COUNTRY].",
             show_default=False,
         ),
     ] = None,
@@ -75,7 +74,7 @@ def import_csv(
             now = settings.clock.now()
             reader = Reader(
                 table.header,
-                country=_country(country, settings),
+                country=usual_country(country, settings),
                 how=f"import {file.name}",
                 now=now,
             )
@@ -185,16 +184,6 @@ async def _note(
     """Rows are committed by the thousand, so the audit log has the beginning and the end."""
     async with connection.transaction():
         await record(settings, connection, what, about, after=after)
-
-
-def _country(given: str | None, settings: Settings) -> str:
-    if given is None:
-        url = settings.smpp_url
-        return SmppSettings.from_url(url).country if url else ""
-    code = given.removeprefix("+")
-    if not (code.isascii() and code.isdigit() and 1 <= len(code) <= 3):
-        raise OutreachError(f"{given} is not a country's calling code", "write it like 86 or 44")
-    return code
 
 
 @contextmanager

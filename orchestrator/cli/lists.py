@@ -16,8 +16,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from channels.sms.settings import SmppSettings
 from orchestrator.cli.acting import record
+from orchestrator.cli.country import usual_country
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.cli.rows import Bad, phone_number
 from orchestrator.core.errors import OutreachError
@@ -48,13 +48,13 @@ def list_numbers(
         Path | None, typer.Argument(metavar="FILE", help="One number a line; # begins a remark.")
     ] = None,
     country: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="CODE",
-            help="Completes numbers without one: 86 [default: that of OUTREACH_SMPP_URL].",
+            help="Completes numbers without one: 86 [default: OUTREACH_COUNTRY].",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
     json: JsonOption = False,
     project: ProjectOption = None,
     verbose: VerboseOption = 0,
@@ -73,13 +73,13 @@ def list_numbers(
 
 
 def _load(
-    name: str, file: Path, country: str, json: bool, project: Path | None, verbose: int
+    name: str, file: Path, country: str | None, json: bool, project: Path | None, verbose: int
 ) -> None:
     if not _NAME.fullmatch(name):
         raise OutreachError(f"{name!r} cannot be a list", "write small letters and digits: dnd")
 
     async def load(settings: Settings, connection: asyncpg.Connection) -> Summary:
-        code = country.removeprefix("+") or _usual_country(settings)
+        code = usual_country(country, settings)
         summary = Summary()
         async with lists.loading(connection, name) as version:
             batch: list[str] = []
@@ -142,10 +142,6 @@ def _numbers(octets: BinaryIO, country: str, summary: Summary) -> Iterator[str]:
             summary.bad += 1
             if summary.bad <= MOST_TOLD:
                 typer.echo(f"line {line}: {reason}", err=True)
-
-
-def _usual_country(settings: Settings) -> str:
-    return SmppSettings.from_url(settings.smpp_url).country if settings.smpp_url else ""
 
 
 @contextmanager

@@ -125,6 +125,7 @@ async def opened(
         batch=settings.batch,
         sweep_s=settings.sweep_s,
         links=settings.links or "",
+        country=settings.country,
         role=role,
     ) as context:
         yield context

@@ -128,7 +128,9 @@ def phone_number(text: str, country: str) -> str:
     if not international and country and not (digits.startswith(country) and len(digits) > 10):
         digits = country + digits.lstrip("0")
     elif not international and not country:
-        raise Bad("the phone number has no country: write +86…, or give --country 86")
+        raise Bad(
+            "the phone number has no country: write +86…, or give --country 86 or OUTREACH_COUNTRY"
+        )
     if not 7 <= len(digits) <= 15:
         raise Bad("a phone number has 7 to 15 digits")
     return f"+{digits}"

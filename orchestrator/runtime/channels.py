@@ -114,7 +114,9 @@ def means(context: Context) -> Means:
             return list(await timeline.conversation(connection, who, channel, limit))
 
     gallery = Gallery(context.pool)
-    return Means(context.secret, context.clock.now, history, media=gallery.find)
+    return Means(
+        context.secret, context.clock.now, history, media=gallery.find, country=context.country
+    )
 
 
 def _read(

@@ -27,7 +27,7 @@ from orchestrator.store.ids import Ids
 class Context(Struct, frozen=True):
     """The means of one process. `name` tells it from the others; `secret` keys its hashes;
     `batch` bounds how many subscribers one turn takes; `links` is the site below which tracked
-    links lead to us, or ''."""
+    links lead to us, or ''; `country` the calling code of numbers that come without one."""
 
     pool: asyncpg.Pool
     bell: bell.Bell
@@ -40,6 +40,7 @@ class Context(Struct, frozen=True):
     batch: int = 500
     sweep_s: float = 1.0
     links: str = ""
+    country: str = ""
     meters: Meters = field(default_factory=Meters)
 
     async def real_now(self) -> datetime:
@@ -67,6 +68,7 @@ async def open_context(
     batch: int = 500,
     sweep_s: float = 1.0,
     links: str = "",
+    country: str = "",
     role: str = "process",
     connections: int = 8,
 ) -> AsyncIterator[Context]:
@@ -92,6 +94,7 @@ async def open_context(
                 batch=batch,
                 sweep_s=sweep_s,
                 links=links,
+                country=country,
             )
         finally:
             await redis.aclose()

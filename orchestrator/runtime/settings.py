@@ -60,6 +60,14 @@ def _secret(text: str) -> bytes:
     return secret
 
 
+def calling_code(text: str) -> str:
+    """The country's calling code that this means, without the plus. Raises ValueError."""
+    code = text.removeprefix("+")
+    if not (code.isascii() and code.isdigit() and 1 <= len(code) <= 3):
+        raise ValueError("this is not a country's calling code")
+    return code
+
+
 def _keys(text: str) -> tuple[str, ...]:
     keys = tuple(key.strip() for key in text.split(",") if key.strip())
     if not keys or any(len(key) < MIN_SECRET_OCTETS for key in keys):
@@ -113,6 +121,14 @@ SETTINGS = (
         "`channels.yaml` in the project, if it is there",
         "The file that says which channels there are and how they reach their carriers.",
         Path,
+    ),
+    Setting(
+        "OUTREACH_COUNTRY",
+        "country",
+        "what the SMS channel's `country` says",
+        "The calling code of telephone numbers that come without one, in files and from those who "
+        "write: `86`.",
+        calling_code,
     ),
     Setting(
         "OUTREACH_SIMULATED",
@@ -214,6 +230,7 @@ class Settings(Struct, frozen=True):
     redis_url: str | None = None
     smpp_url: str | None = None
     channels: Path | None = None
+    country: str = ""
     simulated: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: int = 8080
