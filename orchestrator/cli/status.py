@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.runtime.settings import Settings
-from orchestrator.store import counts, halts, pace
+from orchestrator.store import counts, halts, moves, pace
 
 SINCE = timedelta(hours=24)
 
@@ -28,6 +28,11 @@ def status(
             "messages_24h": await counts.messages(connection, now - SINCE),
             "failures_24h": await counts.failures(connection, now - SINCE),
             "paced": await pace.count(connection),
+            "moving": {
+                it.journey: {"moved": it.moved, "planned": it.planned}
+                for it in await moves.current(connection)
+                if it.done_at is None
+            },
             "halted": {name: kind for name, (kind, _) in (await halts.look(connection)).items()},
         }
 
@@ -36,11 +41,13 @@ def status(
         typer.echo(msgspec.json.encode(found).decode())
         return
     states, halted = found.pop("messages_24h"), found.pop("halted")
-    paced = found.pop("paced")
+    paced, moving = found.pop("paced"), found.pop("moving")
     for name, number in found.items():
         typer.echo(f"{name.replace('_', ' '):<18}{number}")
     for journey, number in paced.items():
         typer.echo(f"{number} wait for the pace of {journey}")
+    for journey, it in moving.items():
+        typer.echo(f"{it['moved']} of {it['planned']} people have followed the edit of {journey}")
     for journey, kind in halted.items():
         typer.echo(f"{kind:<18}{journey}")
     typer.echo("messages of the last 24 h")

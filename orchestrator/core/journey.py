@@ -49,7 +49,8 @@ class InFlight(Struct, frozen=True):
     or `{move: {old-step: new-step}}` (likewise, and whoever stands at a step that was renamed or
     removed goes where it says; `leave` ends the journey for them). `move` is None for `stay`."""
 
-    keyed: ClassVar[bool] = True
+    keyed: ClassVar[tuple[str, ...]] = ("stay", "follow")
+    """Words that may stand here in place of keys."""
 
     move: Mapping[str, str] | None = None
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import FieldInfo
 
 from orchestrator.core import grammar
+from orchestrator.core.journey import InFlight
 from orchestrator.core.retention import Keep
 from orchestrator.project.forms import Share
 from orchestrator.project.reader import keys
@@ -84,6 +85,7 @@ def default(field: FieldInfo) -> str:
         Keep: lambda value: f"`{value}`",
         frozenset: lambda value: "all",
         grammar.Again: lambda value: "`never`",
+        InFlight: lambda value: "`stay`",
         Share: lambda value: f"`{value.share * 100:g}%`",
     }
     show = shown.get(type(value))

@@ -19,7 +19,7 @@ from orchestrator.core import expression, grammar, render
 from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.contact import ContactClass, ListName
 from orchestrator.core.expression import Condition
-from orchestrator.core.journey import Entry, Goal, LeaveRule, SegmentName
+from orchestrator.core.journey import Entry, Goal, InFlight, LeaveRule, SegmentName
 from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.core.project import EarningRule, PointsProgram, Reward, Tier
 from orchestrator.core.retention import Keep, Retention
@@ -51,7 +51,7 @@ PATH = Path("docs/reference/journeys.md")
 
 VALUES = (
     *(grammar.At, Pause, grammar.Again, grammar.Schedule),
-    *(grammar.Window, grammar.Days, grammar.Pace, Share, grammar.TagChange),
+    *(grammar.Window, grammar.Days, grammar.Pace, Share, grammar.TagChange, InFlight),
 )
 """Values with a grammar of their own."""
 

@@ -165,6 +165,8 @@ class Walker:
             return self._step()
         if kind in _SIMPLE:
             return {"type": _SIMPLE[kind]}
+        if hasattr(kind, "keyed"):
+            return {"anyOf": [{"enum": [*kind.keyed]}, self.struct(kind)]}
         if kind is str or hasattr(kind, "parse"):
             return scalar(TEXT)
         return self.struct(kind)

@@ -19,7 +19,7 @@ PATIENCE = timedelta(minutes=10)
 ADDRESS_NOT_LISTED = """
 SELECT 'subscriber ' || s.key || ': the ' || a.channel || ' address is kept as theirs, not listed'
 FROM addresses a JOIN subscribers s ON s.id = a.subscriber_id
-WHERE s.addresses ->> a.channel IS DISTINCT FROM a.address
+WHERE s.addresses ->> a.channel IS DISTINCT FROM a.address AND a.gone_at IS NULL
 ORDER BY 1 LIMIT $1
 """
 
@@ -80,6 +80,15 @@ FROM enrollments e LEFT JOIN versions v ON v.version = e.version
 WHERE e.ended_at IS NULL AND v.version IS NULL
 GROUP BY e.journey, e.version
 ORDER BY 1 LIMIT $1
+"""
+
+# People who should have followed an edit long since.
+UNFINISHED_MOVES = """
+SELECT 'journey ' || journey || ': ' || moved || ' of ' || planned || ' people have followed since '
+    || begun_at
+FROM moves
+WHERE project_id = (SELECT max(id) FROM projects) AND done_at IS NULL AND begun_at < $2
+ORDER BY journey LIMIT $1
 """
 
 # Queued messages that no gateway will ever claim.
@@ -203,6 +212,12 @@ CHECKS = (
         "versions in use are stored",
         VERSIONS,
         "apply the project from the commit that has this version, then the current one again",
+    ),
+    Check(
+        "edits are followed",
+        UNFINISHED_MOVES,
+        "sweeps move them: is a worker running? `outreach apply` goes on with it as well",
+        timed=True,
     ),
     Check(
         "queued messages have an attempt",

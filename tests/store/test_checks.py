@@ -34,6 +34,10 @@ WOUNDS: dict[str, Sequence[str]] = {
     "versions in use are stored": [
         "UPDATE enrollments SET ended_at = NULL, due_at = now(), step = 'x', version = 'gone'"
     ],
+    "edits are followed": [
+        "INSERT INTO moves (project_id, journey, version, sources, rule, planned, begun_at)"
+        " SELECT max(id), 'welcome', 'v', '{}', '{}', 1, now() - interval '1 year' FROM projects"
+    ],
     "queued messages have an attempt": ["DELETE FROM attempts"],
     "attempts have messages": ["UPDATE messages SET state = 'suppressed'"],
     "silent gateways are settled": [
