@@ -165,7 +165,7 @@ class _Drawing:
         """The other journeys that the step leads to."""
         for number, (name, how) in enumerate(box.others):
             x, line = axis + WIDTH / 2, y + 20 + 40 * number
-            width = _wide(name, "line") + 26
+            width = _wide(name, "title") + 26
             long = _SIDE + _wide(how, "id") + 8
             self._ways.append(f'<path class="way other" d="M{x:.1f} {line:.1f}h{long:.1f}"/>')
             self._text(x + 10, line - 5, how, "id")
@@ -281,7 +281,7 @@ def _box_size(box: Box) -> _Size:
     size = _node_size(box.node)
     right = size.right
     for name, how in box.others:
-        right = max(right, size.right + _SIDE + 8 + _wide(how, "id") + _wide(name, "line") + 26)
+        right = max(right, size.right + _SIDE + 8 + _wide(how, "id") + _wide(name, "title") + 26)
     height = max(size.height, 40 * len(box.others))
     if not box.branches:
         return _Size(size.left, right, height)
