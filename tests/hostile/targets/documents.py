@@ -146,7 +146,7 @@ def _pap() -> list[bytes]:
         control.bad(2000, "no", "2.0"),
     ]
     alone = [b"application/xml\0\r\n" + it for it in [*asked, *said]]
-    packed = [parcel.pack(asked[0], parcel.content(it)) for it in _pushed()]
+    packed = [parcel.pack(asked[0], parcel.content(it)) for it in (_pushed()[0], _pushed()[3])]
     return alone + [b"%b\0\r\n%b" % (kind.encode(), body) for kind, body in packed]
 
 
