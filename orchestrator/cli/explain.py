@@ -12,7 +12,9 @@ import msgspec
 import typer
 from msgspec import Struct
 
+from orchestrator.cli.finding import found_by
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
+from orchestrator.cli.retelling import retell
 from orchestrator.cli.show import plain
 from orchestrator.core import calendar
 from orchestrator.core import explain as core
@@ -20,7 +22,7 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.explain import Explanation, Reason
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
-from orchestrator.store import record, timeline
+from orchestrator.store import record
 
 
 class Answer(Struct, frozen=True):
@@ -37,6 +39,12 @@ def explain(
         str | None,
         typer.Option("--journey", "-j", metavar="NAME", help="Only this one [default: all]."),
     ] = None,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay", help="Make every decision again, and say what each one saw and did."
+        ),
+    ] = False,
     json: JsonOption = False,
     project: ProjectOption = None,
     verbose: VerboseOption = 0,
@@ -44,8 +52,12 @@ def explain(
     """Say why a subscriber did or did not get each message, with the rule.
 
     The journeys are those last applied. Of the message at hand the contact policy is asked as of
-    now. Reads only.
+    now. With --replay every turn since they came in is taken again, by the project that ran then,
+    and compared with the record; the exit code is 1 if anything differs. Reads only.
     """
+    if replay:
+        retell(subscriber, journey, json, project, verbose)
+        return
 
     async def ask(settings: Settings, connection: asyncpg.Connection) -> Answer:
         return await answer(connection, subscriber, journey, settings.clock.now())
@@ -62,12 +74,7 @@ async def answer(
     connection: asyncpg.Connection, who: str, journey: str | None, now: datetime
 ) -> Answer:
     """Why the subscriber `who` did or did not get messages of `journey`, or of all."""
-    person = await timeline.find(connection, who)
-    if person is None:
-        raise OutreachError(
-            f"there is no subscriber {who}",
-            "ask by key, by phone number with its country (+86…), or by CHANNEL:ADDRESS",
-        )
+    person = await found_by(connection, who)
     projects = Projects()
     await projects.follow(connection)
     known = await projects.with_versions(connection, await record.stood_in(connection, person.id))

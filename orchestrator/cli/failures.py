@@ -13,6 +13,7 @@ import typer
 from msgspec import Struct
 
 from orchestrator.cli.acting import operator
+from orchestrator.cli.finding import found_by
 from orchestrator.cli.options import (
     JsonOption,
     ProjectOption,
@@ -21,12 +22,11 @@ from orchestrator.cli.options import (
     run_process,
 )
 from orchestrator.cli.show import plain
-from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.replay import Rehearsal, rehearse
 from orchestrator.runtime.replay import replay as replay_letters
 from orchestrator.runtime.settings import Settings
-from orchestrator.store import letters, timeline
+from orchestrator.store import letters
 from orchestrator.store.letters import Failure, Letter
 
 MostOption = Annotated[int, typer.Option(help="How many to take at most.", min=1)]
@@ -111,13 +111,7 @@ def replay(
 
 
 async def _id(connection: asyncpg.Connection, who: str) -> int:
-    found = await timeline.find(connection, who)
-    if found is None:
-        raise OutreachError(
-            f"there is no subscriber {who}",
-            "ask by key, by phone number with its country (+86…), or by CHANNEL:ADDRESS",
-        )
-    return found.id
+    return (await found_by(connection, who)).id
 
 
 def _listed(found: Told, hours: int) -> Iterator[str]:

@@ -11,9 +11,9 @@ import asyncpg
 import msgspec
 import typer
 
+from orchestrator.cli.finding import found_by
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.core import calendar
-from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Subscriber
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import timeline
@@ -43,13 +43,7 @@ def show(
     """
 
     async def load(settings: Settings, connection: asyncpg.Connection) -> Timeline:
-        found = await timeline.find(connection, subscriber)
-        if found is None:
-            raise OutreachError(
-                f"there is no subscriber {subscriber}",
-                "ask by key, by phone number with its country (+86…), or by CHANNEL:ADDRESS",
-            )
-        return await timeline.load(connection, found, last)
+        return await timeline.load(connection, await found_by(connection, subscriber), last)
 
     story = run_once(project, verbose, load)
     if json:

@@ -31,10 +31,11 @@ class Person(Struct, frozen=True):
 
 
 class Reach(Struct, frozen=True):
-    """An address, on its channel."""
+    """An address, on its channel; `gone_at` is since when they cannot be reached there."""
 
     channel: str
     address: str
+    gone_at: Instant | None
 
 
 class Listing(Struct, frozen=True):
@@ -260,6 +261,16 @@ class AskedOfCarrier(Struct, frozen=True):
     reason: str | None
 
 
+class Turn(Struct, frozen=True):
+    """A turn of theirs, by the project applied under that number; or, between turns, what was
+    known of them from then on (`person`), or where they then stood in a journey."""
+
+    at: Instant
+    project_id: int | None
+    person: dict[str, Any] | None
+    enrollment: dict[str, Any] | None
+
+
 class Points(Struct, frozen=True):
     """Everything about their points; no `account` if they never had any."""
 
@@ -307,6 +318,7 @@ class Dossier(Struct, frozen=True, kw_only=True):
     invitations: list[Invitation]
     spoken_with: list[SpokenWith]
     asked_of_carriers: list[AskedOfCarrier]
+    turns: list[Turn]
     failures: list[Failure]
     acts: list[Act]
     timeline: list[Moment]

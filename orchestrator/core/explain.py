@@ -3,7 +3,7 @@ is on record, and asks the same contact policy that turns ask."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -253,8 +253,14 @@ def _missed(scene: Scene, record: Record, entry: Entry) -> str:
 def _with_values(scene: Scene, condition: Condition, properties: Mapping[str, Any]) -> str:
     """The condition with what each of its names is."""
     scope = _scope(scene, properties)
-    values = ", ".join(f"{name} = {_value(scope, name)!r}" for name in sorted(condition.names()))
+    known = seen(scope, condition.names())
+    values = ", ".join(f"{name} = {value!r}" for name, value in known.items())
     return f"`{condition.source}`" + (f" with {values}" if values else "")
+
+
+def seen(scope: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """What each of these dotted names is in a scope; None for what is not there."""
+    return {name: _value(scope, name) for name in sorted(names)}
 
 
 def _value(scope: Mapping[str, Any], name: str) -> Any:

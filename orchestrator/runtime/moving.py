@@ -14,7 +14,15 @@ import asyncpg
 from msgspec import Struct
 
 from orchestrator.core.journey import Journey
-from orchestrator.core.moving import NO_HISTORY, STAYS_HELD_OUT, Place, Route, moved, routes
+from orchestrator.core.moving import (
+    NO_HISTORY,
+    STAYS_HELD_OUT,
+    Place,
+    Route,
+    Stranded,
+    moved,
+    routes,
+)
 from orchestrator.runtime.applying import histories_of
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.projects import Projects
@@ -40,6 +48,37 @@ class Passed(Struct, frozen=True):
         return Passed(self.moved + other.moved, self.busy + other.busy, self.whole and other.whole)
 
 
+class Way(Struct, frozen=True):
+    """How people get from one version to another."""
+
+    old: Journey
+    new: Journey
+    table: Mapping[Place, Route | Stranded]
+
+
+class Ways:
+    """How people move, found out once for each version that they come from."""
+
+    def __init__(self, projects: Projects) -> None:
+        self._projects = projects
+        self._known: dict[tuple[int, str, str], Way | None] = {}
+
+    async def of(self, connection: asyncpg.Connection, move: Move, version: str) -> Way | None:
+        """The way of people in this version; None if one of the two cannot be read: they stay."""
+        key = (move.project_id, move.journey, version)
+        if key not in self._known:
+            await self._projects.follow(connection)
+            wanted = {move.version, version}
+            versions = (await self._projects.with_versions(connection, wanted)).versions
+            self._known[key] = None
+            if wanted <= versions.keys():
+                histories = await histories_of(connection, [move.journey])
+                old, new = versions[version], versions[move.version]
+                table = routes(old, new, move.rule, histories.get(version, NO_HISTORY))
+                self._known[key] = Way(old, new, table)
+        return self._known[key]
+
+
 async def finish(
     connection: asyncpg.Connection,
     clock: Clock,
@@ -47,9 +86,9 @@ async def finish(
 ) -> int:
     """Nobody is left who is to move and can; returns how many have moved. Ends also if another
     project is applied meanwhile."""
-    total = 0
+    total, ways = 0, Ways(Projects())
     while True:
-        passed = await go_on(connection, Projects(), clock, told=told)
+        passed = await go_on(connection, ways, clock, told=told)
         total += passed.moved
         if passed.whole and not passed.busy:
             return total
@@ -58,7 +97,7 @@ async def finish(
 
 async def go_on(
     connection: asyncpg.Connection,
-    projects: Projects,
+    ways: Ways,
     clock: Clock,
     budget_s: float = float("inf"),
     told: Told = lambda move, people: None,
@@ -71,40 +110,40 @@ async def go_on(
         here = Passed()
         standing = await moves.versions_in_flight(connection, move.journey)
         sources = sorted(standing.intersection(move.sources) - {move.version})
-        if sources:
-            await projects.follow(connection)
-            project = await projects.with_versions(connection, {move.version, *sources})
-            known = await histories_of(connection, [move.journey])
-            new = project.versions.get(move.version)
-            for version in sources if new else ():
-                old = project.versions.get(version)
-                if old is not None and new is not None:
-                    table = routes(old, new, move.rule, known.get(version, NO_HISTORY))
-                    here += await _pass(connection, move, old, new, table, clock, end_at, told)
+        if sources and not await _free(connection, move):
+            here = Passed(0, 1, False)
+        else:
+            for version in sources:
+                if way := await ways.of(connection, move, version):
+                    here += await _pass(connection, move, way, clock, end_at, told)
         if here.whole and not here.busy and move.done_at is None:
             await moves.end(connection, move, clock.now())
         passed += here
     return passed
 
 
+async def _free(connection: asyncpg.Connection, move: Move) -> bool:
+    """Whether nobody else is at this move, before much is read for it."""
+    async with connection.transaction():
+        return await moves.take(connection, move)
+
+
 async def _pass(
     connection: asyncpg.Connection,
     move: Move,
-    old: Journey,
-    new: Journey,
-    table: Mapping[Place, object],
+    way: Way,
     clock: Clock,
     end_at: float,
     told: Told,
 ) -> Passed:
     """Everybody of one version once."""
-    steps = sorted({step for (step, _), route in table.items() if isinstance(route, Route)})
+    steps = sorted({step for (step, _), route in way.table.items() if isinstance(route, Route)})
     total, busy, after = 0, 0, 0
     while time.monotonic() < end_at:
         async with connection.transaction():
             if not await moves.take(connection, move):
                 return Passed(total, 1, False)
-            locked = await moves.lock(connection, move.journey, old.version, steps, after)
+            locked = await moves.lock(connection, move.journey, way.old.version, steps, after)
             if locked is None:
                 return Passed(total, busy)
             now = clock.now()
@@ -112,12 +151,12 @@ async def _pass(
             for who, (zone, enrollment) in locked.people.items():
                 place = (enrollment.step or "", enrollment.waiting is not None)
                 held_out = enrollment.status == "control"
-                route = STAYS_HELD_OUT if held_out else table.get(place)
+                route = STAYS_HELD_OUT if held_out else way.table.get(place)
                 if isinstance(route, Route):
-                    there = moved(enrollment, old, new, move.rule, route, zone, now)
+                    there = moved(enrollment, way.old, way.new, move.rule, route, zone, now)
                     gone.append((who, there))
             if gone:
-                await moves.save(connection, move, gone)
+                await moves.save(connection, move, gone, now)
         after, busy, total = locked.last, busy + locked.busy, total + len(gone)
         told(move, len(gone))
     return Passed(total, busy, False)

@@ -59,6 +59,11 @@ class Projects:
             raise OutreachError("no project has been applied", "apply one: outreach apply")
         return self._project
 
+    @property
+    def number(self) -> int:
+        """Under which it was applied; 0 before the first was followed."""
+        return self._number
+
     async def follow(self, connection: asyncpg.Connection) -> Project:
         """The newest applied project is the current one."""
         found = await projects.current(connection, self._number)

@@ -120,7 +120,8 @@ async def turn(
             continue
         free = decision.after.stock
         decided.append(decision)
-    channels = await decisions.save(connection, decided, now, context.ids, context.linked)
+    number = context.projects.number
+    channels = await decisions.save(connection, decided, now, context.ids, context.linked, number)
     aside = {case.scene.subscriber.id for case, _ in failed}
     pairs = [(case.scene.subscriber.id, p.id) for case in cases for p in case.pending]
     await events.take(connection, [pair for pair in pairs if pair[0] not in aside], now)

@@ -30,7 +30,7 @@ from orchestrator.core.effects import (
 )
 from orchestrator.core.model import Content, Enrollment, Message, Subscriber
 from orchestrator.core.scene import Scene
-from orchestrator.store import events, invitations, json, optouts, points
+from orchestrator.store import events, invitations, json, lives, optouts, points
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.ids import Ids
 from orchestrator.store.messages import ATTEMPT_SIZE
@@ -182,10 +182,11 @@ async def save(
     now: datetime,
     ids: Ids,
     linked: Linked,
+    project_number: int,
 ) -> set[str]:
-    """Everything decided is in the database (in the caller's transaction); returns the channels
-    that now have something to deliver. `linked` puts the addresses of its links into a content
-    that has some."""
+    """Everything decided, by the project applied under that number, is in the database (in the
+    caller's transaction); returns the channels that now have something to deliver. `linked` puts
+    the addresses of its links into a content that has some."""
     moved: dict[tuple[int, str, int], tuple[Enrollment, Decided]] = {}
     queued: list[_Queued] = []
     suppressed: list[tuple[int, Suppress]] = []
@@ -224,6 +225,8 @@ async def save(
                     consents.append((subscriber.id, effect))
         if changes:
             changed.append(decision)
+    if acted := [it.after.subscriber.id for it in decided if it.effects]:
+        await lives.add_turns(connection, acted, now, project_number)
     await _save_enrollments(connection, moved)
     await _save_messages(connection, queued, now, ids, linked)
     await _save_subscribers(connection, changed, consents, now)

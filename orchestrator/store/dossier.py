@@ -22,7 +22,9 @@ FROM subscribers WHERE id = $1
 """
 
 # How they are reached.
-ADDRESSES = "SELECT channel, address FROM addresses WHERE subscriber_id = $1 ORDER BY channel"
+ADDRESSES = """
+SELECT channel, address, gone_at FROM addresses WHERE subscriber_id = $1 ORDER BY channel, address
+"""
 
 # The lists of numbers that they stand on.
 LISTS = """
@@ -120,6 +122,11 @@ SELECT message_id, reserved_by, ready_at, tries, outcome, note, ended_at
 FROM desk_items WHERE subscriber_id = $1 ORDER BY message_id
 """
 
+# Their turns, and what changed between them.
+LIVES = """
+SELECT at, project_id, person, enrollment FROM lives WHERE subscriber_id = $1 ORDER BY id
+"""
+
 # What carriers were asked of messages to them, and said.
 ERRANDS = """
 SELECT message_id, kind, channel, asked_at, answered_at, word, code, reason
@@ -135,7 +142,7 @@ FROM acts WHERE entry::json ->> 'about' = 'subscriber:' || $1::bigint ORDER BY n
 
 _JSON = frozenset({
     *("attributes", "addresses", "consents", "conversation", "waiting", "content"),
-    *("properties", "awards", "taken"),
+    *("properties", "awards", "taken", "person", "enrollment"),
 })  # fmt: skip
 
 
@@ -179,6 +186,7 @@ async def load(connection: asyncpg.Connection, subscriber_id: int, now: datetime
             "invitations": await several(INVITATIONS),
             "spoken_with": await several(DESK_ITEMS),
             "asked_of_carriers": await several(ERRANDS),
+            "turns": await several(LIVES),
             "failures": await several(FAILURES),
             "acts": await several(ACTS),
             "timeline": [{"at": it.at, "kind": it.kind, "what": it.what} for it in story.moments],

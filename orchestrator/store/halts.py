@@ -15,6 +15,7 @@ from typing import Literal
 import asyncpg
 
 from orchestrator.core.scene import Halt
+from orchestrator.store import lives
 
 BATCH = 2000
 
@@ -147,6 +148,7 @@ async def cancel(connection: asyncpg.Connection, journey: str, now: datetime) ->
         async with connection.transaction():
             await connection.execute(LOCK, ids)
             left += _changed(await connection.execute(LEAVE, journey, ids, now))
+            await lives.add_enrollments(connection, ids, now, journey)
         last = ids[-1]
     dropped = 0
     while gone := _changed(await connection.execute(DROP_QUEUED, journey, now, BATCH)):

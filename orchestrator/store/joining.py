@@ -9,7 +9,7 @@ import asyncpg
 from msgspec import Struct, to_builtins
 
 from orchestrator.core.model import CHAT_CHANNELS, Consent, Subscriber
-from orchestrator.store import json
+from orchestrator.store import json, lives
 from orchestrator.store.subscribers import subscriber_of
 
 # These people, whom nobody else now has in hand; in one order for all.
@@ -115,6 +115,8 @@ ON CONFLICT (subscriber_id) DO UPDATE SET
     earned_points = a.earned_points + excluded.earned_points,
     due_at = least(a.due_at, excluded.due_at)
 """
+# Their turns were made of what was known of the one alone.
+DROP_LIVES = "DELETE FROM lives WHERE subscriber_id = $1"
 DROP_ACCOUNT = "DELETE FROM accounts WHERE subscriber_id = $1"
 
 # Where the one had said yes and the other no, it is on record that they are now one and refuse.
@@ -131,7 +133,7 @@ _MOVES = (
     *(MOVE_CODES, MOVE_DESK, MOVE_ERRANDS, MOVE_ENTRIES, MOVE_LOTS, MOVE_HOLDS),
 )
 _MOVES_TO_SHARD = (MOVE_EVENTS, MOVE_ENROLLMENTS, MOVE_RUNS, ADD_ACCOUNT)
-_DROPS = (DROP_ENROLLMENTS, DROP_RUNS, DROP_ACCOUNT, DROP)
+_DROPS = (DROP_ENROLLMENTS, DROP_RUNS, DROP_LIVES, DROP_ACCOUNT, DROP)
 
 
 class Person(Struct, frozen=True):
@@ -180,6 +182,7 @@ async def merge(connection: asyncpg.Connection, stays: Person, goes: Person, now
         await connection.execute(query, one.id, other.id, other.shard)
     for query in _DROPS:
         await connection.execute(query, one.id)
+    await lives.add_enrollments(connection, [other.id], now)
     both = one.consents.keys() & other.consents.keys()
     if said := sorted(it for it in both if one.consents[it].granted != other.consents[it].granted):
         await connection.execute(RECORD_REFUSALS, other.id, now, said)

@@ -17,7 +17,7 @@ from msgspec.json import Decoder
 
 from orchestrator.core.journey import InFlight
 from orchestrator.core.model import Enrollment, Waiting
-from orchestrator.store import json
+from orchestrator.store import json, lives
 from orchestrator.store.columns import columns
 
 BATCH = 2000
@@ -250,7 +250,10 @@ async def lock(
 
 
 async def save(
-    connection: asyncpg.Connection, move: Move, moved: Sequence[tuple[int, Enrollment]]
+    connection: asyncpg.Connection,
+    move: Move,
+    moved: Sequence[tuple[int, Enrollment]],
+    now: datetime,
 ) -> None:
     """These people, locked by this transaction, stand as their enrollments say."""
     rows = [
@@ -259,6 +262,7 @@ async def save(
         for who, e in moved
     ]  # fmt: skip
     await connection.execute(MOVE, move.journey, move.version, *columns(rows))
+    await lives.add_enrollments(connection, [who for who, _ in moved], now, move.journey)
     await connection.execute(PROGRESS, move.project_id, move.journey, len(rows))
 
 

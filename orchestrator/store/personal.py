@@ -56,6 +56,11 @@ TABLES: Mapping[str, Treatment] = {
         left_out={"subscriber_id": _WHOSE, "attempt_id": "which batch it went with"},
         erased="emptied of words, addresses and carriers' ids; kept for reports",
     ),
+    "lives": Treatment(
+        dossier.LIVES,
+        left_out={"subscriber_id": _WHOSE, "id": "the order of rows"},
+        erased="deleted",
+    ),
     "events": Treatment(
         dossier.EVENTS, left_out={"subscriber_id": _WHOSE, "shard": _SHARD}, erased="deleted"
     ),

@@ -91,6 +91,9 @@ SUPPRESSIONS = """
 DELETE FROM suppressions WHERE ctid >= $1 AND ctid < $2 AND at < $3 AND coalesce(until, at) < $3
 """
 
+# Turns, and what changed between them.
+LIVES = "DELETE FROM lives WHERE ctid >= $1 AND ctid < $2 AND at < $3"
+
 # Earlier runs of journeys.
 PAST_RUNS = """
 DELETE FROM past_enrollments WHERE ctid >= $1 AND ctid < $2 AND ended_at < $3
@@ -120,6 +123,7 @@ PASSES: Mapping[str, Pass] = {
     "letters": Pass("events", LETTERS, "failures", by_id=True),
     "failures": Pass("failures", FAILURES, "failures"),
     "suppressions": Pass("suppressions", SUPPRESSIONS, "timeline"),
+    "lives": Pass("lives", LIVES, "timeline"),
     "past_enrollments": Pass("past_enrollments", PAST_RUNS, "timeline"),
     "source_ids": Pass("sources", SOURCE_IDS, "source_ids"),
 }

@@ -156,7 +156,7 @@ async def load(
     pending: dict[int, list[PendingEvent]] = {}
     for row in await connection.fetch(LOAD_EVENTS, ids, now):
         pending.setdefault(row["subscriber_id"], []).append(
-            PendingEvent(row["id"], _event(row), row["tries"])
+            PendingEvent(row["id"], event_of(row), row["tries"])
         )
     accounts = await points.load_accounts(connection, ids)
     people = [subscriber_of(row) for row in claimed]
@@ -218,7 +218,8 @@ def _standing_on(on_lists: Mapping[str, frozenset[str]], person: Subscriber) -> 
     return _ON_NONE.union(*found)
 
 
-def _event(row: asyncpg.Record) -> Event:
+def event_of(row: asyncpg.Record) -> Event:
+    """What happened, of a row of `events`."""
     properties = _attributes(row["properties"])
     at = row["at"]
     match row["kind"]:
