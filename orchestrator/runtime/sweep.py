@@ -39,7 +39,7 @@ async def sweep(context: Context) -> None:
             )
         context.meters.lapsed(lapsed)
         await halts.release(connection)
-        await moving.go_on(connection, context.projects, context.clock, MOVING_S)
+        await moving.go_on(connection, moving.Ways(context.projects), context.clock, MOVING_S)
         await pace.free(connection, project.paces)
         async with connection.transaction():
             await due.enter_segments(connection, project, now, context.ids)

@@ -309,9 +309,9 @@ async def test_whom_a_turn_has_in_hand_is_moved_after_it(place: Place) -> None:
             await applying.carry_out(one, plan, files, now)
         async with one.transaction():
             await one.execute("SELECT FROM subscribers WHERE key = '0' FOR NO KEY UPDATE")
-            passed = await moving.go_on(other, Projects(), place.office.clock)
+            passed = await moving.go_on(other, moving.Ways(Projects()), place.office.clock)
             assert (passed.moved, passed.busy) == (1, 1)
-        passed = await moving.go_on(other, Projects(), place.office.clock)
+        passed = await moving.go_on(other, moving.Ways(Projects()), place.office.clock)
         assert (passed.moved, passed.busy) == (1, 0)
 
 
