@@ -156,7 +156,7 @@ async def _pass(
                     there = moved(enrollment, way.old, way.new, move.rule, route, zone, now)
                     gone.append((who, there))
             if gone:
-                await moves.save(connection, move, gone)
+                await moves.save(connection, move, gone, now)
         after, busy, total = locked.last, busy + locked.busy, total + len(gone)
         told(move, len(gone))
     return Passed(total, busy, False)
