@@ -46,6 +46,8 @@ def load(files: Mapping[str, str]) -> Project:
     draft = read(files)
     if errors := [*draft.findings, *lint.needed(draft)]:
         raise ProjectErrors(errors)
+    for message in draft.messages.values():
+        message.ready()
     return _compiled(draft)
 
 

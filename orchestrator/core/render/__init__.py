@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from jinja2 import TemplateRuntimeError
+from jinja2 import Template, TemplateRuntimeError
 from jinja2.runtime import Context
 
 from orchestrator.core.errors import RenderError
@@ -20,7 +20,7 @@ from orchestrator.core.model import Button, Content, word_of
 from orchestrator.core.render.bounds import made, refill
 from orchestrator.core.render.filters import FILTERS
 from orchestrator.core.render.grammar import BLOCKS, TemplateError
-from orchestrator.core.render.sandbox import Compiled, compile_source
+from orchestrator.core.render.sandbox import Outline, compiled, outlined
 
 __all__ = ["BLOCKS", "FILTERS", "MessageTemplate", "TemplateError", "compile_message"]
 
@@ -65,6 +65,12 @@ class MessageTemplate:
         """Every dotted name that its wordings take from outside, e.g. `subscriber.name`."""
         return frozenset().union(*(wording.names for wording in self._wordings.values()))
 
+    def ready(self) -> None:
+        """Every wording is compiled, so that the first to be written to waits no longer than the
+        others."""
+        for wording in self._wordings.values():
+            wording.ready()
+
     def render(self, word: str, locale: str, variables: Mapping[str, Any]) -> Content:
         """The words for one channel: `sms`, `chat` (or a chat channel), `mms`, `wap_push`.
         `variables` are those of `subscriber_scope`, `event`, and perhaps `link`, a function from
@@ -83,17 +89,24 @@ class MessageTemplate:
 class Wording:
     """One message in one locale: what one file says."""
 
-    def __init__(self, compiled: Compiled) -> None:
-        self.names = compiled.names
-        self._file = compiled.file
-        self._template = compiled.template
-        self._blocks = compiled.template.blocks
-        self.channels = tuple(word for word in _FIELDS if self._speaks(word))
-        # Nothing in a context but its variables differs between renderings: see `_Context`.
-        self._context = compiled.template.new_context({}, shared=True)
+    def __init__(self, outline: Outline, source: str) -> None:
+        self.names = outline.names
+        self._file = outline.file
+        self._source = source
+        self.channels = tuple(
+            word
+            for word, fields in _FIELDS.items()
+            if any(block in outline.blocks for block in fields.values())
+        )
+        self._compiled: tuple[Template, Mapping[str, Any], Context] | None = None
 
-    def _speaks(self, word: str) -> bool:
-        return any(block in self._blocks for block in _FIELDS[word].values())
+    def ready(self) -> tuple[Template, Mapping[str, Any], Context]:
+        """The template, its blocks, and a context for them: compiled once, when first needed.
+        Nothing in a context but its variables differs between renderings: see `_Context`."""
+        if self._compiled is None:
+            template = compiled(self._file, self._source)
+            self._compiled = template, template.blocks, template.new_context({}, shared=True)
+        return self._compiled
 
     def render(self, word: str, variables: Mapping[str, Any]) -> Content:
         """The words for a channel word."""
@@ -101,11 +114,12 @@ class Wording:
             raise RenderError(
                 f"{self._file} has no wording for {word}", f"it has: {', '.join(self.channels)}"
             )
+        _, blocks, context = self.ready()
         refill()
         said = {
-            field: self._say(block, variables)
+            field: self._say(blocks[block], context, variables)
             for field, block in _FIELDS[word].items()
-            if block in self._blocks
+            if block in blocks
         }
         buttons = said.pop("buttons", "")
         for field in _MUST.get(word, ("text",)):
@@ -117,9 +131,9 @@ class Wording:
         shown = self._buttons(buttons) if buttons else ()
         return Content(buttons=shown, links=(), **said)
 
-    def _say(self, block: str, variables: Mapping[str, Any]) -> str:
+    def _say(self, block: Any, context: Context, variables: Mapping[str, Any]) -> str:
         try:
-            said = "".join(self._blocks[block](_Context(self._context, variables))).strip()
+            said = "".join(block(_Context(context, variables))).strip()
             return made(said)
         except RenderError as failure:
             where = f"{self._file}:{self._line(failure.__traceback__)}"
@@ -136,7 +150,7 @@ class Wording:
         line = 1
         while traceback is not None:
             if traceback.tb_frame.f_code.co_filename == self._file:
-                line = self._template.get_corresponding_lineno(traceback.tb_lineno)
+                line = self.ready()[0].get_corresponding_lineno(traceback.tb_lineno)
             traceback = traceback.tb_next
         return line
 
@@ -177,9 +191,9 @@ def compile_message(name: str, files: Mapping[str, str], default_locale: str) ->
     wordings: dict[str, Wording] = {}
     for locale, source in files.items():
         file = f"{name}.{locale}.j2" if locale else f"{name}.j2"
-        compiled = compile_source(file, source)
-        _check_blocks(compiled)
-        wordings[locale] = Wording(compiled)
+        outline = outlined(file, source)
+        _check_blocks(outline)
+        wordings[locale] = Wording(outline, source)
     known = {_folded(locale) for locale in wordings}
     if not known & {*_fallbacks(default_locale), ""}:
         raise TemplateError(
@@ -191,18 +205,18 @@ def compile_message(name: str, files: Mapping[str, str], default_locale: str) ->
     return MessageTemplate(name, wordings, default_locale)
 
 
-def _check_blocks(compiled: Compiled) -> None:
-    blocks = compiled.template.blocks
+def _check_blocks(outline: Outline) -> None:
+    blocks = outline.blocks
     if not blocks:
         raise TemplateError(
-            "the message says nothing", "write {% block sms %}…{% endblock %}", compiled.file, 1
+            "the message says nothing", "write {% block sms %}…{% endblock %}", outline.file, 1
         )
     for block, needed in _NEEDS.items():
         if block in blocks and not any(other in blocks for other in needed):
             raise TemplateError(
                 f"{block} needs {' or '.join(needed)} beside it",
                 f"write {{% block {needed[0]} %}}…{{% endblock %}}",
-                compiled.file,
+                outline.file,
                 1,
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
@@ -34,6 +34,8 @@ LONGEST = 32_000
 
 DEEPEST = 100
 """Nodes of one template within each other."""
+
+_SHALLOW = 20
 
 _ALLOWED = (
     *(nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Name),
@@ -222,12 +224,24 @@ class _Checker(NodeTransformer):
 
 def _check_depth(template: nodes.Template, file: str) -> None:
     """TemplateError if the tree is too deep for what walks it, which is slow to find that out."""
+    for node, deep in _deep(template):
+        if deep > DEEPEST:
+            raise TemplateError("this is nested too deeply", "split it", file, node.lineno)
+
+
+def is_plain(template: nodes.Template) -> bool:
+    """Whether what Jinja makes of a template that was checked is surely something that Python
+    compiles: it has no loops and no names of its own, and is not deep."""
+    own = nodes.For, nodes.Assign
+    return all(deep <= _SHALLOW and not isinstance(node, own) for node, deep in _deep(template))
+
+
+def _deep(template: nodes.Template) -> Iterator[tuple[nodes.Node, int]]:
     todo: list[tuple[nodes.Node, int]] = [(template, 0)]
     while todo:
-        node, depth = todo.pop()
-        if depth > DEEPEST:
-            raise TemplateError("this is nested too deeply", "split it", file, node.lineno)
-        todo += [(child, depth + 1) for child in node.iter_child_nodes()]
+        node, deep = todo.pop()
+        yield node, deep
+        todo += [(child, deep + 1) for child in node.iter_child_nodes()]
 
 
 def _dotted(node: nodes.Node) -> str | None:

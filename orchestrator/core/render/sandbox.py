@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Template
+from jinja2 import Template, nodes
 from jinja2 import TemplateError as JinjaError
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -16,15 +17,16 @@ from orchestrator.core.render import grammar
 from orchestrator.core.render.bounds import refill
 from orchestrator.core.render.filters import FILTERS, REWRITTEN, TESTS, calculated
 from orchestrator.core.render.grammar import TemplateError
+from orchestrator.core.render.skim import skimmed
 from orchestrator.core.render.values import Missing, plain
 
 
-class Compiled(Struct, frozen=True):
-    """One template file, checked and compiled. `names` are the dotted names it uses."""
+class Outline(Struct, frozen=True):
+    """One template file, checked. `names` are the dotted names it uses, `blocks` its blocks."""
 
     file: str
-    template: Template
     names: frozenset[str]
+    blocks: tuple[str, ...]
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -74,9 +76,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 _SANDBOX = _Sandbox()
 
 
-@lru_cache(maxsize=4096)
-def compile_source(file: str, source: str) -> Compiled:
-    """The template, or TemplateError with file and line."""
+def outlined(file: str, source: str) -> Outline:
+    """What the template is, or TemplateError with file and line. It is compiled when it is needed,
+    and will be without an error."""
     if len(source) > grammar.LONGEST:
         raise TemplateError(
             f"the file has {len(source):,} characters",
@@ -84,16 +86,52 @@ def compile_source(file: str, source: str) -> Compiled:
             file,
             1,
         )
+    if plain_file := skimmed(source, _names_of):
+        return Outline(file, *plain_file)
     refill()
+    checked, names = _checked(file, source)
+    blocks = tuple(node.name for node in checked.find_all(nodes.Block))
+    if len({*blocks}) < len(blocks) or not grammar.is_plain(checked):
+        compiled(file, source)  # which finds what is still wrong
+    return Outline(file, names, blocks)
+
+
+@lru_cache(maxsize=4096)
+def compiled(file: str, source: str) -> Template:
+    """The template, or TemplateError with file and line."""
+    refill()
+    checked, _ = _checked(file, source)
+    with _told(file):
+        return Template.from_code(_SANDBOX, _SANDBOX.compile(checked, file, file), {})
+
+
+def _checked(file: str, source: str) -> tuple[nodes.Template, frozenset[str]]:
+    with _told(file):
+        parsed = _SANDBOX.parse(source, file, file)
+        fewer = grammar.without_lone_lines(source)
+        if fewer != source:
+            parsed = _SANDBOX.parse(fewer, file, file)
+        return grammar.check(parsed, file)
+
+
+@contextmanager
+def _told(file: str) -> Iterator[None]:
+    """What Jinja and Python say of a template is a TemplateError."""
     try:
-        _SANDBOX.parse(source, file, file)
-        parsed = _SANDBOX.parse(grammar.without_lone_lines(source), file, file)
-        checked, names = grammar.check(parsed, file)
-        code = _SANDBOX.compile(checked, file, file)
+        yield
     except JinjaError as error:
         line = getattr(error, "lineno", 1)
         hint = "see the line above it, too: something may be left open there"
         raise TemplateError(error.message or "this is no template", hint, file, line) from None
     except (RecursionError, SyntaxError, MemoryError, ValueError):
         raise TemplateError("the template is nested too deeply", "split it", file, 1) from None
-    return Compiled(file, Template.from_code(_SANDBOX, code, {}), names)
+
+
+@lru_cache(maxsize=4096)
+def _names_of(expression: str) -> frozenset[str] | None:
+    """The names in an expression that a text may say; None if it is none."""
+    try:
+        refill()
+        return _checked("", f"{{% block sms %}}{expression}{{% endblock %}}")[1]
+    except TemplateError:
+        return None
