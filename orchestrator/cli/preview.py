@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 import typer
@@ -122,7 +123,7 @@ async def _serve(
         everybody=not is_loopback(host),
     )
     async with listening(page, host, port, "--port") as taken:
-        asked = f"?message={message}" if message else ""
+        asked = f"?message={quote(message)}" if message else ""
         typer.echo(f"preview   {shown(host, taken)}/{asked}")
         typer.echo("Save a file and look. Ctrl-C ends it.")
         await serve_until(stop)

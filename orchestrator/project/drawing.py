@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from unicodedata import east_asian_width
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape as escaped
+from xml.sax.saxutils import quoteattr
 
 from msgspec import Struct
 
@@ -104,7 +105,7 @@ class _Drawing:
             (
                 f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" width="{width:.0f}" '
                 f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-                f"aria-label={quoteattr(f'{tree.journey}: {tree.summary}')}>",
+                f"aria-label={quoteattr(_printable(f'{tree.journey}: {tree.summary}'))}>",
                 *([f"<style>{STYLE}</style>"] if styled else []),
                 f'<rect class="paper" width="{width:.0f}" height="{height:.0f}" rx="12"/>',
                 *self._ways,
@@ -196,7 +197,7 @@ class _Drawing:
         if node.at:
             parts.append(_text(x + WIDTH - 12, y + _PAD + _LINE - 5, node.at, "id", "end"))
         link = self._message_link(node.message) if self._message_link and node.message else ""
-        self._marks.append(f'<g class="{escape(node.kind)}">')
+        self._marks.append(f'<g class="{_escape(node.kind)}">')
         self._linked(link, *parts)
         self._marks.append("</g>")
         if node.people:
@@ -208,7 +209,7 @@ class _Drawing:
         width = _wide(said, "line") + 14
         by_version = ", ".join(f"{count:,} in {version}" for version, count in versions.items())
         self._marks.append(
-            f'<g class="people"><title>{escape(by_version)}</title>'
+            f'<g class="people"><title>{_escape(by_version)}</title>'
             f'<rect x="{x - width + 8:.1f}" y="{y - 10:.1f}" width="{width:.1f}" height="20" '
             f'rx="10"/>{_text(x - width / 2 + 8, y + 4, said, "", "middle")}</g>'
         )
@@ -251,10 +252,20 @@ class _Drawing:
         self._marks.append(_text(x, y, text, kind))
 
 
+def _printable(text: str) -> str:
+    """The text without what XML cannot hold."""
+    return "".join(it if it.isprintable() else " " for it in text)
+
+
+def _escape(text: str) -> str:
+    """The text within markup."""
+    return escaped(_printable(text))
+
+
 def _text(x: float, y: float, text: str, kind: str, anchor: str = "") -> str:
     named = f' class="{kind}"' if kind else ""
     where = f' text-anchor="{anchor}"' if anchor else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{named}{where}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}"{named}{where}>{_escape(text)}</text>'
 
 
 def _written(node: Node) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,7 @@ def _said(node: Node, version: str) -> Iterator[str]:
 def _escaped(text: str) -> str:
     """The text within quotes. Mermaid writes a character as # and its number and ;."""
     shown = " ".join(text.split())
-    return "".join(f"#{ord(it)};" if it in _NOT_PLAIN else it for it in shown)
+    return "".join(f"#{ord(it)};" if it in _NOT_PLAIN else it for it in shown if it.isprintable())
 
 
 def _comment(text: str) -> str:

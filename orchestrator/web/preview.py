@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -189,8 +190,8 @@ class _Shop:
         drawn = svg(
             sketch(known[name], known.values()),
             styled=False,
-            message_link=lambda it: f"?message={it}",
-            journey_link=lambda it: f"?journey={it}",
+            message_link=lambda it: f"?message={quote(it)}",
+            journey_link=lambda it: f"?journey={quote(it)}",
         )
         sent = [it for it in now.draft.template_files if name in senders(now.draft, it)]
         own = tuple(it for it in now.findings if it.mark.file == paths[name])

@@ -151,6 +151,13 @@ def test_a_picture_says_every_step_and_holds_no_markup_of_an_authors() -> None:
     assert "a <small> one" in said
 
 
+def test_a_picture_is_well_formed_whatever_letters_an_author_writes() -> None:
+    steps = '  - {id: one, leave: "a\\x01b\\u2028 & \\uFFFE"}\n'
+    found = small(steps)
+    assert "a b" in "".join(ElementTree.fromstring(svg(sketch(found))).itertext())
+    assert "\x01" not in mermaid(graph(found))
+
+
 def test_a_picture_can_leave_its_style_to_the_page_and_link_to_its_messages() -> None:
     picture = svg(
         sketch(SEVEN_DAYS),

@@ -65,7 +65,7 @@ function list() {
     const items = make('ul');
     for (const it of fitting) {
       const link = make('a', '', it.name);
-      link.href = `?${kind}=${encodeURIComponent(it.name).replaceAll('%2F', '/')}`;
+      link.href = to(kind, it.name);
       if (asked.get(kind) === it.name) link.setAttribute('aria-current', 'page');
       if (it.summary) link.title = it.summary;
       const marks = make('span', 'marks');
@@ -138,12 +138,14 @@ function ofJourney({ name, picture, messages = [], findings: found = [] }) {
   return [...nodes, frame];
 }
 
+const to = (kind, name) => `?${kind}=${encodeURIComponent(name).replaceAll('%2F', '/')}`;
+
 function linksTo(kind, label, names) {
   if (!names.length) return null;
   const line = make('p', 'links', `${label} `);
   for (const name of names) {
     const link = make('a', '', name);
-    link.href = `?${kind}=${name}`;
+    link.href = to(kind, name);
     line.append(link, ' ');
   }
   return line;
