@@ -20,11 +20,15 @@ from orchestrator.store.checks import examine
 from tests.simulation.campaign import FILES
 from tests.simulation.connections import SETTINGS, Stock
 from tests.simulation.judge import WITNESS, verdict
+from tests.simulation.retelling import differing
 from tests.simulation.schedule import WorldTime, yielding
 from tests.simulation.world import NOON, Means, World
 
 TOGETHER = 25
 """Worlds that the doctor looks at together: it reads whole tables."""
+
+RETOLD = 10
+"""Of so many worlds one is told anew."""
 
 PATIENCE_S = 60.0
 """Real seconds after which a world is stuck."""
@@ -36,7 +40,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 
 CLEAR = """
 TRUNCATE subscribers, addresses, consent_records, enrollments, past_enrollments, events, sources,
-    messages, attempts, parked_receipts, suppressions, failures, accounts, entries, lots, witness,
+    messages, attempts, parked_receipts, suppressions, failures, accounts, entries, lots, lives, witness,
     witness_claims CASCADE
 """
 
@@ -95,6 +99,8 @@ class Theatre:
                 async with asyncio.timeout(PATIENCE_S):
                     await world.run()
                 problems = await verdict(world, self._means.monitor)
+                if seed % RETOLD == 0:
+                    problems += await self._retold(world)
             except TimeoutError:
                 problems = [f"stuck after {world.schedule.trace[-1:]}"]
                 for member in world.staff:
@@ -120,6 +126,10 @@ class Theatre:
         if self._unseen:
             await self._examine(report, world)
         report.seconds += round(time.monotonic() - began, 2)
+
+    async def _retold(self, world: World) -> list[str]:
+        monitor, project = self._means.monitor, self._means.projects.project
+        return await differing(monitor, world.ids, project)
 
     async def _examine(self, report: Report, world: World) -> None:
         """The doctor finds nothing; what is found is the seed's whose people it names."""
