@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -114,6 +113,8 @@ def _explain(error: Exception) -> NoReturn:
 
 def _say_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # which takes as long as to start
+
         typer.echo(f"outreach {version('outreach')}")
         raise typer.Exit
 

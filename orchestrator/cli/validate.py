@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -59,6 +58,8 @@ def validate(
         case "json":
             typer.echo(formats.as_json(findings))
         case "sarif":
+            from importlib.metadata import version  # which takes as long as to start
+
             typer.echo(formats.as_sarif(findings, _folder(project), version("outreach")))
         case "github":
             if findings:
