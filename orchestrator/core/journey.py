@@ -11,15 +11,15 @@ from msgspec import Struct, field
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Again, Pace, Schedule, Window
-from orchestrator.core.steps.base import Block, EventName, Step
+from orchestrator.core.steps.base import Block, EventName, Step, StepName
 
 SegmentName = NewType("SegmentName", str)
 """A segment of program/segments.yaml."""
 
 
 class Entry(Struct, frozen=True):
-    """Who enters: on an event (`on`), or everyone in a `segment` on a schedule (`every`); with `if`,
-    only those for whom it holds."""
+    """Who enters: on an event (`on`), or everyone in a `segment` on a schedule (`every`); with
+    `if`, only those for whom it holds."""
 
     on: EventName | None = None
     condition: Condition | None = field(default=None, name="if")
@@ -37,7 +37,8 @@ class Goal(Struct, frozen=True):
 
 
 class LeaveRule(Struct, frozen=True):
-    """Who leaves early: on an event (`on`), or as soon as a condition (`if`) holds before a step."""
+    """Who leaves early: on an event (`on`), or as soon as a condition (`if`) holds before a
+    step."""
 
     on: EventName | None = None
     condition: Condition | None = field(default=None, name="if")
@@ -52,7 +53,7 @@ class InFlight(Struct, frozen=True):
     keyed: ClassVar[tuple[str, ...]] = ("stay", "follow")
     """Words that may stand here in place of keys."""
 
-    move: Mapping[str, str] | None = None
+    move: Mapping[str, StepName] | None = None
 
     @classmethod
     def parse(cls, text: str) -> InFlight:

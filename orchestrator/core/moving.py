@@ -19,7 +19,7 @@ from msgspec.structs import fields, replace
 from orchestrator.core.due import due_at
 from orchestrator.core.journey import InFlight, Journey, Placed
 from orchestrator.core.model import Enrollment
-from orchestrator.core.steps.base import Block, Step
+from orchestrator.core.steps.base import Block, Step, StepName
 from orchestrator.core.steps.hand_over import HandOver
 from orchestrator.core.steps.leave import Leave
 
@@ -100,11 +100,11 @@ def reverse(old: Journey, rule: InFlight) -> InFlight:
     names. Where several became one, the way back is not known, and none is given."""
     if rule.move is None:
         return rule
-    back: dict[str, str] = {}
+    back: dict[str, StepName] = {}
     targets = [*rule.move.values()]
     for before, after in rule.move.items():
         if after != LEAVE and after not in old.steps and targets.count(after) == 1:
-            back[after] = before
+            back[after] = StepName(before)
     return InFlight(back)
 
 

@@ -25,7 +25,14 @@ from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.core.project import PointsProgram
 from orchestrator.core.retention import Retention
 from orchestrator.core.steps import STEP_TYPES
-from orchestrator.core.steps.base import EventName, JourneyName, Step, TemplateName, ViaWord
+from orchestrator.core.steps.base import (
+    EventName,
+    JourneyName,
+    Step,
+    StepName,
+    TemplateName,
+    ViaWord,
+)
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.docstrings import default, label, said_of, text, unwrapped
 from orchestrator.project.draft import Draft
@@ -40,7 +47,7 @@ from orchestrator.project.forms import (
 )
 from orchestrator.project.patterns import LOOKS, TEXT
 from orchestrator.project.reader import keys
-from orchestrator.project.trials.forms import TrialFile
+from orchestrator.project.trials.forms import StepPath, TrialFile
 from orchestrator.project.vocabulary import Vocabulary, vocabulary
 
 Schema: TypeAlias = dict[str, Any]
@@ -67,6 +74,8 @@ MEANINGS: Mapping[Any, str] = {
     EventName: "An event: what was reported of the subscriber, as `order.placed`.",
     JourneyName: "A journey's name.",
     ClassName: "A contact class of program/contact.yaml.",
+    StepName: "The `id` of a step of this journey.",
+    StepPath: "A step with its journey: `seven-days/quiz`.",
     SegmentName: "A segment of program/segments.yaml.",
     ListName: "A list of numbers, loaded by `outreach list load`.",
     Condition: "A condition, as `usage.mb_7d >= 30`.",
@@ -160,7 +169,10 @@ class Walker:
             one = self.value(arguments[0])
             return {"items": one, "if": {"type": "array"}, "else": one}
         if _is_mapping(kind):
-            return {"type": "object", "additionalProperties": self.value(arguments[1])}
+            value = self.value(arguments[1])
+            names = self._words.offered.get(arguments[0], ())
+            known = {"properties": dict.fromkeys(names, value)} if names else {}
+            return {"type": "object", **known, "additionalProperties": value}
         if kind is Step:
             return self._step()
         if kind in _SIMPLE:

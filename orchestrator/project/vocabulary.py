@@ -10,11 +10,12 @@ from msgspec import Struct
 from orchestrator.core.contact import ListName
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import TagChange
-from orchestrator.core.journey import SegmentName
-from orchestrator.core.steps.base import EventName, JourneyName, TemplateName
+from orchestrator.core.journey import SegmentName, lay_out
+from orchestrator.core.steps.base import EventName, JourneyName, StepName, TemplateName
 from orchestrator.project.draft import Draft
 from orchestrator.project.forms import ClassName, ContactForm
 from orchestrator.project.reader import keys
+from orchestrator.project.trials.forms import StepPath
 
 OURS = ("link.clicked",)
 """Events that the installation itself reports."""
@@ -34,12 +35,17 @@ def vocabulary(draft: Draft) -> Vocabulary:
     contact = draft.contact or ContactForm({})
     settings = draft.settings
     lists = [*contact.not_on, *(name for it in contact.classes.values() for name in it.not_on)]
+    steps = [
+        (form.journey, step) for form in draft.journeys.values() for step in lay_out(form.steps)[1]
+    ]
     found: dict[Any, Iterable[str]] = {
         TemplateName: draft.template_files,
         JourneyName: (form.journey for form in draft.journeys.values()),
         ClassName: contact.classes,
         SegmentName: draft.segments.segments if draft.segments else (),
         ListName: lists,
+        StepName: ("leave", *(step for _, step in steps)),
+        StepPath: (f"{journey}/{step}" for journey, step in steps),
         EventName: (*_values(written, EventName), *(settings.events if settings else ()), *OURS),
         TagChange: (sign + it.tag for it in _values(written, TagChange) for sign in "+-"),
     }

@@ -15,6 +15,7 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.journey import InFlight, Journey
 from orchestrator.core.moving import NO_HISTORY, History, carried, joined, reverse
 from orchestrator.core.project import Project
+from orchestrator.core.steps.base import StepName
 from orchestrator.project import plan as planning
 from orchestrator.project import source
 from orchestrator.project.findings import Finding, ProjectErrors
@@ -217,7 +218,7 @@ def _reversed(journey: Journey, chain: Sequence[Move], befores: Mapping[str, Jou
     """The way back through all these moves."""
     if not chain:
         return InFlight()
-    names = {step: step for step in journey.steps}
+    names = {step: StepName(step) for step in journey.steps}
     for move in reversed(chain):
         before = befores.get(move.sources[0])
         back = (reverse(before, move.rule).move if before else None) or {}

@@ -25,6 +25,9 @@ ViaWord = NewType("ViaWord", str)
 EventName = NewType("EventName", str)
 JourneyName = NewType("JourneyName", str)
 
+StepName = NewType("StepName", str)
+"""The `id` of a step of the same journey."""
+
 
 class Go(Struct, frozen=True, gc=False):
     """The enrollment goes on at step `to`; None is the journey's end."""

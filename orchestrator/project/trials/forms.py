@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 from msgspec import Struct, field
 
 from orchestrator.core.grammar import At, TagChange
 from orchestrator.core.steps.base import EventName, JourneyName, TemplateName
+
+StepPath = NewType("StepPath", str)
+"""A step with its journey: `seven-days/quiz`."""
 
 _MONDAY = date(2026, 3, 2)
 
@@ -94,7 +97,7 @@ class Expected(Struct, frozen=True, kw_only=True):
     finishes: JourneyName | None = None
     leaves: JourneyName | None = None
     reaches_goal: JourneyName | None = None
-    step: str | None = None
+    step: StepPath | None = None
 
 
 KINDS = (
@@ -112,7 +115,7 @@ class Ends(Struct, frozen=True, kw_only=True):
     points: int | None = None
     tags: tuple[str, ...] | None = None
     attributes: Mapping[str, Any] = {}
-    stands: Mapping[str, str] = {}
+    stands: Mapping[JourneyName, str] = {}
 
 
 class Trial(Struct, frozen=True, kw_only=True):

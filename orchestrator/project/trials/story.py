@@ -19,6 +19,7 @@ from orchestrator.core.model import CHAT_CHANNELS, Consent, Enrollment, Message,
 from orchestrator.core.points import Account, Lot
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Passed, Scene
+from orchestrator.core.steps.base import JourneyName
 from orchestrator.core.steps.split import Split
 from orchestrator.project.life import Answer, Life, Lived, brought_in, runs
 from orchestrator.project.trials.forms import Change, Ends, Happening, Person, Trial
@@ -179,7 +180,10 @@ class _Teller:
             points=account.balance_points,
             tags=tuple(sorted(person.tags)),
             attributes=person.attributes,
-            stands={name: "held_out" if it == "control" else it for name, it in stands.items()},
+            stands={
+                JourneyName(name): "held_out" if it == "control" else it
+                for name, it in stands.items()
+            },
         )
 
     def _instant(self, at: At) -> datetime:
