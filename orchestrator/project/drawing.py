@@ -364,11 +364,14 @@ def _wrapped(text: str, kind: str, width: float) -> list[str]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text in pieces between which a line may end: after a space, a / or a wide letter."""
+    """The text in pieces between which a line may end: after a space, a / or a wide letter, but
+    not before a /."""
     piece = ""
-    for letter in text:
+    for number, letter in enumerate(text, 1):
         piece += letter
-        if letter in " /" or east_asian_width(letter) in "WF":
+        ends = letter in " /" or east_asian_width(letter) in "WF"
+        after = text[number : number + 2]
+        if ends and not after.lstrip().startswith("/") and not (letter == "/" and after[:1] == " "):
             yield piece
             piece = ""
     if piece:
