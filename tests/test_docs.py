@@ -24,6 +24,7 @@ STARTER = shipped.starter()
 PROGRAMME = {
     "classes": "contact",
     "earn": "points",
+    "locales": "audience",
     "holidays": "holidays",
     "rewards": "rewards",
     "segments": "segments",

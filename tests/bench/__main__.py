@@ -8,6 +8,7 @@ import sys
 BENCHES = (
     "tests.bench.authoring",
     "tests.bench.year",
+    "tests.bench.simulate",
     "tests.bench.pipeline",
     "tests.bench.replies",
     "tests.bench.smpp",
