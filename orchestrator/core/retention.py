@@ -32,9 +32,9 @@ class Retention(Struct, frozen=True):
     `texts` are the words of messages; `replies` what subscribers wrote; `events` what was reported
     of them; `receipts` the carriers' ids and codes of messages, and what operators asked of them;
     `failures` the errors of turns, and events that were given up; `timeline` what did not go and
-    why, and past runs of journeys; `messages` what remains of a message without its words: the
-    contact history, which is kept at least as long as the contact policy looks back; `source_ids`
-    the ids by which a report that comes twice is known.
+    why, past runs of journeys, turns and what changed between them; `messages` what remains of a
+    message without its words: the contact history, which is kept at least as long as the contact
+    policy looks back; `source_ids` the ids by which a report that comes twice is known.
 
     Points, consents and the audit log are kept as long as there is an installation, or until
     somebody is erased. Nothing goes that is still needed: messages on their way, receipts that
@@ -42,8 +42,8 @@ class Retention(Struct, frozen=True):
     """
 
     texts: Keep = _days(90)
-    replies: Keep = _days(90)
-    events: Keep = _days(30)
+    replies: Keep = _days(120)
+    events: Keep = _days(120)
     receipts: Keep = _days(30)
     failures: Keep = _days(30)
     timeline: Keep = _days(400)

@@ -40,8 +40,8 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 
 CLEAR = """
 TRUNCATE subscribers, addresses, consent_records, enrollments, past_enrollments, events, sources,
-    messages, attempts, parked_receipts, suppressions, failures, accounts, entries, lots, lives, witness,
-    witness_claims CASCADE
+    messages, attempts, parked_receipts, suppressions, failures, accounts, entries, lots, lives,
+    witness, witness_claims CASCADE
 """
 
 
