@@ -153,7 +153,7 @@ def examples(draft: Draft, used: Mapping[str, Use], locale: str) -> list[Example
     for name, use in used.items():
         for value in _others(use, usual.values.get(name)):
             if name.split(".")[0] in MAY_LACK:
-                said = f"{name.partition('.')[2]} = {_shown(value)}"
+                said = f"{name.partition('.')[2]} = {value}"
                 made.append(Example(said, {**usual.values, name: value}))
     lacks = dict.fromkeys(lackable(used))
     if lacks:
@@ -237,10 +237,6 @@ def _others(use: Use, usual: Any) -> Iterator[Any]:
                 yield constant
         elif isinstance(usual, int | float):
             yield constant - 1 if usual >= constant else constant + 1
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value}"
 
 
 def _surest(kinds: Sequence[Kind], name: str) -> Kind:

@@ -19,7 +19,8 @@ from orchestrator.project.drawing import STYLE, svg
 from orchestrator.project.examples import Example
 from orchestrator.project.findings import Finding
 from orchestrator.project.graph import journeys, sketch
-from orchestrator.project.preview import Means, Preview, preview, senders
+from orchestrator.project.preview import Means, Preview, preview
+from orchestrator.project.stepwords import message as message_of
 from orchestrator.web.pages import HEADERS, neighbours_only, part_of
 from orchestrator.web.preview_folder import Folder
 
@@ -193,9 +194,9 @@ class _Shop:
             message_link=lambda it: f"?message={quote(it)}",
             journey_link=lambda it: f"?journey={quote(it)}",
         )
-        sent = [it for it in now.draft.template_files if name in senders(now.draft, it)]
+        sent = dict.fromkeys(message_of(it.step) for it in known[name].steps.values())
         own = tuple(it for it in now.findings if it.mark.file == paths[name])
-        return _json(Drawn(now.number, name, drawn, tuple(sent), own))
+        return _json(Drawn(now.number, name, drawn, tuple(filter(None, sent)), own))
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: the number of each reading, beginning with the latest."""

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -48,35 +49,37 @@ class Page:
 
 
 @asynccontextmanager
-async def opened(url: str, profile: Path, language: str = "en") -> AsyncIterator[Page]:
+async def opened(url: str, language: str = "en") -> AsyncIterator[Page]:
     """The page at this address, in a browser of its own."""
     assert CHROMIUM is not None
-    process = await asyncio.create_subprocess_exec(
-        CHROMIUM,
-        *("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"),
-        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *(f"--lang={language}", f"--accept-lang={language}", f"--user-data-dir={profile}"),
-        "about:blank",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "HOME": str(profile)},
-    )
-    try:
-        port = await _port(profile / "DevToolsActivePort")
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
-                tabs = await answer.json()
-            address = next(it["webSocketDebuggerUrl"] for it in tabs if it["type"] == "page")
-            async with session.ws_connect(address, max_msg_size=0) as socket:
-                page = Page(socket)
-                for domain in ("Log", "Runtime", "Page"):
-                    await page.call(f"{domain}.enable")
-                await page.call("Page.navigate", url=url)
-                yield page
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+    # Its processes may write a little longer than it lives.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        process = await asyncio.create_subprocess_exec(
+            CHROMIUM,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"),
+            *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+            *(f"--lang={language}", f"--accept-lang={language}", f"--user-data-dir={profile}"),
+            "about:blank",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "HOME": profile},
+        )
+        try:
+            port = await _port(Path(profile) / "DevToolsActivePort")
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"http://127.0.0.1:{port}/json") as answer:
+                    tabs = await answer.json()
+                address = next(it["webSocketDebuggerUrl"] for it in tabs if it["type"] == "page")
+                async with session.ws_connect(address, max_msg_size=0) as socket:
+                    page = Page(socket)
+                    for domain in ("Log", "Runtime", "Page"):
+                        await page.call(f"{domain}.enable")
+                    await page.call("Page.navigate", url=url)
+                    yield page
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
 
 
 async def _port(written: Path) -> int:

@@ -136,7 +136,7 @@ async def test_a_journey_is_drawn_with_links_to_its_messages(folder: Path) -> No
         drawn = await browser.json("/journeys/hello")
         assert 'href="?message=hello/welcome"' in drawn["picture"]
         assert "style" not in drawn["picture"]
-        assert "hello/welcome" in drawn["messages"]
+        assert drawn["messages"] == ["hello/welcome", "hello/question"]
         nothing = await browser.json("/journeys/nothing")
         assert "picture" not in nothing or nothing["picture"] == ""
 

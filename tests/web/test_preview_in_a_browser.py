@@ -15,10 +15,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not instal
 SAID = "document.querySelector('main').innerText"
 
 
-async def test_what_is_saved_shows_without_a_reload(folder: Path, tmp_path: Path) -> None:
+async def test_what_is_saved_shows_without_a_reload(folder: Path) -> None:
     async with looking(folder) as browser:
         url = str(browser.server.make_url("/?message=hello/welcome"))
-        async with opened(url, tmp_path / "profile") as page:
+        async with opened(url) as page:
             await page.until(f"{SAID}.includes('good to have you')")
             await page.value("window.same = true")
             save(folder / WELCOME, "{% block sms %}It’s {{ subscriber.name }}{% endblock %}")
@@ -34,11 +34,11 @@ async def test_what_is_saved_shows_without_a_reload(folder: Path, tmp_path: Path
 
 
 async def test_a_journey_is_drawn_and_leads_to_its_messages_in_the_readers_language(
-    folder: Path, tmp_path: Path
+    folder: Path,
 ) -> None:
     async with looking(folder) as browser:
         url = str(browser.server.make_url("/?journey=hello"))
-        async with opened(url, tmp_path / "profile", "zh-CN") as page:
+        async with opened(url, "zh-CN") as page:
             await page.until("document.querySelector('main svg .send .box') !== null")
             assert await page.value("document.querySelector('#index h2').innerText") == "旅程"
             filled = "getComputedStyle(document.querySelector('main svg .paper')).fill"
