@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 
 from orchestrator.core.render import compile_message
-from orchestrator.project import shipped
+from orchestrator.project import editor, shipped
 from orchestrator.project.forms import JourneyForm
 from orchestrator.project.load import check
 from orchestrator.project.reader import keys
@@ -65,7 +65,8 @@ def test_a_message_for_authors_is_right(example: str) -> None:
 
 def test_the_mistake_shown_to_authors_is_what_validate_says() -> None:
     path = "journeys/hello.yaml"
-    _, findings = check({**STARTER, path: STARTER[path].replace("hello/welcome", "hello/welcom")})
+    text = editor.with_line(path, STARTER[path].replace("hello/welcome", "hello/welcom"))
+    _, findings = check({**STARTER, path: text})
     assert str(findings[0]) in AUTHORS
 
 
