@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from math import log
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 from msgspec import Struct
@@ -54,7 +54,33 @@ _CHANNELS = {"sms": 1.0}
 _DESK = {"accepted": 1, "refused": 2, "unreached": 1}
 """Where the audience's file says nothing."""
 
-Draw = Callable[[Random], Any]
+
+class Dice(Protocol):
+    """What chance is drawn from."""
+
+    def random(self) -> float: ...
+
+
+class Spark:
+    """A die that costs nothing to shake: SplitMix64 (Steele, Lea and Flood, 2014)."""
+
+    def __init__(self) -> None:
+        self._state = 0
+
+    def shake(self, number: int) -> None:
+        self._state = number
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        self._state = mixed = (self._state + 0x9E3779B97F4A7C15) & _MASK
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
+        return (mixed ^ (mixed >> 31)) / 2**64
+
+
+_MASK = 2**64 - 1
+
+Draw = Callable[[Dice], Any]
 Expected = tuple[datetime, Event]
 
 
@@ -80,7 +106,7 @@ class Cast:
         self._form, self._project, self._begin, self._seed = form, project, begin, seed
         self._span_s = (end - begin).total_seconds()
         self._dice = Random()
-        self._random = self._dice.random
+        self._spark = Spark()
         self._locale = weighted(form.locales or {project.locale: 1})
         self._timezone = weighted(form.timezones or {project.timezone: 1})
         self._says = weighted(form.replies.says)
@@ -103,8 +129,8 @@ class Cast:
 
     def shake(self, number: int) -> None:
         """From now on chance is that of the person of this number."""
-        self._mark = self._seed << 64 | number
-        self._dice.seed(self._mark)
+        self._dice.seed(self._seed << 64 | number)
+        self._mark = int(self._dice.random() * 2**53)
         self._kind_now = self._kinds[self._kind(self._dice)]
         self._count = 0
 
@@ -138,7 +164,7 @@ class Cast:
     def happens(self, new: bool) -> list[Expected]:
         """What happens to them of itself, in order of time; they may be `new` only if nobody knows
         them yet."""
-        random, begin, span_s = self._random, self._begin, self._span_s
+        random, begin, span_s = self._dice.random, self._begin, self._span_s
         coming: list[Expected] = []
         since_s = 0.0
         arrive = self._form.arrive
@@ -160,25 +186,25 @@ class Cast:
         that it is the same however many others there are."""
         self._shake_for(f"{message.journey}:{message.step}:{message.run}:{message.channel}")
         share = self._failures.get(message.channel)
-        return share is not None and self._random() < share
+        return share is not None and self._spark.random() < share
 
     def reads(self, message: Message, scene: Scene, now: datetime) -> Iterator[Expected]:
         """What somebody does who got this message, of which was asked before whether it is lost."""
         if not message.journey:
-            if scene.account.holds and self._random() < _SURE:
+            if scene.account.holds and self._spark.random() < _SURE:
                 yield self._writes(YES, message, now, _AT_ONCE_S)
             return
-        random, replies = self._random, self._form.replies
+        random, replies = self._spark.random, self._form.replies
         if message.channel in DESK_CHANNELS:
             at = self._later(now, self._after_s)
-            what = {"outcome": self._desk(self._dice), "channel": message.channel, "by": "desk"}
+            what = {"outcome": self._desk(self._spark), "channel": message.channel, "by": "desk"}
             said = {"journey": message.journey, "run": message.run, "step": message.step}
             yield at, self._event(DESK_OUTCOME, at, what | said)
             return
         for share, on, within_s, properties in self._prompted(message.template):
             if random() < share:
                 at = now + timedelta(seconds=1 + int(random() * within_s))
-                yield at, self._event(on, at, properties(self._dice))
+                yield at, self._event(on, at, properties(self._spark))
         if random() < replies.stop.share:
             yield self._writes(STOP, message, now, self._after_s)
             return
@@ -189,7 +215,7 @@ class Cast:
                 text = UNCLEAR if unclear else answers[int(random() * len(answers))]
                 yield self._writes(text, message, now, self._after_s)
         elif replies.says and random() < replies.writes.share:
-            yield self._writes(self._says(self._dice), message, now, self._after_s)
+            yield self._writes(self._says(self._spark), message, now, self._after_s)
 
     def buys(self, effects: Iterable[Effect], scene: Scene, now: datetime) -> Iterator[Expected]:
         """Whoever has just come to have enough for a reward may ask for one that they can pay."""
@@ -202,13 +228,13 @@ class Cast:
                 continue
             self._shake_for(effect.key)
             reached = scene.subscriber.reach("sms")
-            if reached is not None and self._random() < share:
+            if reached is not None and self._spark.random() < share:
                 enough = [number for cost, number in self._costs if cost <= balance]
-                number = enough[int(self._random() * len(enough))]
+                number = enough[int(self._spark.random() * len(enough))]
                 yield self._said(f"{REDEEM} {number}", *reached, self._later(now, self._after_s))
 
     def _shake_for(self, what: str) -> None:
-        self._dice.seed(self._mark << 32 | crc32(what.encode()))
+        self._spark.shake(crc32(what.encode()) << 32 ^ self._mark)
 
     def _prompted(self, template: str) -> Sequence[tuple[float, str, float, Draw]]:
         if not self._prompts:
@@ -229,7 +255,7 @@ class Cast:
         return SubscriberEvent(on, at, properties, f"e{self._count}")
 
     def _later(self, now: datetime, mean_s: float) -> datetime:
-        return now + timedelta(seconds=1 + int(-log(1.0 - self._random()) * mean_s))
+        return now + timedelta(seconds=1 + int(-log(1.0 - self._spark.random()) * mean_s))
 
 
 class _Kind:

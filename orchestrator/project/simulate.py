@@ -138,14 +138,15 @@ class Play:
         )
 
     def _until(self, life: Life, end: datetime) -> None:
-        note = self.tally.note
+        tally = self.tally
         for lived in life.until(end):
-            note(lived, life)
+            tally.note(lived, life)
             if lived.sent:
                 self._carry(lived, life)
-            if lived.effects:
+            if tally.earned:
                 for at, event in self._cast.buys(lived.effects, life.scene, lived.at):
                     life.expect(at, event)
+            if tally.stuck:
                 self._still(lived, life)
 
     def _carry(self, lived: Lived, life: Life) -> None:

@@ -23,6 +23,7 @@ from orchestrator.core.effects import (
 from orchestrator.core.events import ReplyReceived
 from orchestrator.core.grammar import Pace
 from orchestrator.core.model import Content, Enrollment, Message, Sent
+from orchestrator.core.verdict import LACKING
 from orchestrator.project.carriers import DAY_S, Series
 from orchestrator.project.life import Life, Lived
 
@@ -55,6 +56,7 @@ class Tally:
         self.failed: Counter[str] = Counter()
         self.broken: Counter[str] = Counter()
         self.series: defaultdict[Told, Series] = defaultdict(Series)
+        self.earned = self.stuck = False
         self._begin, self._last_day = begin, days - 1
         self._paced = frozenset(paces)
         self._parts: dict[str, int] = {}
@@ -71,7 +73,7 @@ class Tally:
                 continue
             if isinstance(value, Counter):
                 getattr(self, name).update(value)
-            elif isinstance(value, int):
+            elif isinstance(value, int) and not isinstance(value, bool):
                 setattr(self, name, getattr(self, name) + value)
             elif name == "series":
                 for key, series in value.items():
@@ -90,13 +92,15 @@ class Tally:
                 self.journeys[enrollment.journey, "inside"] += 1
 
     def note(self, lived: Lived, life: Life) -> None:
-        """What was lived is counted."""
+        """What was lived is counted. `earned` and `stuck` then say whether it earned points, and
+        whether something waits for what nobody will bring."""
         self.decisions += 1
+        self.earned = self.stuck = False
         if not lived.effects:
             return
         self._at_s = int((lived.at - self._begin).total_seconds())
         self._day = min(self._at_s // DAY_S, self._last_day)
-        if isinstance(lived.event, ReplyReceived):
+        if type(lived.event) is ReplyReceived:
             self.replies += 1
             self.days["replies", self._day] += 1
         refused = granted = False
@@ -105,10 +109,10 @@ class Tally:
                 self._moved(effect.enrollment, lived.at)
             elif isinstance(effect, SendMessage):
                 self._sent(effect.message)
-            elif isinstance(effect, Suppress):
-                self._suppressed(effect, life.scene.recent)
             elif isinstance(effect, PostEntry):
                 self._posted(effect)
+            elif isinstance(effect, Suppress):
+                self._suppressed(effect, life.scene.recent)
             elif isinstance(effect, RerouteMessage):
                 self.channels[effect.message.channel, "moved"] += 1
                 late_s = int((effect.not_before - self._begin).total_seconds())
@@ -215,6 +219,7 @@ class Tally:
             if self._waiting.pop(key, None) is None:
                 self.journeys[journey, "wanted"] += 1
             return
+        self.stuck |= reason.partition(":")[0] in LACKING
         self.put_off[journey, reason] += 1
         self.days["put_off", self._day] += 1
         waited = self._waiting.get(key)
@@ -227,6 +232,7 @@ class Tally:
 
     def _posted(self, entry: PostEntry) -> None:
         if entry.debit == "issued":
+            self.earned = True
             self.days["issued", self._day] += entry.points
             self.reasons["issued", entry.reason] += entry.points
         elif entry.credit in ("spent", "expired"):
