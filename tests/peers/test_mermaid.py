@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from orchestrator.core.journey import Journey
 from orchestrator.project.graph import Graph, graph
 from orchestrator.project.load import load_folder, load_journey
 from orchestrator.project.mermaid import mermaid
-from tests.peers.node import Peer, peer
+from tests.peers.node import Peer, peer, require_packages
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +31,11 @@ steps:
     wait_for: style
     within: 1d 12h
 """
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    require_packages("mermaid")
 
 
 async def read(mermaids: Peer, drawn: Graph) -> None:
