@@ -99,12 +99,14 @@ class Chatter:
         return not self.blocks
 
     def switch_off(self) -> None:
-        """The bot is blocked."""
+        """The bot is blocked, and told so."""
         self.blocks = True
+        self._tell_membership("kicked")
 
     def switch_on(self) -> None:
-        """The bot is no longer blocked."""
+        """The bot is no longer blocked, and told so."""
         self.blocks = False
+        self._tell_membership("member")
 
     def say(self, words: str, to: str = "") -> Uttered:
         """The words are on their way to the bot."""
@@ -133,6 +135,17 @@ class Chatter:
         uttered = Uttered(words, BOT_NAME, self._api.now(), self._api.tell(self, what))
         self.said.append(uttered)
         return uttered
+
+    def _tell_membership(self, status: str) -> None:
+        user = {**_BOT, "is_bot": True}
+        changed = {
+            "chat": {"id": int(self.number), "type": "private", "first_name": "Ann"},
+            "from": self._person(),
+            "date": int(self._api.now().timestamp()),
+            "old_chat_member": {"user": user, "status": "member"},
+            "new_chat_member": {"user": user, "status": status, "until_date": 0},
+        }
+        self._api.tell(self, {"my_chat_member": changed})
 
     def _person(self) -> dict[str, Any]:
         return {"id": int(self.number), "is_bot": False, "first_name": "Ann"}

@@ -24,14 +24,22 @@ from channels.base import (
     Media,
     Outcome,
     Outgoing,
+    Presence,
     no_media,
 )
 from channels.telegram.api import BotApi
 from channels.telegram.pace import Gaps
 from channels.telegram.settings import TelegramSettings, start_link
 from channels.telegram.showing import Shows
-from channels.telegram.status import judged
-from channels.telegram.updates import MalformedError, Update, heard, read, read_polled
+from channels.telegram.status import GONE, judged
+from channels.telegram.updates import (
+    MalformedError,
+    Update,
+    heard,
+    presence,
+    read,
+    read_polled,
+)
 from channels.telegram.words import MAX_TEXT, Said, said, units
 
 log = logging.getLogger("outreach.telegram")
@@ -147,7 +155,10 @@ class Telegram:
                 sent, because = await self._shows.tell(api, number, chat, words, sight)
             except TelegramError as error:
                 self._learn(error)
-                return judged(number, error)
+                outcome = judged(number, error)
+                if outcome.code in GONE:
+                    self._run(self._gone(chat))
+                return outcome
         code, reason = (NO_PICTURE, f"without its picture: {because}") if because else ("", "")
         return Outcome(number, "accepted", f"{chat}/{sent}", code, reason)
 
@@ -238,11 +249,15 @@ class Telegram:
             for update in updates
             if (reply := heard(update, self.name, self.settings.bot_id)) is not None
         ]
-        if replies:
+        changes = [it for update in updates if (it := presence(update, self.name)) is not None]
+        if replies or changes:
             if self._inbox is None:
                 return False
             try:
-                await self._inbox.replies(replies)
+                if changes:
+                    await self._inbox.presence(changes)
+                if replies:
+                    await self._inbox.replies(replies)
             except Exception as error:
                 log.error("reply_not_stored", extra={"error": type(error).__name__})
                 return False
@@ -250,6 +265,14 @@ class Telegram:
             if update.callback_query is not None:
                 self._run(self._thank(api, update.callback_query.id))
         return True
+
+    async def _gone(self, chat: str) -> None:
+        """It is known that they cannot be written to; if not, the next message says so again."""
+        if self._inbox is not None:
+            try:
+                await self._inbox.presence([Presence(self.name, chat, False)])
+            except Exception as error:
+                log.error("presence_not_stored", extra={"error": type(error).__name__})
 
     async def _thank(self, api: BotApi, callback_query_id: str) -> None:
         with suppress(TelegramError):  # too late, and only a wheel that turns a little longer

@@ -18,6 +18,9 @@ from orchestrator.core.delivery import Outcome
 
 _NOT_WRITTEN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
+GONE = frozenset({"blocked", "deactivated"})
+"""The codes of people who cannot be written to any more, until they open the bot again."""
+
 PICTURE = "picture"
 """The code of what Telegram refuses for its picture's sake."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from orchestrator.core.delivery import Reply
+from orchestrator.core.delivery import Presence, Reply
 
-ALLOWED = ("message", "callback_query")
+ALLOWED = ("message", "callback_query", "my_chat_member")
 """The kinds of updates that we ask for. An edited message was answered as it was."""
 
 
@@ -54,12 +54,26 @@ class CallbackQuery(Struct, frozen=True, rename={"sender": "from"}):
     message: Message | None = None
 
 
+class Member(Struct, frozen=True):
+    """What the bot is in a chat: `kicked` where it is blocked, else `member`."""
+
+    status: str
+
+
+class Membership(Struct, frozen=True):
+    """What the bot is in a chat has changed."""
+
+    chat: Chat
+    new_chat_member: Member
+
+
 class Update(Struct, frozen=True):
     """One thing that happened; `update_id` is the same when it is told again."""
 
     update_id: int
     message: Message | None = None
     callback_query: CallbackQuery | None = None
+    my_chat_member: Membership | None = None
 
 
 class _Polled(Struct, frozen=True):
@@ -114,3 +128,11 @@ def heard(update: Update, channel: str, bot_id: str) -> Reply | None:
         said = update.message
         return Reply(channel, str(said.chat.id), said.words, source_id, bot_id)
     return None
+
+
+def presence(update: Update, channel: str) -> Presence | None:
+    """Whether a person has blocked the bot by it, or taken it back; None for all else."""
+    changed = update.my_chat_member
+    if changed is None or changed.chat.type != "private":
+        return None
+    return Presence(channel, str(changed.chat.id), changed.new_chat_member.status != "kicked")

@@ -22,17 +22,18 @@ from channels.base import (
     Media,
     Outcome,
     Outgoing,
+    Presence,
     Reply,
     no_media,
 )
 from channels.calls import NoAnswerError, NotConnectedError
 from channels.wechat.api import Api, RefusedError
 from channels.wechat.crypt import Seal, SealError, signature, signed
-from channels.wechat.envelope import MalformedError, heard, read, write
+from channels.wechat.envelope import MalformedError, heard, presence, read, write
 from channels.wechat.seats import Seats
 from channels.wechat.settings import WeChatSettings
 from channels.wechat.showing import Shows
-from channels.wechat.status import REST_S, judged
+from channels.wechat.status import GONE, REST_S, judged
 from channels.wechat.words import MAX_OCTETS, said
 
 log = logging.getLogger("outreach.wechat")
@@ -139,7 +140,7 @@ class WeChat:
             shown = await self._show(number, address, sight)
             if shown.result != "accepted":
                 return shown
-            outcome = await self._ask(number, lambda api: api.send(address, text))
+            outcome = await self._ask(number, address, lambda api: api.send(address, text))
         if outcome.result != "accepted":
             return outcome
         return _accepted(number, outcome.carrier_id or str(number), shown.reason)
@@ -148,10 +149,14 @@ class WeChat:
         """The picture is there, or the words may go without it: `reason` says why it is missing."""
         if not sight or self._shows.is_ahead(number):
             return Outcome(number, "accepted", reason=sight.because)
-        outcome = await self._ask(number, lambda api: self._shows.show(api, address, sight))
+        outcome = await self._ask(
+            number, address, lambda api: self._shows.show(api, address, sight)
+        )
         return self._shows.weighed(outcome)
 
-    async def _ask(self, number: int, work: Callable[[Api], Awaitable[tuple[int, str]]]) -> Outcome:
+    async def _ask(
+        self, number: int, address: str, work: Callable[[Api], Awaitable[tuple[int, str]]]
+    ) -> Outcome:
         """What the API makes of it."""
         api = self._api
         if api is None or self._health != "up":
@@ -171,6 +176,9 @@ class WeChat:
             self._doubt.set()
             return judged(number, error.errcode, "")
         outcome = judged(number, errcode, carrier_id)
+        if outcome.code == GONE:
+            with suppress(web.HTTPServiceUnavailable):  # the next message says so again
+                await self._tell_presence(Presence(self.name, address, False))
         if rest_s := REST_S.get(outcome.code):
             self._rests_until_s = _now_s() + rest_s
             log.warning("wechat_rests code=%s seconds=%d", outcome.code, rest_s)
@@ -213,6 +221,8 @@ class WeChat:
             reply = heard(fields, self.name)
         except MalformedError:
             raise web.HTTPBadRequest(text="This is no message.\n") from None
+        if (left := presence(fields, self.name)) is not None:
+            await self._tell_presence(left)
         if reply is None:
             return web.Response(text=NOTHING)
         before = self._seats.answered(reply.source_id)
@@ -245,6 +255,17 @@ class WeChat:
             seat.written.set_result(written)
         self._seats.remember(reply.source_id, text)
         return answer
+
+    async def _tell_presence(self, it: Presence) -> None:
+        """It is stored. Raises HTTPServiceUnavailable, after which WeChat calls again."""
+        inbox = self._inbox
+        try:
+            if inbox is None:
+                raise RuntimeError("stopped")
+            await inbox.presence([it])
+        except Exception as error:
+            log.error("presence_not_stored", extra={"error": type(error).__name__})
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": "2"}) from None
 
     def _opened(self, request: web.Request, body: bytes) -> dict[str, str]:
         """What the callback says, if it is WeChat's."""

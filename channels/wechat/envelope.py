@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from lxml import etree
 
-from orchestrator.core.delivery import Reply
+from orchestrator.core.delivery import Presence, Reply
 
 
 class MalformedError(Exception):
@@ -59,6 +59,13 @@ def heard(fields: Mapping[str, str], channel: str) -> Reply | None:
     if text is None:
         return None
     return Reply(channel, sender, text, source_id[:200], fields.get("ToUserName", ""))
+
+
+def presence(fields: Mapping[str, str], channel: str) -> Presence | None:
+    """Whether somebody has left the account by this callback; who follows it says so by a reply."""
+    if fields.get("MsgType") == "event" and fields.get("Event", "").lower() == "unsubscribe":
+        return Presence(channel, fields.get("FromUserName", ""), False)
+    return None
 
 
 def _event(fields: Mapping[str, str]) -> str | None:

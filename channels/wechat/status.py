@@ -10,6 +10,9 @@ STALE_TOKEN = frozenset({40001, 40014, 42001})
 REST_S = {"-1": 5.0, "45011": 60.0, "45009": 600.0}
 """After these errcodes, how long the API is not called: it would count that too."""
 
+GONE = "43004"
+"""The errcode of those who do not follow the account, until they do again."""
+
 PICTURE = frozenset({"40004", "40005", "40006", "40007", "40009", "41005", "44001", "45001"})
 """The errcodes of pictures that WeChat does not take."""
 

@@ -73,6 +73,15 @@ class Late(Struct, frozen=True, gc=False):
     carrier_id: str
 
 
+class Presence(Struct, frozen=True, gc=False):
+    """Whether an address can be written to from now on, as its carrier says: `here` is false once
+    they have blocked us there or left, and true when they are back."""
+
+    channel: str
+    address: str
+    here: bool
+
+
 class Spoken(Struct, frozen=True, gc=False):
     """One side's words in a conversation. `id` is the message's, or the reply's source id."""
 

@@ -12,12 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from channels.base import Inbox
-from orchestrator.core.delivery import Late, Receipt, Reply
+from orchestrator.core.delivery import Late, Presence, Receipt, Reply
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gather import Gathering
 from orchestrator.runtime.joining import join
 from orchestrator.runtime.turn import take_named
-from orchestrator.store import events, optouts, receipts, subscribers
+from orchestrator.store import events, optouts, presence, receipts, subscribers
 from orchestrator.store.events import NewEvent
 from orchestrator.store.json import clean, word
 from orchestrator.store.subscribers import NewSubscriber
@@ -64,13 +64,19 @@ class Ingest:
         self._replies: Gathering[Reply] = Gathering(self._store_replies)
         self._receipts: Gathering[Receipt] = Gathering(self._store_receipts, most=2000)
         self._late: Gathering[Late] = Gathering(self._store_late)
+        self._presence: Gathering[Presence] = Gathering(self._store_presence)
         self._turns: Gathering[int] = Gathering(self._take_turns)
         self._answering: set[asyncio.Task[None]] = set()
 
     @property
     def inbox(self) -> Inbox:
         """Where channels hand in."""
-        return Inbox(replies=self._replies.add, receipts=self._receipts.add, late=self._late.add)
+        return Inbox(
+            replies=self._replies.add,
+            receipts=self._receipts.add,
+            late=self._late.add,
+            presence=self._presence.add,
+        )
 
     async def answered(self) -> None:
         """Every reply stored so far has been answered."""
@@ -117,6 +123,8 @@ class Ingest:
                 await subscribers.upsert(connection, news, now, locale)
                 await optouts.hold_to(connection, strangers, context.secret, now)
                 owners |= await subscribers.owners(connection, strangers)
+            if back := [it for it, owner in owners.items() if owner.gone]:
+                await presence.record(connection, dict.fromkeys(back, True), now)
             stored = await events.add(
                 connection,
                 [
@@ -161,6 +169,14 @@ class Ingest:
         late = [replace(it, carrier_id=word(it.carrier_id)) for it in given]
         async with self._context.pool.acquire() as connection, connection.transaction():
             await receipts.came_late(connection, late)
+
+    async def _store_presence(self, told: Sequence[Presence]) -> None:
+        """Of one address what was told last counts; nobody's do not matter."""
+        here = {(it.channel, word(it.address)): it.here for it in told}
+        now = await self._context.now()
+        async with self._context.pool.acquire() as connection, connection.transaction():
+            owners = await subscribers.held_owners(connection, here)
+            await presence.record(connection, {it: here[it] for it in owners}, now)
 
     async def _store_receipts(self, given: Sequence[Receipt]) -> None:
         context = self._context

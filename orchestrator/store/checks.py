@@ -179,6 +179,9 @@ class Check(Struct, frozen=True):
     timed: bool = False
 
 
+# How many people have an address on a channel.
+REACHED = "SELECT count(*) FROM addresses WHERE channel = $1"
+
 _LEDGER = (
     "points are only ever changed by turns: find who else wrote to the database; correct by a new "
     "entry, never by hand; `outreach show` lists the member's entries"
@@ -286,6 +289,12 @@ class Finding(Struct, frozen=True):
     check: str
     found: tuple[str, ...]
     remedy: str
+
+
+async def reached(connection: asyncpg.Connection, channel: str) -> int:
+    """How many people have an address on this channel."""
+    found: int = await connection.fetchval(REACHED, channel)
+    return found
 
 
 async def examine(connection: asyncpg.Connection, now: datetime, most: int = 20) -> list[Finding]:

@@ -52,7 +52,7 @@ ON CONFLICT DO NOTHING
 
 # Of these addresses, those that are somebody's.
 OWNERS = """
-SELECT a.channel, a.address, a.subscriber_id, s.shard, s.key
+SELECT a.channel, a.address, a.subscriber_id, s.shard, s.key, a.gone_at IS NOT NULL AS gone
 FROM unnest($1::text[], $2::text[]) AS u (channel, address)
 JOIN addresses a USING (channel, address)
 JOIN subscribers s ON s.id = a.subscriber_id
@@ -113,11 +113,12 @@ class NewSubscriber(Struct, frozen=True):
 
 
 class Owner(Struct, frozen=True):
-    """Whose an address is."""
+    """Whose an address is. `gone`: they had left it, and it is not where we write to them."""
 
     subscriber_id: int
     shard: int
     key: str
+    gone: bool = False
 
 
 def shard_of(key: str) -> int:
@@ -191,7 +192,9 @@ async def _owners(
     wanted = [*addresses]
     rows = await connection.fetch(query, [w[0] for w in wanted], [w[1] for w in wanted])
     return {
-        (row["channel"], row["address"]): Owner(row["subscriber_id"], row["shard"], row["key"])
+        (row["channel"], row["address"]): Owner(
+            row["subscriber_id"], row["shard"], row["key"], row["gone"]
+        )
         for row in rows
     }
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from channels.base import Channel, Inbox, Late, Outgoing, Receipt, Reply
+from channels.base import Channel, Inbox, Late, Outgoing, Presence, Receipt, Reply
 from orchestrator.core.model import Content
 
 
@@ -21,12 +21,18 @@ class Kept:
         self.replies: list[Reply] = []
         self.receipts: list[Receipt] = []
         self.late: list[Late] = []
+        self.presence: list[Presence] = []
         self.refused = 0
         self.broken = False
 
     @property
     def inbox(self) -> Inbox:
-        return Inbox(replies=self._take_replies, receipts=self._take_receipts, late=self._take_late)
+        return Inbox(
+            replies=self._take_replies,
+            receipts=self._take_receipts,
+            late=self._take_late,
+            presence=self._take_presence,
+        )
 
     async def _take_replies(self, replies: Sequence[Reply]) -> None:
         self._take(self.replies, replies)
@@ -36,6 +42,9 @@ class Kept:
 
     async def _take_late(self, late: Sequence[Late]) -> None:
         self._take(self.late, late)
+
+    async def _take_presence(self, told: Sequence[Presence]) -> None:
+        self._take(self.presence, told)
 
     def _take(self, kept: list[Any], items: Sequence[Any]) -> None:
         if self.broken:

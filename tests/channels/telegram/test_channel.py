@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from channels.base import Media, MediaError, Outcome, Outgoing
+from channels.base import Media, MediaError, Outcome, Outgoing, Presence
 from channels.carriers.bot_api import TOKEN, BotApiServer, Chatter
 from channels.carriers.gallery import size_of
 from channels.telegram.channel import KIND, SECRET_HEADER, Telegram
@@ -191,7 +191,7 @@ async def test_a_picture_without_words_that_telegram_refuses_is_rejected(line: L
 
 
 async def test_who_blocks_the_bot_is_not_asked_twice_because_of_a_picture(line: Line) -> None:
-    line.ann.switch_off()
+    line.ann.blocks = True
     outcome = await line.send(image=SMALL)
     assert (outcome.result, outcome.code) == ("rejected", "blocked")
     assert "sendMessage" not in line.api.calls
@@ -232,11 +232,29 @@ async def test_a_message_has_at_most_4096_units(line: Line, length: int, result:
 
 
 async def test_who_has_blocked_the_bot_gets_nothing_and_the_reason_says_so(line: Line) -> None:
-    line.ann.switch_off()
+    line.ann.blocks = True
     outcome = await line.send()
     assert (outcome.result, outcome.code, outcome.retry) == ("rejected", "blocked", "never")
+    await until(lambda: line.kept.presence)
+    assert line.kept.presence == [Presence("telegram", ANN, False)]
     line.ann.switch_on()
     assert (await line.send(number=2)).result == "accepted"
+
+
+@pytest.mark.parametrize("mode", ["webhook", "polling"])
+async def test_telegram_tells_who_blocks_the_bot_and_who_takes_it_back(
+    api: BotApiServer, mode: str
+) -> None:
+    async with connected(api, mode=mode) as line:
+        line.kept.broken = True
+        line.ann.switch_off()
+        await until(lambda: line.kept.refused >= 2)
+        line.kept.broken = False
+        line.ann.switch_on()
+        await until(lambda: len(line.kept.presence) == 2)
+        assert [it.here for it in line.kept.presence] == [False, True]
+        assert {(it.channel, it.address) for it in line.kept.presence} == {("telegram", ANN)}
+        assert not line.kept.replies
 
 
 async def test_who_never_opened_the_bot_cannot_be_written_to(line: Line) -> None:

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from channels.base import Inbox, Media, MediaError, Outcome, Outgoing, Receipt, Reply
+from channels.base import Inbox, Media, MediaError, Outcome, Outgoing, Presence, Receipt, Reply
 from channels.carriers.weixin import APP_ID, APP_SECRET, TOKEN, Follower, Weixin
 from channels.wechat.channel import WeChat
 from channels.wechat.crypt import Seal, SealError, signature
@@ -72,13 +72,16 @@ async def connected(aes_key: str = AES_KEY, answer: str = "", **more: Any) -> As
         async def receipts(given: Sequence[Receipt]) -> None:
             await kept.inbox.receipts(given)
 
+        async def presence(told: Sequence[Presence]) -> None:
+            await kept.inbox.presence(told)
+
         application = web.Application()
         application.add_routes(channel.routes())
         server = TestServer(application)
         await server.start_server()
         stack.push_async_callback(server.close)
         weixin.callback = str(server.make_url("/wechat"))
-        await channel.start(Inbox(replies, receipts))
+        await channel.start(Inbox(replies, receipts, presence=presence))
         stack.push_async_callback(channel.stop)
         await until(lambda: channel.health() == "up")
         weixin.handset(ANN)
@@ -264,6 +267,22 @@ async def test_the_words_go_without_a_picture_that_cannot_be_shown(
         assert [it.text for it in line.ann.arrived if not it.picture] == ["Look"]
 
 
+async def test_who_leaves_the_account_cannot_be_written_to() -> None:
+    async with connected() as line:
+        line.kept.broken = True
+        line.ann.switch_off()
+        await until(lambda: line.kept.refused)
+        line.kept.broken = False
+        await until(lambda: line.kept.presence)
+        assert line.kept.presence == [Presence("wechat", ANN, False)]
+        assert not line.kept.replies
+        assert (await line.send()).code == "43004"
+        assert line.kept.presence == [Presence("wechat", ANN, False)] * 2
+        line.ann.switch_on()
+        await until(lambda: line.kept.replies)
+        assert [it.text for it in line.kept.replies] == ["/start"]
+
+
 async def test_who_cannot_be_written_to_is_not_sent_the_words_after_the_picture() -> None:
     async with connected() as line:
         line.ann.follows = False
@@ -278,7 +297,7 @@ async def test_a_stale_access_token_is_renewed_and_the_message_sent_once() -> No
         outcomes = await line.channel.send(
             [Outgoing(number, 1, ANN, Content(f"number {number}")) for number in range(5)]
         )
-        assert {it.result for it in outcomes} == {"accepted"}
+        assert {(it.result, it.code) for it in outcomes} == {("accepted", "")}
         assert len(line.ann.arrived) == 5
         assert line.weixin.tokens == 2
 
