@@ -53,10 +53,10 @@ def test_an_edit_that_changes_what_people_get_fails_with_the_difference(shop: Pa
 
 
 def test_what_came_can_be_written_as_what_is_expected(shop: Path) -> None:
-    edit(shop, "at: day 3 10:00", "at: day 2 11:30")
+    edit(shop, "at: day 3 10:00", "at: day 3 09:30")
     code, output = run(str(shop), "--update")
     assert (code, "renewed: journeys/hello.test.yaml" in output) == (0, True)
-    assert "{at: day 2 11:30, message: hello/question, by: sms}" in (
+    assert "{at: day 3 09:30, message: hello/question, by: sms}" in (
         shop / "journeys/hello.test.yaml"
     ).read_text("utf-8")
     assert run(str(shop))[0] == 0

@@ -70,6 +70,7 @@ SELECT (SELECT count(*) FROM messages WHERE content <> '{}') AS texts,
     (SELECT count(*) FROM failures) AS failures,
     (SELECT count(*) FROM suppressions) AS suppressions,
     (SELECT count(*) FROM past_enrollments) AS past_enrollments,
+    (SELECT count(*) FROM lives WHERE project_id IS NOT NULL) AS turns,
     (SELECT count(*) FROM sources) AS source_ids
 """
 
@@ -114,11 +115,15 @@ async def test_each_kind_goes_when_its_time_is_over_and_not_before(house: Contex
     assert set(before.values()) == {3}
     assert await swept(house, 29) == before
     assert await swept(house, 31) == {
-        **before, "receipts": 0, "events": 0, "letters": 0, "failures": 0,
+        **before, "receipts": 0, "letters": 0, "failures": 0,
     }  # fmt: skip
     left = await swept(house, 91)
-    assert (left["texts"], left["replies"], left["source_ids"]) == (0, 0, 0)
+    assert (left["texts"], left["source_ids"]) == (0, 0)
+    assert (left["replies"], left["events"]) == (3, 3)
+    left = await swept(house, 121)
+    assert (left["replies"], left["events"]) == (0, 0)
     assert (left["messages"], left["suppressions"], left["past_enrollments"]) == (3, 3, 3)
+    assert left["turns"] == 3
     assert set((await swept(house, 401)).values()) == {0}
 
 
@@ -189,7 +194,7 @@ async def test_what_went_is_counted_and_on_record(house: Context) -> None:
     await swept(house, 31)
     async with house.pool.acquire() as connection:
         found = await acts.latest(connection, 10, what="retention")
-    assert {it.deed.about: it.deed.after for it in found}["retention:events"] == {
+    assert {it.deed.about: it.deed.after for it in found}["retention:failures"] == {
         "rows": 3, "kept_days": 30,
     }  # fmt: skip
     counted = {
@@ -199,5 +204,5 @@ async def test_what_went_is_counted_and_on_record(house: Context) -> None:
         for it in metric.samples
         if it.name.endswith("_total")
     }
-    assert counted["events"] == 3
+    assert counted["failures"] == 3
     assert await rows(house, "SELECT count(*) FROM retention_passes") == [(len(PASSES),)]
