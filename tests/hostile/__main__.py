@@ -26,7 +26,7 @@ NAMES = (
 )
 """As in `tests.hostile.targets`, which must not be imported before it is watched."""
 
-WATCHED = ["channels", "orchestrator.core", "orchestrator.web.desk", "email"]
+WATCHED = ["channels", "orchestrator.core", "orchestrator.web.desk"]
 LONGEST_KEPT = 512
 MOST_KEPT = 120
 
