@@ -46,6 +46,15 @@ from orchestrator.project.forms import (
 )
 from orchestrator.project.reader import keys
 from orchestrator.project.rules import RULES
+from orchestrator.project.trials.forms import (
+    Change,
+    Ends,
+    Expected,
+    Happening,
+    Person,
+    Trial,
+    TrialFile,
+)
 
 PATH = Path("docs/reference/journeys.md")
 
@@ -127,6 +136,10 @@ def _parts() -> Iterator[str]:
     yield from _messages()
     yield "## The programme: `journeys/program/*.yaml`"
     yield from _program()
+    yield "## Tests: `journeys/**/*.test.yaml`"
+    yield from _described(TrialFile, "")
+    for part in (Person, Trial, Happening, Change, Expected, Ends):
+        yield from _described(part)
     yield from _rules()
 
 

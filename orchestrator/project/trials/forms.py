@@ -55,9 +55,8 @@ class Change(Struct, frozen=True, kw_only=True):
 class Happening(Struct, frozen=True, kw_only=True):
     """Something that happens to the person, at a local time: one of `event` (`with` its
     properties), `reply` (`by` the channel of the last message, or SMS if that was a picture or a
-    push, unless it says another), `fails`
-    (the carrier gives up on the last message of that name, `as` it then is called) and `set` (what
-    somebody changes of them)."""
+    push, unless it says another), `fails` (the carrier gives up on the last message of that name,
+    which is then called `as` says) and `set` (what somebody changes of them)."""
 
     at: At
     event: EventName | None = None
