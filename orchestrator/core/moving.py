@@ -181,9 +181,12 @@ class _Moving:
             return Stranded("handed over")
         ahead = self.new_reach[to]
         meets = ahead if waiting and keep else ahead | {to}
-        again = tuple(sorted(self.done(placed, waiting) & meets))
-        coming = {self._name(step) for step in self._old_reach[placed.id]} - {""}
-        skipped = tuple(sorted(coming - ahead - {to}))
+        begun = {to} if waiting else _NONE  # begun anew, because the author says so
+        again = tuple(sorted((self.done(placed, waiting) & meets) - begun))
+        coming = (self._names(step) for step in self._old_reach[placed.id])
+        skipped = tuple(
+            sorted({min(names) for names in coming if names and not names & (ahead | {to})})
+        )
         if named:
             return Route(to, keep, again, skipped)
         if again:
@@ -195,8 +198,9 @@ class _Moving:
         keeps its old name: it may come back."""
         behind = {step for step, ahead in self._old_reach.items() if placed.id in ahead}
         steps = behind | self._history.get(placed.id, _NONE) | ({placed.id} if waiting else _NONE)
-        names = {self._name(step) or step: self._name(step) for step in steps}
-        return frozenset(it for it, name in names.items() if name or it not in self._new.steps)
+        there = (self._names(step) for step in steps)
+        gone = (it for it in steps if it not in self._new.steps and not self._names(it))
+        return _NONE.union(gone, *there)
 
     def _keeps(self, placed: Placed, there: Placed, waiting: bool) -> bool:
         if waiting:
@@ -204,15 +208,21 @@ class _Moving:
         alike = replace(placed.step, id="") == replace(there.step, id="")
         return alike and self._same_rules
 
-    def _name(self, step: str) -> str:
-        """What a step of the old version is called in the new one; '' if it is not there."""
+    def _names(self, step: str) -> frozenset[str]:
+        """What a step of the old version is called in the new one; none if it is not there. One
+        without an id may be any in its block that does the same."""
         name = self._rename.get(step, step)
-        if name not in self._new.steps:
-            return ""
         placed = self._old.steps.get(step)
-        if name == step and placed and not _begins_alike(self._old, self._new, placed):
-            return ""
-        return name
+        if name != step or placed is None or placed.step.id:
+            return frozenset([name]) if name in self._new.steps else _NONE
+        if name in self._new.steps and _begins_alike(self._old, self._new, placed):
+            return frozenset([name])
+        block = step.rpartition(".")[0]
+        return frozenset(
+            other
+            for other, there in self._new.steps.items()
+            if other.rpartition(".")[0] == block and _mark(there.step) == _mark(placed.step)
+        )
 
 
 def _renamed(old: Journey, move: Mapping[str, str]) -> Mapping[str, str]:

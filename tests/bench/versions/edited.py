@@ -42,8 +42,12 @@ LEFT JOIN messages m ON m.subscriber_id = e.subscriber_id
 GROUP BY s.id, e.subscriber_id, e.entered_at, e.status
 """
 MOVES = "SELECT coalesce(sum(moved), 0)::int FROM moves"
+NEWEST = "SELECT max(id) FROM projects"
 KEPT = "SELECT count(*) FROM projects"
-MOVING = "SELECT count(*) FROM moves WHERE done_at IS NULL AND moved > 0"
+MOVING = """
+SELECT count(*) FROM moves WHERE done_at IS NULL AND moved > 0
+  AND project_id = (SELECT max(id) FROM projects) AND project_id > $1
+"""
 
 
 class Editor:
@@ -69,7 +73,7 @@ class Editor:
         at, kept = self._world.clock.now(), await connection.fetchval(KEPT)
         began = time.monotonic()
         if number % 5 == 0:
-            how = await self._killed(connection)
+            how = await self._killed(connection, await connection.fetchval(NEWEST))
         elif number % 3 == 0:
             how = await self._planned()
         else:
@@ -113,10 +117,10 @@ class Editor:
             why = _refusal(complained)
         return why
 
-    async def _killed(self, connection: asyncpg.Connection) -> str:
+    async def _killed(self, connection: asyncpg.Connection, newest: int) -> str:
         process = self._world.start("apply", "--json")
         while process.poll() is None:
-            if await connection.fetchval(MOVING):
+            if await connection.fetchval(MOVING, newest):
                 process.kill()
                 process.communicate()
                 return "killed while people moved"
