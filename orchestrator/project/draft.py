@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -56,30 +56,35 @@ class Draft(Struct):
     allowances: tuple[Allowance, ...] = ()
     idle: tuple[Allowance, ...] = ()
     """Those of the allowances that nothing was found for."""
-    _walked: dict[int, tuple[Struct, ...]] = {}
+    _walked: dict[int, list[Struct]] = {}
+    _written: list[Struct] = []
+    _kinds: dict[type, list[tuple[JourneyForm, Any]]] = {}
 
-    def written(self) -> Iterator[Struct]:
+    def written(self) -> Sequence[Struct]:
         """Every Struct of every journey and programme file, in reading order."""
-        for form in self.journeys.values():
-            yield from self.within(form)
-        for part in (self.points, self.rewards, self.settings, self.holidays):
-            yield from self._within(part)
-        if self.contact:
-            yield from self._within(self.contact.classes)
+        if not self._written:
+            for form in self.journeys.values():
+                self._written += self.within(form)
+            classes = self.contact.classes if self.contact else {}
+            parts = self.points, self.rewards, self.settings, self.holidays, classes
+            self._walk(tuple(part for part in parts if part is not None), self._written)
+        return self._written
 
-    def within(self, form: JourneyForm) -> tuple[Struct, ...]:
+    def within(self, form: JourneyForm) -> Sequence[Struct]:
         """Every Struct of one journey, in reading order. Journeys are not read again."""
         found = self._walked.get(id(form))
         if found is None:
-            found = self._walked[id(form)] = tuple(self._within(form))
+            found = self._walked[id(form)] = []
+            self._walk(form, found)
         return found
 
     def each(self, kind: type[Kind]) -> Iterator[tuple[JourneyForm, Kind]]:
-        """Every Struct of this kind in the journeys, with its journey."""
-        for form in self.journeys.values():
-            for struct in self.within(form):
-                if isinstance(struct, kind):
-                    yield form, struct
+        """Every Struct of exactly this kind in the journeys, with its journey."""
+        if not self._kinds:
+            for form in self.journeys.values():
+                for struct in self.within(form):
+                    self._kinds.setdefault(type(struct), []).append((form, struct))
+        return iter(self._kinds.get(kind, ()))
 
     def references(self, kind: Any) -> Iterator[tuple[str, Mark]]:
         """Every word of this `NewType` in the journeys, and where it stands."""
@@ -94,19 +99,20 @@ class Draft(Struct):
                         for number, word in enumerate(value):
                             yield word, mark(struct, key, number)
 
-    def _within(self, value: Any) -> Iterator[Struct]:
-        match value:
-            case Struct():
-                if self.places.knows(value):
-                    yield value
-                    for name in value.__struct_fields__:
-                        yield from self._within(getattr(value, name))
-            case tuple() | frozenset():
-                for item in value:
-                    yield from self._within(item)
-            case dict():
-                for item in value.values():
-                    yield from self._within(item)
+    def _walk(self, value: Any, found: list[Struct]) -> None:
+        """What was written of `value`, and of what is in it, is in `found`."""
+        if isinstance(value, Struct):
+            if not self.places.knows(value):
+                return
+            found.append(value)
+            inner = [getattr(value, name) for name in value.__struct_fields__]
+        elif isinstance(value, dict):
+            inner = [*value.values()]
+        else:
+            inner = value
+        for part in inner:
+            if isinstance(part, Struct | tuple | dict | frozenset):
+                self._walk(part, found)
 
 
 @cache

@@ -13,7 +13,7 @@ from orchestrator.core.errors import OutreachError
 Severity = Literal["error", "warning"]
 
 
-class Mark(Struct, frozen=True, order=True):
+class Mark(Struct, frozen=True, order=True, gc=False):
     """A place in a file. Lines and columns count from 1."""
 
     file: str

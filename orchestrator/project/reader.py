@@ -85,31 +85,12 @@ class Reader:
         return None if value is BAD else value
 
     def _read(self, node: Node, kind: Any) -> Any:
-        kind = _bare(kind)
-        if kind is Any:
+        way, arguments = _way(kind)
+        if way == "_any":
             return plain_value(node)
-        if _is_nothing(node):
-            return self._wrong(node.mark, "nothing is written here", _write(kind))
-        origin, arguments = get_origin(kind), get_args(kind)
-        if origin is Annotated:
-            return self._one_of_words(node, arguments[1])
-        if origin is Literal:
-            return self._one_of(node, arguments)
-        if origin in (tuple, list, frozenset):
-            return self._several(node, arguments[0], origin)
-        if origin is not None and issubclass(origin, Mapping):
-            return self._mapping(node, arguments[1])
-        if kind is timedelta:
-            return self._parsed(node, parse_duration)
-        if kind is date:
-            return self._parsed(node, parse_date)
-        if hasattr(kind, "parse") and not (isinstance(node, Table) and hasattr(kind, "keyed")):
-            return self._parsed(node, kind.parse)
-        if kind is Step:
-            return self._step(node)
-        if issubclass(kind, Struct):
-            return self._struct(node, kind)
-        return self._scalar(node, kind)
+        if type(node) is Scalar and node.plain and node.text in ("", "null"):
+            return self._wrong(node.mark, "nothing is written here", _write(_bare(kind)))
+        return getattr(self, way)(node, *arguments)
 
     def _scalar(self, node: Node, kind: type) -> Any:
         if not isinstance(node, Scalar):
@@ -119,6 +100,11 @@ class Reader:
         value = node.value
         fits = type(value) is kind or (kind is float and type(value) is int)
         return kind(value) if fits else self._expected(node, kind)
+
+    def _keyed(self, node: Node, kind: Any) -> Any:
+        """A word, or keys with values."""
+        known = isinstance(node, Table)
+        return self._struct(node, kind) if known else self._parsed(node, kind.parse)
 
     def _parsed(self, node: Node, parse: Callable[[str], Any]) -> Any:
         if not isinstance(node, Scalar):
@@ -212,6 +198,32 @@ def _bare(kind: Any) -> Any:
     while isinstance(kind, NewType):
         kind = kind.__supertype__
     return kind
+
+
+@cache
+def _way(kind: Any) -> tuple[str, tuple[Any, ...]]:
+    """The method of `Reader` that reads such a value, and what it is to be told."""
+    kind = _bare(kind)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return "_any", ()
+    if origin is Annotated:
+        return "_one_of_words", (arguments[1],)
+    if origin is Literal:
+        return "_one_of", (arguments,)
+    if origin in (tuple, list, frozenset):
+        return "_several", (arguments[0], origin)
+    if origin is not None and issubclass(origin, Mapping):
+        return "_mapping", (arguments[1],)
+    if kind is timedelta:
+        return "_parsed", (parse_duration,)
+    if kind is date:
+        return "_parsed", (parse_date,)
+    if hasattr(kind, "parse"):
+        return ("_keyed", (kind,)) if hasattr(kind, "keyed") else ("_parsed", (kind.parse,))
+    if kind is Step:
+        return "_step", ()
+    return ("_struct" if issubclass(kind, Struct) else "_scalar"), (kind,)
 
 
 @cache

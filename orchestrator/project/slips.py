@@ -12,25 +12,24 @@ def slips(words: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     """Each of these words that is one key away from others of them, with those. Digits tell words
     apart: `stage-1` is no slip of `stage-2`."""
     known = [word for word in dict.fromkeys(words) if len(word) >= LEAST]
-    shared: dict[str, list[str]] = {}
+    shared: dict[tuple[str, str], list[str]] = {}
     for word in known:
+        digits = "".join(filter(str.isdigit, word))
         for form in {word, _bare(word), *_without_one(word)}:
-            shared.setdefault(form, []).append(word)
+            shared.setdefault((digits, form), []).append(word)
     close: dict[str, dict[str, None]] = {}
     for group in shared.values():
         if len(group) > 1:
             for word in group:
                 for other in group:
-                    if other != word and is_slip(word, other):
+                    if other != word and _is_slip(word, other):
                         close.setdefault(word, {})[other] = None
     return {word: tuple(others) for word, others in close.items()}
 
 
-def is_slip(word: str, other: str) -> bool:
+def _is_slip(word: str, other: str) -> bool:
     """Whether one letter was added, left out or replaced, two were swapped, or only capitals and
     signs differ."""
-    if _digits(word) != _digits(other):
-        return False
     if _bare(word) == _bare(other):
         return True
     short, long = sorted((word, other), key=len)
@@ -50,7 +49,3 @@ def _without_one(word: str) -> Iterator[str]:
 
 def _bare(word: str) -> str:
     return "".join(filter(str.isalnum, word.lower()))
-
-
-def _digits(word: str) -> str:
-    return "".join(filter(str.isdigit, word))

@@ -5,6 +5,7 @@ A picture stands among them as its pointer (`core.media`): its octets are read a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -18,11 +19,11 @@ MAX_FILE_OCTETS = 256 * 1024
 MAX_PROJECT_OCTETS = 32 * 1024 * 1024
 MAX_FILES = 10_000
 
-PATTERNS = (
-    *("journeys/**/*.yaml", "journeys/**/*.yml", "templates/**/*.j2"),
-    *(f"templates/**/*{suffix}" for suffix in SUFFIXES),
-)
-"""What belongs to a project, below its folder."""
+BELONGS: Mapping[str, tuple[str, ...]] = {
+    "journeys": (".yaml", ".yml"),
+    "templates": (".j2", *SUFFIXES),
+}
+"""What belongs to a project: below which of its folders, and how the names of files end."""
 
 TESTS = ".test.yaml"
 """How the names of files of tests end. They stand beside the journeys and are no part of them."""
@@ -43,11 +44,11 @@ def read_folder(folder: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     findings: list[Finding] = []
     octets = 0
-    for path in sorted(_files(folder.resolve())):
-        name = path.relative_to(folder.resolve()).as_posix()
+    root = folder.resolve()
+    for name in _names(root):
         if _tests(name):
             continue
-        with path.open("rb") as file:
+        with open(f"{root}/{name}", "rb") as file:
             raw = file.read(max(MAX_FILE_OCTETS, pictures.MAX_OCTETS) + 1)
         octets += len(raw)
         if len(texts) >= MAX_FILES or octets > MAX_PROJECT_OCTETS:
@@ -68,8 +69,7 @@ def read_folder(folder: Path) -> dict[str, str]:
 def read_tests(folder: Path) -> dict[str, str]:
     """The project's files of tests, by path below `folder`. Raises `ProjectErrors`."""
     root = folder.resolve()
-    names = [path.relative_to(root).as_posix() for path in sorted(_files(root))]
-    return {name: decode(name, (root / name).read_bytes()) for name in names if _tests(name)}
+    return {name: decode(name, (root / name).read_bytes()) for name in _names(root) if _tests(name)}
 
 
 def read_pictures(folder: Path, files: Mapping[str, str]) -> dict[str, bytes]:
@@ -123,10 +123,31 @@ def _tests(name: str) -> bool:
     return name.endswith(TESTS)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for pattern in PATTERNS:
-        for path in folder.glob(pattern):
-            inside = path.resolve().is_relative_to(folder)
-            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            if inside and not hidden and path.is_file():
-                yield path
+def _names(folder: Path) -> list[str]:
+    """The paths below the folder of what belongs to a project, in order."""
+    names = [
+        name
+        for top, endings in BELONGS.items()
+        if (folder / top).resolve().is_relative_to(folder)
+        for name in _below(folder, top, endings)
+    ]
+    return sorted(names, key=lambda name: name.split("/"))
+
+
+def _below(folder: Path, top: str, endings: tuple[str, ...]) -> Iterator[str]:
+    try:
+        entries = [*os.scandir(folder / top)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        name = f"{top}/{entry.name}"
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(folder, name, endings)
+        elif name.endswith(endings) and entry.is_file() and _inside(folder, entry):
+            yield name
+
+
+def _inside(folder: Path, entry: os.DirEntry[str]) -> bool:
+    return not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(folder)

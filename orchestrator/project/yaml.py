@@ -9,11 +9,19 @@ document, no key twice. A scalar is text until somebody asks for its value, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import yaml
 from msgspec import Struct
+from yaml import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
 
 from orchestrator.project.findings import Finding, Mark, ProjectErrors
 
@@ -30,7 +38,7 @@ _TAB = re.compile(r" *\t")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "": None}
 
 
-class Scalar(Struct, frozen=True):
+class Scalar(Struct, frozen=True, gc=False):
     """A text; `plain` if it was written without quotes. On one line it begins at `first`."""
 
     mark: Mark
@@ -51,19 +59,22 @@ class Scalar(Struct, frozen=True):
         return float(self.text) if _NUMBER.fullmatch(self.text) else self.text
 
 
-class Listing(Struct, frozen=True):
+class Listing(Struct, frozen=True, gc=False):
     mark: Mark
     items: tuple[Node, ...]
 
 
-class Table(Struct, frozen=True):
+class Table(Struct, frozen=True, gc=False):
     """Keys and values, in order."""
 
     mark: Mark
     pairs: tuple[tuple[Scalar, Node], ...]
 
     def get(self, key: str) -> Node | None:
-        return next((node for name, node in self.pairs if name.text == key), None)
+        for name, node in self.pairs:
+            if name.text == key:
+                return node
+        return None
 
     def key(self, key: str) -> Scalar | None:
         return next((name for name, _ in self.pairs if name.text == key), None)
@@ -104,19 +115,20 @@ class _Builder:
 
     def __init__(self, file: str, text: str) -> None:
         self._file = file
-        self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        # What `yaml.parse` does, but for a question before every event.
+        self._next: Callable[[], Any] = yaml.CSafeLoader(text).get_event
         self._nodes = 0
         self._repeated: list[Finding] = []
 
     def document(self) -> Node | None:
         root: Node | None = None
-        for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
+        while (event := self._next()) is not None:
+            if isinstance(event, DocumentStartEvent):
                 if root is not None:
                     raise _refused(
                         self._mark(event), "a second document begins here", "one file, one document"
                     )
-                root = self._node(next(self._events), 1)
+                root = self._node(self._next(), 1)
         if self._repeated:
             raise ProjectErrors(self._repeated)
         empty = isinstance(root, Scalar) and root.plain and not root.text
@@ -125,7 +137,8 @@ class _Builder:
     def _node(self, event: Any, depth: int) -> Node:
         mark = self._mark(event)
         self._nodes += 1
-        if isinstance(event, yaml.AliasEvent):
+        kind = type(event)
+        if kind is AliasEvent:
             raise _refused(mark, f"*{event.anchor} is an alias", "write the value out")
         if event.anchor:
             raise _refused(mark, f"&{event.anchor} is an anchor", "write the value out each time")
@@ -135,26 +148,19 @@ class _Builder:
             raise _refused(mark, f"this is more than {MAX_DEPTH} levels deep", "split it")
         if self._nodes > MAX_NODES:
             raise _refused(mark, f"more than {MAX_NODES} values in one file", "split it")
-        if isinstance(event, yaml.ScalarEvent):
-            return self._scalar(event, mark)
-        if isinstance(event, yaml.SequenceStartEvent):
+        if kind is ScalarEvent:
+            return _scalar(event, mark)
+        if kind is SequenceStartEvent:
             return Listing(mark, tuple(self._items(depth)))
         return Table(mark, tuple(self._pairs(depth)))
 
-    def _scalar(self, event: Any, mark: Mark) -> Scalar:
-        plain = event.style in (None, "")
-        first = None
-        if event.start_mark.line == event.end_mark.line:
-            first = Mark(mark.file, mark.line, mark.column + (not plain))
-        return Scalar(mark, event.value, plain, first)
-
     def _items(self, depth: int) -> Iterator[Node]:
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+        while type(event := self._next()) is not SequenceEndEvent:
             yield self._node(event, depth + 1)
 
     def _pairs(self, depth: int) -> Iterator[tuple[Scalar, Node]]:
         seen: dict[str, Mark] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+        while type(event := self._next()) is not MappingEndEvent:
             key = self._node(event, depth + 1)
             if not isinstance(key, Scalar):
                 raise _refused(key.mark, "a key must be a word", "write `word: value`")
@@ -163,10 +169,19 @@ class _Builder:
                 hint = f"it is already on line {seen[key.text].line}"
                 self._repeated.append(Finding(key.mark, message, hint, "yaml"))
             seen.setdefault(key.text, key.mark)
-            yield key, self._node(next(self._events), depth + 1)
+            yield key, self._node(self._next(), depth + 1)
 
     def _mark(self, event: Any) -> Mark:
-        return Mark(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
+        start = event.start_mark
+        return Mark(self._file, start.line + 1, start.column + 1)
+
+
+def _scalar(event: Any, mark: Mark) -> Scalar:
+    plain = not event.style
+    first = None
+    if mark.line == event.end_mark.line + 1:
+        first = mark if plain else Mark(mark.file, mark.line, mark.column + 1)
+    return Scalar(mark, event.value, plain, first)
 
 
 def _refused(mark: Mark, message: str, hint: str) -> ProjectErrors:

@@ -17,7 +17,7 @@ from orchestrator.project import source
 from orchestrator.project.draft import Bot, Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors
 from orchestrator.project.load import inspect
-from orchestrator.project.source import PATTERNS
+from orchestrator.project.source import BELONGS
 
 log = logging.getLogger("outreach.preview")
 
@@ -116,7 +116,7 @@ class _Ours(DefaultFilter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._suffixes = tuple({Path(pattern).suffix for pattern in PATTERNS})
+        self._suffixes = tuple({end for ends in BELONGS.values() for end in ends})
 
     def __call__(self, change: Change, path: str) -> bool:
         return path.endswith(self._suffixes) and super().__call__(change, path)
