@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
@@ -10,8 +11,12 @@ import msgspec
 import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
+from orchestrator.cli.unserved import known_to_all, unserved
+from orchestrator.core.errors import OutreachError
+from orchestrator.runtime.channels import FILE, configured
+from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
-from orchestrator.store.checks import Finding, examine
+from orchestrator.store.checks import Finding, examine, reached
 
 
 def doctor(
@@ -20,13 +25,15 @@ def doctor(
     project: ProjectOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Recompute every invariant of the database; for each that is broken, say what to do.
+    """Recompute every invariant of the database, and look whether every channel that journeys name
+    is configured; for each that is broken, say what to do.
 
     Changes nothing, and may run beside everything else. Exit code 1 if something is wrong.
     """
 
     async def look(settings: Settings, connection: asyncpg.Connection) -> list[Finding]:
-        return await examine(connection, settings.clock.now(), most)
+        findings = await examine(connection, settings.clock.now(), most)
+        return [*findings, *await _channels_are_there(settings, connection, most)]
 
     findings = run_once(project, verbose, look)
     if json:
@@ -36,6 +43,28 @@ def doctor(
             typer.echo(line)
     if any(finding.found for finding in findings):
         raise typer.Exit(1)
+
+
+async def _channels_are_there(
+    settings: Settings, connection: asyncpg.Connection, most: int
+) -> list[Finding]:
+    """Whether somebody could be written to on a channel that nothing sends. Not looked at where the
+    channels' file, or what it takes from the environment, is not."""
+    try:
+        there = known_to_all(configured(settings, os.environ))
+    except OutreachError as error:
+        typer.echo(f"the channels were not looked at: {error.message}", err=True)
+        return []
+    found = []
+    for word, names in unserved(await Projects().follow(connection), there).items():
+        if people := await reached(connection, word):
+            journeys = ", ".join(names)
+            found.append(
+                f"{word}: journeys name it ({journeys}), {people} people have an address on it, "
+                "and nothing sends it"
+            )
+    remedy = f"configure it in {FILE}, or take it out of `via`: what is queued on it waits for ever"
+    return [Finding("journeys' channels are there", tuple(found[:most]), remedy if found else "")]
 
 
 def told(findings: Sequence[Finding], most: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
@@ -21,6 +21,7 @@ from orchestrator.cli.options import (
     serve_until,
     stop_asked,
 )
+from orchestrator.cli.unserved import unserved
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime import channels, notify
 from orchestrator.runtime.channels import Configured
@@ -51,8 +52,10 @@ def gateway(
     """
 
     async def hold(settings: Settings, context: Context) -> None:
-        found = chosen(channels.configured(settings, os.environ), channel or [])
-        await _hold(channels.build(found, "gateway", channels.means(context)), settings, context)
+        there = channels.configured(settings, os.environ)
+        found = chosen(there, channel or [])
+        held = channels.build(found, "gateway", channels.means(context))
+        await _hold(held, there, settings, context)
 
     run_process(project, verbose, hold, "gateway")
 
@@ -74,7 +77,9 @@ def chosen(found: Mapping[str, Configured], names: Sequence[str]) -> list[Config
     return [it for name, it in held.items() if name in bearers or it.over in bearers]
 
 
-async def _hold(held: list[Channel], settings: Settings, context: Context) -> None:
+async def _hold(
+    held: list[Channel], there: Collection[str], settings: Settings, context: Context
+) -> None:
     stop = stop_asked()
     lost = asyncio.Event()
 
@@ -91,6 +96,8 @@ async def _hold(held: list[Channel], settings: Settings, context: Context) -> No
             if not await _unless(stop, stack.enter_async_context(lease_of)):
                 return
         await stack.enter_async_context(holding(context, held, alone=True))
+        for word, names in unserved(context.projects.project, there).items():
+            log.warning("channel_missing channel=%s journeys=%s", word, ",".join(names))
         log.info("gateway_ready channels=%s", ",".join(channel.name for channel in held))
         await serve_until(stop)
     log.info("gateway_ended name=%s", context.name)
