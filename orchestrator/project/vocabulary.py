@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -10,8 +11,8 @@ from msgspec import Struct
 from orchestrator.core.contact import ListName
 from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import TagChange
-from orchestrator.core.journey import SegmentName, lay_out
-from orchestrator.core.steps.base import EventName, JourneyName, StepName, TemplateName
+from orchestrator.core.journey import SegmentName
+from orchestrator.core.steps.base import EventName, JourneyName, Step, StepName, TemplateName
 from orchestrator.project.draft import Draft
 from orchestrator.project.forms import ClassName, ContactForm
 from orchestrator.project.reader import keys
@@ -31,41 +32,62 @@ class Vocabulary(Struct, frozen=True):
 
 def vocabulary(draft: Draft) -> Vocabulary:
     """Every name that could be read, whatever is wrong besides."""
-    written = list(draft.written())
+    said = _said(draft.written())
     contact = draft.contact or ContactForm({})
     settings = draft.settings
-    lists = [*contact.not_on, *(name for it in contact.classes.values() for name in it.not_on)]
-    steps = [
-        (form.journey, step) for form in draft.journeys.values() for step in lay_out(form.steps)[1]
-    ]
+    segments = draft.segments.segments if draft.segments else {}
+    steps = {
+        (form.journey, step.id)
+        for form in draft.journeys.values()
+        for step in draft.within(form)
+        if isinstance(step, Step) and step.id
+    }
     found: dict[Any, Iterable[str]] = {
         TemplateName: draft.template_files,
         JourneyName: (form.journey for form in draft.journeys.values()),
         ClassName: contact.classes,
-        SegmentName: draft.segments.segments if draft.segments else (),
-        ListName: lists,
+        SegmentName: segments,
+        ListName: (*contact.not_on, *said[ListName]),
         StepName: ("leave", *(step for _, step in steps)),
         StepPath: (f"{journey}/{step}" for journey, step in steps),
-        EventName: (*_values(written, EventName), *(settings.events if settings else ()), *OURS),
-        TagChange: (sign + it.tag for it in _values(written, TagChange) for sign in "+-"),
+        EventName: (*said[EventName], *(settings.events if settings else ()), *OURS),
+        TagChange: (sign + tag for tag in {it.tag for it in said[TagChange]} for sign in "+-"),
     }
-    conditions = [
-        *_values(written, Condition),
-        *(draft.segments.segments.values() if draft.segments else ()),
-    ]
+    conditions = {*said[Condition], *segments.values()}
     known = {*settings.attributes} if settings else set()
     return Vocabulary(
         {kind: tuple(sorted(set(names))) for kind, names in found.items()},
-        tuple(sorted({name for it in conditions for name in it.names()} | known)),
+        tuple(sorted(known.union(*(it.names() for it in conditions)))),
     )
 
 
-def _values(written: Iterable[Struct], kind: Any) -> Iterator[Any]:
-    """Every value of this type in the Structs' own fields."""
+_TELLING: tuple[Any, ...] = (ListName, EventName, TagChange, Condition)
+"""The types whose values tell of a name."""
+
+
+def _said(written: Iterable[Struct]) -> dict[Any, list[Any]]:
+    """Every value of these types in the Structs' own fields."""
+    said: dict[Any, list[Any]] = {kind: [] for kind in _TELLING}
     for struct in written:
-        for entry in keys(type(struct)).values():
-            value = getattr(struct, entry.name)
-            if value is not None and entry.type in (kind, kind | None):
-                yield value
-            elif entry.type == tuple[kind, ...]:
-                yield from value
+        for name, kind, several in _telling(type(struct)):
+            value = getattr(struct, name)
+            if several:
+                said[kind].extend(value)
+            elif value is not None:
+                said[kind].append(value)
+    return said
+
+
+@cache
+def _telling(struct: type[Struct]) -> tuple[tuple[str, Any, bool], ...]:
+    """The fields of these types, or of several of one: name, type, and which it is."""
+    return tuple(
+        (entry.name, kind, entry.type == _several(kind))
+        for entry in keys(struct).values()
+        for kind in _TELLING
+        if entry.type in (kind, kind | None, _several(kind))
+    )
+
+
+def _several(kind: Any) -> Any:
+    return tuple[kind, ...]

@@ -237,6 +237,8 @@ def test_the_names_of_the_project_are_offered() -> None:
         *offered("journey", draft, "EventName")
     }
     assert "+needs-help" in offered("journey", draft, "TagChange")
+    assert {"quiz", "leave"} <= {*offered("journey", draft, "StepName")}
+    assert "seven-days/quiz" in offered("tests", draft, "StepPath")
 
 
 def test_a_name_that_is_not_there_yet_is_not_red() -> None:
