@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, NewType, TypeAlias
 
 from msgspec import Struct
@@ -60,6 +61,7 @@ class Step(Struct, frozen=True, kw_only=True):
     at: At | None = None
 
     @classmethod
+    @cache
     def word(cls) -> str:
         """The key that names this type in the YAML."""
         own = set(Step.__struct_fields__)
