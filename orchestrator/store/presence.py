@@ -7,12 +7,13 @@ from datetime import datetime
 
 import asyncpg
 
-# These addresses are nobody's place any more: their subscribers do not list them.
+# These addresses are nobody's place any more: their subscribers do not list them. An import may have
+# listed one again that was left before.
 GONE = """
 WITH left_at AS (
-    UPDATE addresses a SET gone_at = $3
+    UPDATE addresses a SET gone_at = coalesce(a.gone_at, $3)
     FROM unnest($1::text[], $2::text[]) AS u (channel, address)
-    WHERE a.channel = u.channel AND a.address = u.address AND a.gone_at IS NULL
+    WHERE a.channel = u.channel AND a.address = u.address
     RETURNING a.subscriber_id, a.channel, a.address
 ), whose AS (
     SELECT l.subscriber_id AS id, array_agg(l.channel) AS channels

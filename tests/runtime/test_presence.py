@@ -54,6 +54,15 @@ async def test_whoever_blocks_us_in_one_chat_is_reached_in_another(office: Conte
     assert await wrong(office) == 0
 
 
+async def test_an_import_lists_it_again_until_the_next_refusal(office: Context) -> None:
+    await ann(office)
+    await tell(office, False)
+    assert (await ann(office)).reach("telegram") == ("telegram", TELEGRAM)
+    await tell(office, False)
+    assert (await known(office)).reach("telegram") is None
+    assert await wrong(office) == 0
+
+
 async def test_whoever_writes_again_is_back_and_still_the_same(office: Context) -> None:
     before = await ann(office)
     await tell(office, False)
