@@ -7,8 +7,8 @@ from datetime import datetime
 
 import asyncpg
 
-# These addresses are nobody's place any more: their subscribers do not list them. An import may have
-# listed one again that was left before.
+# These addresses are nobody's place any more: their subscribers do not list them. An import may
+# have listed one again that was left before.
 GONE = """
 WITH left_at AS (
     UPDATE addresses a SET gone_at = coalesce(a.gone_at, $3)
