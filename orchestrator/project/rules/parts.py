@@ -20,6 +20,7 @@ from orchestrator.project.forms import Warn
 from orchestrator.project.rules.base import Rule
 
 _SMS = re.compile(r"\{%-?\s*block sms\b.*?%\}(.*?)\{%-?\s*endblock", re.DOTALL)
+_SAYS = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _VALUE = 32
 """Characters that a value takes at most, in our examples."""
 _WIDE_PART, _NARROW_PART = 67, 153
@@ -42,10 +43,11 @@ class SmsParts(Rule):
             message = draft.messages.get(name)
             for locale, path in draft.template_files.get(name, {}).items() if message else ():
                 block = _SMS.search(draft.files[path])
-                if message is None or block is None or not _may_take(block[1], most):
-                    continue
                 text, own = draft.files[path], settings.locale if settings else ""
-                content = _longest(draft, message, text, locale or own)
+                spoken = locale or own
+                if message is None or block is None or not _may_take(block[1], spoken, most):
+                    continue
+                content = _longest(draft, message, text, spoken)
                 parts = cost.parts("sms", content) if content else 0
                 if content and parts > most:
                     line = text.count("\n", 0, block.start(1)) + 1
@@ -59,12 +61,14 @@ class SmsParts(Rule):
                     )
 
 
-def _may_take(block: str, most: int) -> bool:
+def _may_take(block: str, locale: str, most: int) -> bool:
     """Whether it could take more parts: whatever is surely short is not worth rendering."""
     if "{% for" in block or "{%- for" in block:
         return True
-    longest = len(block) + _VALUE * block.count("{{")
-    return longest > most * (_NARROW_PART if block.isascii() else _WIDE_PART)
+    values = _SAYS.findall(block)
+    longest = len(_SAYS.sub("", block)) + sum(max(_VALUE, len(it)) for it in values)
+    narrow = block.isascii() and not locale.startswith("zh")
+    return longest > most * (_NARROW_PART if narrow else _WIDE_PART)
 
 
 def _cost(draft: Draft, content: Content) -> str:
