@@ -32,6 +32,13 @@ session.on('close', () => say({ saw: 'closed' }));
 readline.createInterface({ input: process.stdin }).on('line', (line) => {
   const { command, ...options } = JSON.parse(line);
   session[command](options, (pdu) => {
-    say({ saw: 'answer', command: pdu.command, status: pdu.command_status, id: pdu.message_id || null });
+    say({
+      saw: 'answer',
+      command: pdu.command,
+      status: pdu.command_status,
+      id: pdu.message_id || null,
+      state: pdu.message_state || null,
+      ended: pdu.final_date || null,
+    });
   });
 }).on('close', () => process.exit(0));

@@ -7,6 +7,7 @@ const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 const text = (message) => (message && message.message !== undefined ? message.message : message);
 let bound = null;
 let count = 0;
+const cancelled = new Set();
 
 function receipt(session, pdu, id) {
   session.deliver_sm({
@@ -59,6 +60,27 @@ const server = smpp.createServer((session) => {
     const id = `npm-${++count}`;
     session.send(pdu.response({ message_id: id }));
     if (pdu.registered_delivery & 1) receipt(session, pdu, id);
+  });
+  session.on('query_sm', (pdu) => {
+    say({ saw: 'query', id: pdu.message_id, ton: pdu.source_addr_ton, from: pdu.source_addr });
+    if (!pdu.message_id.startsWith('npm-')) {
+      session.send(pdu.response({ command_status: smpp.ESME_RQUERYFAIL }));
+      return;
+    }
+    const state = cancelled.has(pdu.message_id) ? 4 : 1;
+    session.send(pdu.response({
+      message_id: pdu.message_id,
+      final_date: state === 4 ? new Date(Date.UTC(2026, 10, 22, 4, 5, 6)) : '',
+      message_state: state,
+      error_code: 0,
+    }));
+  });
+  session.on('cancel_sm', (pdu) => {
+    const { message_id: id, source_addr: from, destination_addr: to, dest_addr_ton: ton } = pdu;
+    say({ saw: 'cancel', id, from, to, ton });
+    const refused = cancelled.has(id) ? smpp.ESME_RCANCELFAIL : 0;
+    cancelled.add(id);
+    session.send(pdu.response({ command_status: refused }));
   });
   session.on('error', () => {});
 });

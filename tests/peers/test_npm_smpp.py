@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from channels.carriers.smsc import Smsc, SmscSettings
 from channels.sms.channel import SmsChannel
 from channels.sms.settings import SmppSettings
-from orchestrator.core.delivery import Outgoing
+from orchestrator.core.delivery import Held, Outgoing
 from orchestrator.core.model import Content
 from tests.channels.contract.rig import Kept, until
 from tests.peers.node import Peer, peer
 
 NUMBER = "+8613800138000"
+FROM = {"from": "10086"}
 
 
 def message(message_id: int, text: str, address: str = NUMBER) -> Outgoing:
@@ -103,6 +105,20 @@ async def test_a_thousand_messages_in_a_window_all_get_their_own_id() -> None:
         await until(lambda: len(kept.receipts) == 1000)
 
 
+async def test_their_carrier_is_asked_what_became_of_a_message_and_gives_it_back() -> None:
+    async with bound() as (channel, _, carrier):
+        [outcome] = await channel.send([message(1, "hello")])
+        held, strange = Held(message(1, "hello"), outcome.carrier_id), Held(message(2, "x"), "9")
+        assert [it.word for it in await channel.query([held])] == ["held"]
+        assert await carrier.next("query") == {"saw": "query", "id": "npm-1", "ton": 0, **FROM}
+        assert [it.word for it in await channel.query([strange])] == ["missing"]
+        assert [it.word for it in await channel.recall([held])] == ["recalled"]
+        asked = {"saw": "cancel", "id": "npm-1", "to": NUMBER[1:], "ton": 1, **FROM}
+        assert await carrier.next("cancel") == asked
+        [again] = await channel.recall([held])
+        assert (again.word, again.code) == ("undelivered", "DELETED")
+
+
 async def test_they_are_asked_to_unbind() -> None:
     async with bound() as (channel, _, carrier):
         await channel.stop()
@@ -155,6 +171,26 @@ async def test_their_customer_hears_our_handsets_in_one_part_and_in_several() ->
         assert "".join(part["text"] for part in parts) == words
         assert [part["udh"][0][-4:] for part in parts] == ["0201", "0202"]
         await until(lambda: short.acknowledged_at and long.acknowledged_at)
+
+
+async def test_their_customer_asks_our_carrier_for_a_message_and_takes_it_back() -> None:
+    async with their_customer() as (smsc, customer):
+        smsc.now = lambda: datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
+        smsc.handset(NUMBER).switch_off()
+        await customer.next("bound")
+        to = {"destination_addr": NUMBER[1:], "dest_addr_ton": 1, "source_addr": "10086"}
+        customer.tell(command="submit_sm", short_message="hello", **to)
+        taken = (await customer.next("answer"))["id"]
+        ours = {"message_id": taken, "source_addr": "10086"}
+        customer.tell(command="query_sm", **ours)
+        held = await customer.next("answer")
+        assert (held["id"], held["state"], held["ended"]) == (taken, 1, None)
+        for status in (0, 0x11):
+            customer.tell(command="cancel_sm", **ours)
+            assert (await customer.next("answer"))["status"] == status
+        customer.tell(command="query_sm", **ours)
+        over = await customer.next("answer")
+        assert (over["state"], over["ended"]) == (4, "2026-11-22T04:05:06.000Z")
 
 
 async def test_their_customer_may_query_and_is_refused_with_a_wrong_password() -> None:
