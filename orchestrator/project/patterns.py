@@ -16,7 +16,6 @@ from orchestrator.core import grammar
 from orchestrator.core.cost import Price
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import Condition
-from orchestrator.core.journey import InFlight
 from orchestrator.core.retention import Keep
 from orchestrator.core.steps.wait import Pause
 from orchestrator.project.forms import Share
@@ -72,7 +71,6 @@ LOOKS: Mapping[Any, Look] = {
     grammar.Again: Look(
         f"never|always|after {_SPAN}", ("never", "always", "after 90d"), grammar.Again.parse
     ),
-    InFlight: Look("stay|follow", ("stay", "follow"), InFlight.parse),
     grammar.Schedule: Look(
         rf"\s*(?:day|week\s+on\s+(?:{_WEEKDAY})|month\s+on\s+0*(?:[1-9]|1[0-9]|2[0-8]))"
         rf"\s+at\s+{_TIME}\s*",
@@ -96,4 +94,4 @@ LOOKS: Mapping[Any, Look] = {
     Price: Look(r"\s*[0-9]{1,9}(?:\.[0-9]{1,6})?\s*", ("0.05",), Price.parse, _NUMBER),
     Condition: Look("", ("usage.mb_7d >= 30", "'keen' in subscriber.tags"), Condition.parse, TEXT),
 }
-"""Every type of value with a grammar of its own."""
+"""Every type of value with a grammar of its own, but for those that keys may be written for."""

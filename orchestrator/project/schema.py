@@ -159,8 +159,7 @@ class Walker:
         if kind is Any:
             return {}
         if kind in LOOKS:
-            form = _look(kind)
-            return {"anyOf": [form, self.struct(kind)]} if hasattr(kind, "keyed") else form
+            return _look(kind)
         if origin is Annotated:
             return {"enum": [*arguments[1]]}
         if origin is Literal:

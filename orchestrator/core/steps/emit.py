@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Emit(Step, frozen=True, kw_only=True):
-    """Let an event happen, `with` these properties: other journeys may enter on it or wait for it."""
+    """Let an event happen, `with` these properties: other journeys may enter on it or wait for
+    it."""
 
     emit: EventName
     with_: Mapping[str, Any] = field(default_factory=dict, name="with")

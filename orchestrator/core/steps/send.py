@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 class Send(Step, frozen=True, kw_only=True):
-    """Send a message, `via` the first of these channels that reaches the subscriber. If the contact policy puts it off, the step waits and tries again then; if
-    it forbids it, the journey goes on without it."""
+    """Send a message, `via` the first of these channels that reaches the subscriber. If the
+    contact policy puts it off, the step waits and tries again then; if it forbids it, the journey
+    goes on without it."""
 
     send: TemplateName
     via: tuple[ViaWord, ...] = ()
