@@ -85,7 +85,7 @@ def week_start(moment: datetime, tz: ZoneInfo) -> datetime:
 
 def on_day(entered_at: datetime, day: int, at: time, tz: ZoneInfo) -> datetime:
     """The instant of local time `at` on day `day` of a journey; day 1 is the day of entry."""
-    return instant(entered_at.astimezone(tz).date() + (day - 1) * _DAY, at, tz)
+    return instant(local_day(entered_at, tz) + (day - 1) * _DAY, at, tz)
 
 
 def next_at(moment: datetime, at: time, tz: ZoneInfo, weekday: int | None = None) -> datetime:

@@ -6,7 +6,6 @@ argument; an account is settled (`settle`) before anything else is done with it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 
@@ -171,14 +170,14 @@ def settle(account: Account, now: datetime) -> Change:
     return account, tuple(effects)
 
 
-def claimed(effects: Iterable[Effect]) -> Counter[str]:
+def claimed(effects: Iterable[Effect]) -> dict[str, int]:
     """How many items of each reward `effects` claim; negative for those they give back."""
-    items: Counter[str] = Counter()
+    items: dict[str, int] = {}
     for effect in effects:
         if isinstance(effect, Reserve):
-            items[effect.reward] += 1
+            items[effect.reward] = items.get(effect.reward, 0) + 1
         elif isinstance(effect, Release):
-            items[effect.reward] -= 1
+            items[effect.reward] = items.get(effect.reward, 0) - 1
     return items
 
 

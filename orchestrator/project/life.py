@@ -167,11 +167,11 @@ class Life:
                 emitted = SubscriberEvent(effect.name, now, effect.properties, effect.source_id)
                 self.expect(now, emitted)
         recent, since = scene.recent, now - scene.project.contact.memory
-        if fresh or (recent and recent[0].at < since):
-            named = iter(fresh)
-            recent = tuple(
-                it if it.id else replace(it, id=next(named, 0)) for it in recent if it.at >= since
-            )
+        if fresh:  # they stand at its end
+            newest = zip(recent[-len(fresh) :], fresh, strict=True)
+            recent = (*recent[: -len(fresh)], *(replace(it, id=number) for it, number in newest))
+        if recent and recent[0].at < since:
+            recent = tuple(it for it in recent if it.at >= since)
         lines = points.lines(effects) if owns else ()
         if recent is not scene.recent or lines:
             history = (*lines, *scene.history)[:_LINES]

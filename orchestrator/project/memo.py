@@ -39,7 +39,10 @@ class Remembering(MessageTemplate):
         for path in self._paths:
             value: Any = variables
             for part in path:
-                value = value.get(part) if isinstance(value, Mapping) else None
+                if type(value) is not dict:
+                    value = None if value is None else []  # said anew each time
+                    break
+                value = value.get(part)
             if type(value) is not str:
                 value = (type(value), value)  # 1, 1.0 and true are equal, but not said alike
             key.append(value)

@@ -6,8 +6,9 @@ Counts only, never lists: a tally does not grow with the audience.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from orchestrator.core import calendar, cost
@@ -22,7 +23,7 @@ from orchestrator.core.effects import (
 )
 from orchestrator.core.events import ReplyReceived
 from orchestrator.core.grammar import Pace
-from orchestrator.core.model import Content, Enrollment, Message, Sent
+from orchestrator.core.model import Content, Message, Sent
 from orchestrator.core.verdict import LACKING
 from orchestrator.project.carriers import DAY_S, Series
 from orchestrator.project.life import Life, Lived
@@ -65,6 +66,20 @@ class Tally:
         self._seen: set[tuple[str, int, str]] = set()
         self._zone = calendar.UTC_ZONE
         self._at_s = self._day = 0
+        self._refused = self._granted = False
+        self._notes: dict[type, Callable[[Any, Lived, Life], None]] = {
+            MoveTo: self._moved,
+            SendMessage: self._sent,
+            RerouteMessage: self._rerouted,
+            Suppress: self._suppressed,
+            PostEntry: self._posted,
+            SetConsent: self._consented,
+            Redeem: self._redeemed,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs of it: the counts."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def merge(self, other: Tally) -> None:
         """What `other` counted is counted here too."""
@@ -103,27 +118,13 @@ class Tally:
         if type(lived.event) is ReplyReceived:
             self.replies += 1
             self.days["replies", self._day] += 1
-        refused = granted = False
+        self._refused = self._granted = False
         for effect in lived.effects:
-            if isinstance(effect, MoveTo):
-                self._moved(effect.enrollment, lived.at)
-            elif isinstance(effect, SendMessage):
-                self._sent(effect.message)
-            elif isinstance(effect, PostEntry):
-                self._posted(effect)
-            elif isinstance(effect, Suppress):
-                self._suppressed(effect, life.scene.recent)
-            elif isinstance(effect, RerouteMessage):
-                self.channels[effect.message.channel, "moved"] += 1
-                late_s = int((effect.not_before - self._begin).total_seconds())
-                self._carried(effect.message, late_s)
-            elif isinstance(effect, SetConsent):
-                refused |= not effect.consent.granted
-                granted |= effect.consent.granted
-            elif isinstance(effect, Redeem):
-                self.rewards[effect.reward, "redeemed"] += 1
-        if refused or granted:
-            self.days["opt_outs" if refused else "opt_ins", self._day] += 1
+            note = self._notes.get(type(effect))
+            if note is not None:
+                note(effect, lived, life)
+        if self._refused or self._granted:
+            self.days["opt_outs" if self._refused else "opt_ins", self._day] += 1
 
     def end(self, life: Life) -> None:
         """The life is over: what was put off and never went is counted."""
@@ -132,7 +133,8 @@ class Tally:
             still = enrollment is not None and enrollment.open and enrollment.step == step
             self.journeys[journey, "waiting" if still else "overtaken"] += 1
 
-    def _moved(self, enrollment: Enrollment, now: datetime) -> None:
+    def _moved(self, effect: MoveTo, lived: Lived, life: Life) -> None:
+        enrollment, now = effect.enrollment, lived.at
         journey, run = enrollment.journey, enrollment.run
         if enrollment.entered_at == now and self._first(journey, run, "entered"):
             held_out = enrollment.status == "control"
@@ -152,7 +154,8 @@ class Tally:
         self._seen.add(key)
         return True
 
-    def _sent(self, message: Message) -> None:
+    def _sent(self, effect: SendMessage, lived: Lived, life: Life) -> None:
+        message = effect.message
         self._carried(message, self._at_s)
         if not message.journey:
             self.answers += 1
@@ -169,6 +172,11 @@ class Tally:
             self.journeys[message.journey, "late_s"] += late_s
             if by:
                 self.late_s[message.journey, by] += late_s
+
+    def _rerouted(self, effect: RerouteMessage, lived: Lived, life: Life) -> None:
+        self.channels[effect.message.channel, "moved"] += 1
+        late_s = int((effect.not_before - self._begin).total_seconds())
+        self._carried(effect.message, late_s)
 
     def _carried(self, message: Message, at_s: int) -> None:
         """A carrier gets it at that second: a day, an hour, what it costs."""
@@ -204,13 +212,13 @@ class Tally:
             hour = known[quarter] = calendar.local_hour(at, self._zone)
         return hour
 
-    def _suppressed(self, effect: Suppress, recent: tuple[Sent, ...]) -> None:
+    def _suppressed(self, effect: Suppress, lived: Lived, life: Life) -> None:
         journey, reason = effect.journey or "bot", effect.reason
         if reason.startswith("fallback: "):
             self.journeys[journey, "lost"] += 1
             return
         key = (journey, effect.step)
-        by = _blamed(recent, journey) if reason in BY_OTHERS else ""
+        by = _blamed(life.scene.recent, journey) if reason in BY_OTHERS else ""
         if by:
             self.held_by[journey, by] += 1
         if effect.until is None:
@@ -230,7 +238,14 @@ class Tally:
         elif by:
             self._waiting[key] = (waited[0], by)
 
-    def _posted(self, entry: PostEntry) -> None:
+    def _consented(self, effect: SetConsent, lived: Lived, life: Life) -> None:
+        self._refused |= not effect.consent.granted
+        self._granted |= effect.consent.granted
+
+    def _redeemed(self, effect: Redeem, lived: Lived, life: Life) -> None:
+        self.rewards[effect.reward, "redeemed"] += 1
+
+    def _posted(self, entry: PostEntry, lived: Lived, life: Life) -> None:
         if entry.debit == "issued":
             self.earned = True
             self.days["issued", self._day] += entry.points
