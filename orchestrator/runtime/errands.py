@@ -12,6 +12,9 @@ from orchestrator.runtime.context import Context
 from orchestrator.store import errands
 from orchestrator.store.errands import Errand, Kind
 
+LOOK_S = 1.0
+"""Real seconds between two looks, at most: somebody at a terminal waits."""
+
 LOT = 50
 """Errands that are taken at once."""
 

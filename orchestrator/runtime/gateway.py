@@ -15,7 +15,7 @@ from channels.base import Channel, Rider
 from orchestrator.runtime import bell
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.deliver import Delivery
-from orchestrator.runtime.errands import run_errands
+from orchestrator.runtime.errands import LOOK_S, run_errands
 from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.worker import (
     delivery_jobs,
@@ -71,7 +71,8 @@ async def holding(
                 )
             )
         errands = partial(run_errands, context, channels, alone=alone)
-        await stack.enter_async_context(repeating(errands, context.sweep_s, "errands"))
+        every_s = min(LOOK_S, context.sweep_s)
+        await stack.enter_async_context(repeating(errands, every_s, "errands"))
         try:
             yield ingest
         finally:

@@ -180,7 +180,7 @@ class Check(Struct, frozen=True):
 
 
 # How many people have an address on a channel.
-REACHED = "SELECT count(*) FROM addresses WHERE channel = $1"
+REACHED = "SELECT count(*) FROM addresses WHERE channel = $1 AND gone_at IS NULL"
 
 _LEDGER = (
     "points are only ever changed by turns: find who else wrote to the database; correct by a new "
