@@ -46,9 +46,15 @@ BEYOND_A_SCHEMA: dict[str, str] = {}
 
 
 @cache
+def programme() -> Draft:
+    """The shipped programme, read once."""
+    return read(PROGRAMME)
+
+
+@cache
 def validator(name: str) -> Any:
     """What holds a document against the schema of its kind, in the programme."""
-    return jsonschema_rs.Draft7Validator(schemas(read(PROGRAMME))[name])
+    return jsonschema_rs.Draft7Validator(schemas(programme())[name])
 
 
 def wrong(name: str, text: str) -> list[str]:
@@ -166,7 +172,7 @@ def refused(look: Look, text: str) -> str:
 
 @pytest.mark.parametrize("kind", LOOKS, ids=lambda kind: kind.__name__)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_pattern_lets_through_what_the_parser_takes(kind: Any, data: st.DataObject) -> None:
     look = LOOKS[kind]
     example = data.draw(st.sampled_from(look.examples or ("+vip", "-vip-2")))
@@ -202,7 +208,7 @@ FULL = {path: text for path, text in WRITTEN.items() if [*scalars(yaml.parse(pat
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_the_reader_takes_is_never_red(data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(FULL)))
     text, name = FULL[path], editor.schema_name(path.partition(": ")[2])
@@ -228,7 +234,7 @@ def offered(name: str, draft: Draft, definition: str) -> list[str]:
 
 
 def test_the_names_of_the_project_are_offered() -> None:
-    draft = read(PROGRAMME)
+    draft = programme()
     assert "seven-days/entrance" in offered("journey", draft, "TemplateName")
     assert offered("journey", draft, "ClassName") == ["answer", "care", "lifecycle", "onboarding"]
     assert "zero-use" in offered("journey", draft, "SegmentName")
@@ -255,7 +261,7 @@ def test_a_channel_that_does_not_exist_is_red() -> None:
 def test_conditions_are_told_what_the_project_knows() -> None:
     [said] = [
         words
-        for key, words in described(schemas(read(PROGRAMME))["journey"])
+        for key, words in described(schemas(programme())["journey"])
         if key.endswith("goal.if") or key == ".properties.goal.if"
     ]
     assert "`subscriber.network`" in said
@@ -275,4 +281,4 @@ def test_a_project_with_errors_is_known_as_far_as_it_can_be_read() -> None:
 
 
 def test_a_name_is_not_offered_where_it_is_given() -> None:
-    assert "$ref" not in str(schemas(read(PROGRAMME))["journey"]["properties"]["journey"])
+    assert "$ref" not in str(schemas(programme())["journey"]["properties"]["journey"])
