@@ -97,6 +97,9 @@ SELECT id, timezone FROM subscribers WHERE id = ANY($1::bigint[])
 ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """
 
+# How many of these there are at all.
+EXISTING = "SELECT count(*) FROM subscribers WHERE id = ANY($1::bigint[])"
+
 # Where they stand, now that they are locked.
 STANDING = """
 SELECT subscriber_id, run, status, step, due_at, entered_at, waiting, ran_at, ran_step, goal_at
@@ -236,6 +239,8 @@ async def lock(
         return None
     ids = [row["subscriber_id"] for row in rows]
     zones = {row["id"]: row["timezone"] for row in await connection.fetch(LOCK, ids)}
+    missed = [who for who in ids if who not in zones]
+    busy = await connection.fetchval(EXISTING, missed) if missed else 0
     found = {}
     for row in await connection.fetch(STANDING, [*zones], journey, version):
         who, run, status, step, due_at, entered_at, waiting, ran_at, ran_step, goal_at = row
@@ -246,7 +251,7 @@ async def lock(
                 _waiting(waiting) if waiting else None, ran_at, ran_step, goal_at,
             ),
         )  # fmt: skip
-    return Locked(found, ids[-1], len(ids) - len(zones))
+    return Locked(found, ids[-1], busy)
 
 
 async def save(

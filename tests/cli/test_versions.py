@@ -1,0 +1,39 @@
+"""`outreach plan`, `apply`, `rollback` and `history`, as somebody at a terminal meets them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.cli.apply import apply_files
+from orchestrator.project.source import read_folder
+from orchestrator.runtime.settings import Settings
+from tests.cli.shell import outreach
+
+
+async def test_a_change_is_planned_kept_applied_and_taken_back(
+    servers: Mapping[str, str], shop: Path, tmp_path: Path
+) -> None:
+    folder, kept = shutil.copytree(shop, tmp_path / "shop"), tmp_path / "change.json"
+    env = {**servers, "OUTREACH_PROJECT": str(folder)}
+    settings = Settings.from_env(env, folder)
+    await apply_files(settings, env["DATABASE_URL"], read_folder(folder))
+
+    hello = folder / "journeys/hello.yaml"
+    text = hello.read_text().replace("\nsteps:", "\nin_flight: follow\nsteps:", 1)
+    hello.write_text(text)
+    planned = outreach("plan", "--out", str(kept), "--markdown", "--detailed-exitcode", env=env)
+    assert (planned.returncode, planned.stderr) == (2, "")
+    assert "#### `hello`: changed" in planned.stdout
+    assert json.loads(kept.read_text())["project"] == "shop"
+
+    assert "1 changed" in outreach("apply", str(kept), env=env).stdout
+
+    back = outreach("rollback", "--yes", env=env)
+    assert (back.returncode, back.stdout.splitlines()[-1]) == (0, "project 1 runs again")
+    listed = json.loads(outreach("history", "--json", env=env).stdout)
+    assert [(it["id"], it["copy_of"]) for it in listed] == [(3, 1), (2, None), (1, None)]
+    assert listed[0]["hash"] == listed[2]["hash"]
+    assert listed[0]["applied_by"].startswith("cli:")
