@@ -21,6 +21,7 @@ from orchestrator.core.grammar import parse_duration
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import errands, timeline
 from orchestrator.store.errands import Answer, Group, Kind, Meant, Tally
+from orchestrator.store.ids import instant_of
 
 MOST, WAIT_S = 100_000, 15.0
 LINES = 20
@@ -36,7 +37,10 @@ WhoArgument = Annotated[
     str | None, typer.Argument(help="Only theirs: a key, phone number, or CHANNEL:ADDRESS.")
 ]
 MessageOption = Annotated[
-    int | None, typer.Option(help="Only this one, by its id in `outreach show`.", metavar="ID")
+    int | None,
+    typer.Option(
+        help="Only this one, by its id in `outreach show`.", metavar="ID", min=1, max=2**63 - 1
+    ),
 ]
 JourneyOption = Annotated[
     str | None, typer.Option(help="Only those of this journey.", metavar="NAME")
@@ -203,7 +207,8 @@ async def _meant(
             )
         subscriber_id = found.id
     before = now + timedelta(days=1) if older is None else now - parse_duration(older)
-    return Meant(before, now - timedelta(days=days), subscriber_id, message, journey, channel)
+    since = now - timedelta(days=days) if message is None else instant_of(message)
+    return Meant(before, since, subscriber_id, message, journey, channel)
 
 
 def _about(meant: Meant) -> str:
