@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
@@ -151,10 +151,11 @@ def _in_order(items: list[Item]) -> None:
 
 
 class Applied(Struct, frozen=True):
-    """A version, and when it was the one that runs (at the earliest)."""
+    """A version, and when it came to be the one that runs: not before `at`, not after `by`."""
 
     version: Version
     at: datetime
+    by: datetime
 
 
 class Received(Struct, frozen=True):
@@ -163,6 +164,17 @@ class Received(Struct, frozen=True):
     entered_at: datetime
     messages: Sequence[tuple[str, datetime]]
     finished: bool
+
+
+def entry(applied: Sequence[Applied], at: datetime, patience: timedelta) -> list[int]:
+    """The versions that somebody may have entered who came at this time; so long may a process let
+    people in by the version before."""
+    followed = [*(it.by + patience for it in applied[1:]), None]
+    return [
+        number
+        for number, (it, until) in enumerate(zip(applied, followed, strict=True))
+        if it.at <= at and (until is None or until >= at)
+    ]
 
 
 Standing = tuple[int, int]

@@ -20,7 +20,7 @@ from orchestrator.runtime.settings import Settings
 from orchestrator.runtime.sweep import sweep
 from orchestrator.runtime.turn import take_due
 from orchestrator.store.ids import instant_of
-from tests.runtime.edits import TEMPLATES, Applied, Author, Received, Version, first, judge
+from tests.runtime.edits import TEMPLATES, Applied, Author, Received, Version, entry, first, judge
 from tests.runtime.installation import EVERY_SHARD, FILES, NOON, happened, installed, people, rows
 
 PEOPLE = 240
@@ -48,7 +48,7 @@ async def test_everybody_gets_what_the_applied_versions_allow(
     env = {"DATABASE_URL": database_url, "OUTREACH_SECRET": "the secret of this test only"}
     settings = msgspec.structs.replace(Settings.from_env(env, tmp_path), clock=clock)
     begun = files(author.version)
-    applied = [Applied(author.version, NOON)]
+    applied = [Applied(author.version, NOON, NOON)]
     ended = asyncio.Event()
     refused: list[str] = []
     async with installed(
@@ -78,7 +78,7 @@ async def test_everybody_gets_what_the_applied_versions_allow(
             version, at = author.edit(), clock.now()
             try:
                 await apply_files(settings, database_url, files(version), agree=foreseen)
-                applied.append(Applied(version, at))
+                applied.append(Applied(version, at, clock.now()))
             except OutreachError as error:
                 refused.append(error.message)
                 author.take_back()
@@ -102,14 +102,8 @@ async def test_everybody_gets_what_the_applied_versions_allow(
     patience = timedelta(hours=HOURS_PER_SECOND)
     for entered_at, ids, templates in got:
         messages = [(name, instant_of(i)) for i, name in zip(ids, templates, strict=True) if name]
-        entry = [
-            n
-            for n, it in enumerate(applied)
-            if it.at <= entered_at
-            and (n + 1 == len(applied) or applied[n + 1].at + patience >= entered_at)
-        ]
         received = Received(entered_at, messages, finished=True)
-        assert not (why := judge(applied, received, entry)), why
+        assert not (why := judge(applied, received, entry(applied, entered_at, patience))), why
     assert len(applied) > EDITS // 3
     assert all("stranded" in why or "did not foresee" in why for why in refused), refused
     assert moved > PEOPLE // 4

@@ -21,10 +21,13 @@ from orchestrator.runtime.embedded import Urls
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.store.ids import instant_of
 from tests.bench.versions.world import FILES, World, fill, write
-from tests.runtime.edits import TEMPLATES, Applied, Author, Received, first, judge
+from tests.runtime.edits import TEMPLATES, Applied, Author, Received, entry, first, judge
 
 MONDAY = datetime(2026, 3, 2, 1, tzinfo=UTC)
 SLICE = 2_000
+PAUSE_S = 5.0
+ENTERING = 0.7
+"""People come in during so much of the edits."""
 HEARD_S = 30.0
 """Real seconds after which every worker has heard of a project; its sweeps are busy."""
 
@@ -63,7 +66,7 @@ class Editor:
         """The first version runs."""
         write(self._world.project, self._files())
         await asyncio.to_thread(self._world.applied)
-        self.applied.append(Applied(self._author.version, MONDAY))
+        self.applied.append(Applied(self._author.version, MONDAY, MONDAY))
 
     async def edit(self, number: int, connection: asyncpg.Connection) -> None:
         """The next version is applied, or refused because it would strand somebody; every fifth
@@ -80,7 +83,7 @@ class Editor:
             how = await asyncio.to_thread(self._plain)
         self.times_s.append(time.monotonic() - began)
         if await connection.fetchval(KEPT) > kept:
-            self.applied.append(Applied(version, at))
+            self.applied.append(Applied(version, at, self._world.clock.now()))
         else:
             self._author.take_back()
             write(self._world.project, self._files())
@@ -160,11 +163,14 @@ async def run(
         async with open_context(
             urls.database_url, urls.redis_url, secret=b"secret", clock=clock
         ) as context:
-            entering = asyncio.create_task(_enter(context, people, edits))
+            ingest, came = Ingest(context), 0
             for number in range(1, edits + 1):
-                await asyncio.sleep(_PAUSE_S)
+                upto = min(people, round(people * number / (edits * ENTERING)))
+                for begin in range(came, upto, SLICE):
+                    await _enter(ingest, range(begin + 1, min(begin + SLICE, upto) + 1))
+                came = upto
+                await asyncio.sleep(PAUSE_S)
                 await editor.edit(number, connection)
-            await entering
         print("  everybody goes on to the end …", flush=True)
         while left := await connection.fetchval(UNDER_WAY):
             print(f"  {time.monotonic() - began:5.0f} s: {left:,} to go", flush=True)
@@ -187,18 +193,10 @@ async def run(
     }
 
 
-_PAUSE_S = 8.0
-
-
-async def _enter(context: Any, people: int, edits: int) -> None:
-    """People come in little by little, until about two thirds of the edits are made."""
-    slices = range(1, people + 1, SLICE)
-    ingest = Ingest(context)
-    for begin in slices:
-        keys = range(begin, min(begin + SLICE, people + 1))
-        reports = [EventIn(f"k{n}", "tour.asked", f"asked:{n}", properties={}) for n in keys]
-        await ingest.events(reports, "bench")
-        await asyncio.sleep(_PAUSE_S * edits * 0.6 / len(slices))
+async def _enter(ingest: Ingest, numbers: range) -> None:
+    """These people come in."""
+    reports = [EventIn(f"k{n}", "tour.asked", f"asked:{n}", properties={}) for n in numbers]
+    await ingest.events(reports, "bench")
 
 
 def _heard(got: Path) -> dict[str, list[str]]:
@@ -226,15 +224,9 @@ async def _judge(
         if sorted(heard) != sorted(queued):
             wrong.append(f"{row['number']}: queued {queued}, heard {heard}")
             continue
-        entry = [
-            n
-            for n, it in enumerate(applied)
-            if it.at <= row["entered_at"]
-            and (n + 1 == len(applied) or applied[n + 1].at + patience >= row["entered_at"])
-        ]
         pairs = [(name, instant_of(i)) for i, name in zip(row["ids"] or [], queued, strict=True)]
         received = Received(row["entered_at"], pairs, finished=row["status"] == "finished")
-        if why := judge(applied, received, entry):
+        if why := judge(applied, received, entry(applied, row["entered_at"], patience)):
             wrong.append(f"{row['number']}: {why}")
     if wrong or rang:
         print("\n".join(wrong[:20]))
