@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -96,6 +97,7 @@ def _no_collecting() -> Iterator[None]:
             gc.enable()
 
 
+@cache
 def command_of(reply: str) -> str | None:
     """The command that the bot understands before any question gets the reply, or None."""
     from bot.command import Said

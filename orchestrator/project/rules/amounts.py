@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
+from typing import get_args
+
+from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from orchestrator.core.steps.split import Split
 from orchestrator.core.steps.wait import Pause
@@ -23,7 +28,7 @@ class Amount(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         for struct in draft.written():
-            for field in keys(type(struct)).values():
+            for field in _fields(type(struct), int):
                 value = getattr(struct, field.name)
                 least = 0 if field.name in FROM_ZERO else 1
                 if type(value) is int and not least <= value <= LARGEST:
@@ -37,7 +42,7 @@ class Span(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         for struct in draft.written():
-            for field in keys(type(struct)).values():
+            for field in _fields(type(struct), timedelta, Pause):
                 value = getattr(struct, field.name)
                 if isinstance(value, Pause):
                     value = value.span if value.time is None else None
@@ -56,3 +61,13 @@ class SplitWays(Rule):
                 yield self.at(
                     draft.places.key_mark(struct, "split"), "add a way, or write its steps"
                 )
+
+
+@cache
+def _fields(struct: type[Struct], *kinds: type) -> tuple[FieldInfo, ...]:
+    """Those that may hold such a value."""
+    return tuple(
+        field
+        for field in keys(struct).values()
+        if field.type in kinds or any(kind in get_args(field.type) for kind in kinds)
+    )
