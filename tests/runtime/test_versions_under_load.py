@@ -84,7 +84,7 @@ async def test_everybody_gets_what_the_applied_versions_allow(
                 author.take_back()
         await entering
         under_way = "SELECT count(*) FROM enrollments WHERE ended_at IS NULL"
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while any(found := await rows(office, under_way)) and found[0][0]:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         ended.set()
