@@ -1,0 +1,53 @@
+"""Whom `simulate` plays is reached where we can reach people, and lives somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+
+from orchestrator.core import calendar
+from orchestrator.core.model import CHANNEL_WORDS
+from orchestrator.project.draft import Draft
+from orchestrator.project.findings import Finding, did_you_mean
+from orchestrator.project.rules.base import Rule
+
+_Named = tuple[str, str, Mapping[str, object], Container[str], tuple[str, ...]]
+"""A key, what stands under it, the names there, those that exist, and those to be meant."""
+
+_CHANNELS = tuple(word for word in CHANNEL_WORDS if word != "chat")
+
+
+class UnknownInAudience(Rule):
+    """{name!r} is no {what}
+
+    An audience whose channels, time zones, purposes or messages nobody knows would be played as if
+    it had none.
+    """
+
+    runs_anyway = True
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        form = draft.audience
+        if form is None or not draft.places.knows(form):
+            return
+        classes = draft.contact.classes.values() if draft.contact else ()
+        purposes = [*dict.fromkeys(rules.purpose for rules in classes)]
+        zones = [name for name in form.timezones if calendar.zone(name) is not None]
+        known: tuple[
+            tuple[str, str, Mapping[str, object], Container[str], tuple[str, ...]], ...
+        ] = (
+            ("channels", "channel", form.channels, _CHANNELS, _CHANNELS),
+            ("failures", "channel", form.failures, _CHANNELS, _CHANNELS),
+            ("timezones", "time zone", form.timezones, zones, ()),
+            ("consents", "purpose of a contact class", form.consents, purposes, tuple(purposes)),
+        )
+        for key, what, names, these, close in known:
+            for name in names:
+                if name not in these:
+                    mark = draft.places.mark(form, key, name)
+                    yield self.at(mark, did_you_mean(name, close), name=name, what=what)
+        for prompt in form.prompted:
+            if prompt.by and prompt.by not in draft.messages and prompt.by not in draft.broken:
+                mark = draft.places.mark(prompt, "by")
+                yield self.at(
+                    mark, did_you_mean(prompt.by, draft.messages), name=prompt.by, what="message"
+                )
