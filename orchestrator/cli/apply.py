@@ -31,6 +31,7 @@ from orchestrator.core.project import Project
 from orchestrator.project import source
 from orchestrator.project.findings import Finding
 from orchestrator.project.plan import NO_RULINGS, Plan, Ruling
+from orchestrator.project.plan_words import many
 from orchestrator.runtime import applying, moving
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import set_up_logs
@@ -261,5 +262,6 @@ def told(applied: Applied) -> str:
             f"{len(applied.removed)} removed"
         )
     if applied.moved:
-        lines.append(f"{applied.moved} people have moved to new versions")
+        have = "has" if applied.moved == 1 else "have"
+        lines.append(f"{many(applied.moved)} {have} moved to new versions")
     return "\n".join(lines)

@@ -7,14 +7,18 @@ import secrets
 from datetime import datetime
 from typing import Annotated
 
+import asyncpg
 import msgspec
 import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_process
 from orchestrator.cli.properties import nested, typed
 from orchestrator.core.errors import OutreachError
+from orchestrator.core.steps.wait_for import WaitFor
+from orchestrator.project.findings import did_you_mean
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Counts, EventIn, Ingest
+from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import timeline
 
@@ -50,22 +54,42 @@ def event(
     facts = nested(_pair(text) for text in properties or [])
     named = source_id or secrets.token_hex(8)
 
-    async def post(settings: Settings, context: Context) -> Counts:
+    async def post(settings: Settings, context: Context) -> tuple[Counts, str]:
         async with context.pool.acquire() as connection:
             found = await timeline.find(connection, subscriber)
+            known = await awaited(connection)
         if found is None:
             raise OutreachError(
                 f"there is no subscriber {subscriber}", "import them first: outreach import"
             )
-        return await Ingest(context).events(
+        counts = await Ingest(context).events(
             [EventIn(found.key, name, named, moment, facts)], SOURCE
         )
+        return counts, "" if name in known else did_you_mean(name, known)
 
-    counts = run_process(project, verbose, post, "command", logging.WARNING)
+    counts, unheard = run_process(project, verbose, post, "command", logging.WARNING)
     if json:
         typer.echo(msgspec.json.encode({"stored": counts.stored, "known": counts.known}).decode())
     else:
         typer.echo("stored" if counts.stored else f"known already: {named} was reported before")
+    if unheard:
+        typer.echo(f"hint: nothing in the project that runs waits for it; {unheard}", err=True)
+
+
+async def awaited(connection: asyncpg.Connection) -> frozenset[str]:
+    """The events of which something comes in the project that runs; none if none does."""
+    try:
+        project = await Projects().follow(connection)
+    except OutreachError:
+        return frozenset()
+    found = {rule.on for rule in project.points.earn}
+    for journey in project.versions.values():
+        found |= {entry.on for entry in journey.enter if entry.on is not None}
+        found |= {rule.on for rule in journey.leave if rule.on is not None}
+        found |= {journey.goal.on} if journey.goal is not None else set()
+        steps = (placed.step for placed in journey.steps.values())
+        found |= {step.wait_for for step in steps if isinstance(step, WaitFor)}
+    return frozenset(found)
 
 
 def _pair(text: str) -> tuple[str, object]:

@@ -14,13 +14,15 @@ from orchestrator.project.traffic import Replay, Sums
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDEST = 60
+_BESIDE_BARS = 40
+"""Columns of a terminal that names and figures take."""
 _MOST_CHANGES = 40
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """A row of numbers as bars, at most `_WIDEST` of them."""
-    if len(values) > _WIDEST:
-        width = -(-len(values) // _WIDEST)
+def sparkline(values: Sequence[float], widest: int = _WIDEST) -> str:
+    """A row of numbers as bars, at most `widest` of them."""
+    if len(values) > widest:
+        width = -(-len(values) // widest)
         values = [sum(values[at : at + width]) for at in range(0, len(values), width)]
     top = max(values, default=0) or 1
     return "".join(_BARS[min(7, round(value / top * 7))] if value else " " for value in values)
@@ -49,7 +51,8 @@ def show(console: Console, told: Forecast) -> None:
 
 
 def _bars(console: Console, told: Forecast) -> None:
-    table = _table("", "", right=())
+    table = _table("", "", "", right=())
+    widest = max(10, min(_WIDEST, console.width - _BESIDE_BARS))
     hours = [sum(of) for of in zip(*(it.per_hour for it in told.channels.values()), strict=True)]
     series = {
         "messages by day": told.per_day,
@@ -60,7 +63,7 @@ def _bars(console: Console, told: Forecast) -> None:
     }
     for name, values in series.items():
         top = max(values, default=0)
-        table.add_row(name, f"{sparkline(values)}  at most {amount(top)}")
+        table.add_row(name, sparkline(values, widest), f" at most {amount(top)}")
     console.print(table, "")
 
 

@@ -22,6 +22,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.plan import say
 from orchestrator.core.errors import OutreachError
+from orchestrator.project import plan_words as words
 from orchestrator.project.plan import Plan
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import set_up_logs
@@ -45,7 +46,7 @@ def history(
     for number, it in enumerate(found):
         runs = "  runs" if not number else ""
         back = f"  = {it.copy_of}" if it.copy_of else ""
-        moved = f"  {it.moved} people moved" if it.moved else ""
+        moved = f"  {words.many(it.moved)} moved" if it.moved else ""
         unfinished = "  still moving" if it.unfinished else ""
         typer.echo(
             f"{it.id:>5}  {it.applied_at:%Y-%m-%d %H:%M:%S}  {it.hash[:12]}  "

@@ -99,8 +99,8 @@ class Record(Struct, frozen=True):
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
-    """Why one message went or did not. `outcome`: a message's state, `not_sent`, `put_off`, or
-    `goes_now`; `why` is for people, `rule` the policy's word."""
+    """Why one message went or did not. `outcome`: a message's state, `not_sent`, `put_off`,
+    `to_come`, or `goes_now`; `why` is for people, `rule` the policy's word."""
 
     step: str
     template: str
@@ -193,8 +193,10 @@ def _now(scene: Scene, version: Journey, now: datetime) -> Reason | None:
             outcome = "put_off" if effect.until else "not_sent"
             until = max(effect.until, enrollment.due_at or now) if effect.until else None
             return Reason(placed.id, template, outcome, why, effect.reason, until=until)
-    why = "now: the contact policy allows it"
-    return Reason(placed.id, template, "goes_now", why, until=enrollment.due_at)
+    if enrollment.due_at is not None and enrollment.due_at > now:
+        why = "it waits for its time; the contact policy would let it go now"
+        return Reason(placed.id, template, "to_come", why, until=enrollment.due_at)
+    return Reason(placed.id, template, "goes_now", "now: the contact policy allows it")
 
 
 def template_of(placed: Placed) -> str:

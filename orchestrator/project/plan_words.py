@@ -48,7 +48,9 @@ def consequence(plan: Plan) -> str:
         return "nobody moves"
     leave = sum(it.count("leaves") for it in plan.journeys)
     leaving = f", {many(leave)} of them out of the journey" if leave else ""
-    return f"{many(plan.moving)} move{leaving}; {plan.now:,} are due at once"
+    move = "moves" if plan.moving == 1 else "move"
+    due = "is" if plan.now == 1 else "are"
+    return f"{many(plan.moving)} {move}{leaving}; {plan.now:,} {due} due at once"
 
 
 def worth_telling(plan: Plan) -> list[JourneyPlan]:

@@ -35,6 +35,8 @@ _CONTROL = re.compile(
 )
 """Among them what turns text around: a reviewer must see what is read (CVE-2021-42574)."""
 _TAB = re.compile(r" *\t")
+_NO_SPACE_AFTER_DASH = re.compile(r" *-[^\s-]")
+_NO_SPACE_AFTER_COLON = re.compile(r" *(- +)?[a-z_]+:[^\s:]\S*\s*$")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "": None}
 
 
@@ -188,6 +190,10 @@ def _refused(mark: Mark, message: str, hint: str) -> ProjectErrors:
     return ProjectErrors([Finding(mark, message, hint, "yaml")])
 
 
+_ASKEW = ("did not find expected '-' indicator", "did not find expected key")
+"""What libyaml says of a line that is no part of its block."""
+
+
 def _not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> ProjectErrors:
     """What libyaml could not read, said where an author would look for it."""
     problem = error.problem or error.context or "it cannot be read"
@@ -197,8 +203,25 @@ def _not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> ProjectError
         return _refused(where, "the quote that begins here is never closed", "close it")
     mark = error.problem_mark or begun
     where = Mark(file, mark.line + 1, mark.column + 1) if mark else Mark(file)
-    if _TAB.match([*text.split("\n"), ""][where.line - 1]):
+    lines = [*text.split("\n"), ""]
+    line = lines[where.line - 1]
+    if _TAB.match(line):
         return _refused(where, "a tab cannot indent YAML", "use spaces")
+    if _NO_SPACE_AFTER_DASH.match(line):
+        return _refused(where, "this item of a list has no space after its dash", "write `- `")
+    if begun and _NO_SPACE_AFTER_COLON.match(lines[begun.line]):
+        there = Mark(file, begun.line + 1, begun.column + 1)
+        return _refused(there, "this key has no space after its colon", "write `: `")
+    if problem == "mapping values are not allowed in this context":
+        hint = "quote a text that has `: ` in it; if it has none, this line is indented too far"
+        return _refused(where, "there cannot be a colon here", hint)
+    if begun and problem in _ASKEW and mark and mark.column != begun.column:
+        return _refused(
+            where,
+            f"this line is indented by {mark.column}, and what it seems to belong to, which begins "
+            f"on line {begun.line + 1}, by {begun.column}",
+            "indent alike what belongs together",
+        )
     hint = "quote the text, or look at the line above"
     if error.context and begun:
         hint = f"{error.context} that begins on line {begun.line + 1}"

@@ -71,6 +71,11 @@ def test_events_nest_their_properties_and_are_stored_once(
     assert (event["at"], event["facts"]) == ("2026-03-02T02:00:00Z", facts)
     status = json.loads(outreach("status", "--json", env=applied).stdout)
     assert status["events"] == 1
+    misspelt = outreach("event", "u1", "order.place", env=applied)
+    assert (misspelt.returncode, misspelt.stdout) == (0, "stored\n")
+    assert misspelt.stderr == (
+        "hint: nothing in the project that runs waits for it; did you mean 'order.placed'?\n"
+    )
 
 
 @pytest.mark.parametrize(

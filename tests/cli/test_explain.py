@@ -40,6 +40,16 @@ steps:
     send: hello
 """
 
+LATER = """
+journey: later
+class: promotion
+enter: [{on: tea.asked}]
+steps:
+  - id: hi
+    at: day 3 12:00
+    send: hello
+"""
+
 BY_CHAT = """
 journey: by-chat
 class: promotion
@@ -53,7 +63,7 @@ steps:
 
 @pytest_asyncio.fixture
 async def office(database_url: str, redis_url: str) -> AsyncIterator[Context]:
-    extra = {"picky": PICKY, "held-out": HELD_OUT, "by-chat": BY_CHAT}
+    extra = {"picky": PICKY, "held-out": HELD_OUT, "by-chat": BY_CHAT, "later": LATER}
     files = {**FILES, **{f"journeys/{name}.yaml": text for name, text in extra.items()}}
     async with installed(database_url, redis_url, files) as context:
         yield context
@@ -117,6 +127,15 @@ async def test_what_is_put_off_says_by_which_rule_until_when_and_what_holds_now(
     assert morning.standing.startswith("due at hello since")
 
 
+async def test_a_message_whose_time_has_not_come_waits_for_it(office: Context) -> None:
+    await people(office, ["0"])
+    await happened(office, ["0"], "tea.asked")
+    await turns(office)
+    (said,) = (await why(office, "0", "later")).messages
+    assert (said.outcome, said.until) == ("to_come", NOON + timedelta(days=2))
+    assert said.why == "it waits for its time; the contact policy would let it go now"
+
+
 async def test_an_opt_out_and_a_missing_channel_are_told(office: Context) -> None:
     refused = {"marketing": Consent(False, NOON)}
     await people(office, ["0"], consents=refused)
@@ -135,7 +154,7 @@ async def test_who_is_not_known_and_what_is_not_a_journey_are_said_so(office: Co
     await people(office, ["0"])
     with pytest.raises(OutreachError, match="there is no subscriber 9"):
         await why(office, "9", "welcome")
-    with pytest.raises(OutreachError, match="there are: by-chat, held-out, picky, welcome"):
+    with pytest.raises(OutreachError, match="there are: by-chat, held-out, later, picky, welcome"):
         await why(office, "0", "farewell")
 
 

@@ -112,6 +112,25 @@ def test_what_is_refused_is_named_by_line_and_column(text: str, where: str) -> N
     assert found.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a: 1\n b: 2", "2:2: error: this line is indented by 1, "),
+        ("a:\n  b: 1\n c: 2", "3:2: error: this line is indented by 1, "),
+        ("a:\n  - b: 1\n - c: 2", "3:2: error: this line is indented by 1, "),
+        ("a:\n  - b: 1\n  -c: 2", "3:3: error: this item of a list has no space after its dash"),
+        ("a: 1\nb:2\nc: 3", "2:1: error: this key has no space after its colon"),
+        ("a: b: c", "1:5: error: there cannot be a colon here"),
+        ("a: 1\n  b: 2", "2:4: error: there cannot be a colon here"),
+    ],
+    ids=repr,
+)
+def test_what_is_askew_is_said_as_an_author_sees_it(text: str, said: str) -> None:
+    with pytest.raises(ProjectErrors) as caught:
+        parse("file.yaml", text)
+    assert str(caught.value).startswith(f"file.yaml:{said}")
+
+
 def test_a_file_with_too_many_values_is_refused() -> None:
     with pytest.raises(ProjectErrors, match="more than"):
         parse("file.yaml", "- a\n" * (MAX_NODES + 1))

@@ -97,7 +97,7 @@ class MisspeltAttribute(Rule):
         for use in named:
             for other in close.get(use.name, ()) if len(sources[use.name]) == 1 else ():
                 if len(sources[other]) > 1:
-                    hint = f"did you mean {other!r}?"
+                    hint = f"then write {other!r}"
                     yield self.at(use.mark, hint, name=use.name, other=other)
                     break
 
@@ -122,7 +122,7 @@ class MisspeltTag(Rule):
         for name, mark in asked:
             for other in close.get(name, ()) if name not in put_on else ():
                 if other in put_on:
-                    yield self.at(mark, f"did you mean {other!r}?", name=name, other=other)
+                    yield self.at(mark, f"then write {other!r}", name=name, other=other)
                     break
 
 

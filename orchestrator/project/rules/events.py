@@ -67,7 +67,7 @@ class MisspeltEvent(Rule):
             if counts[name] == 1:
                 for other in close.get(name, ()):
                     if counts[other] > 1:
-                        yield self.at(mark, f"did you mean {other!r}?", name=name, other=other)
+                        yield self.at(mark, f"then write {other!r}", name=name, other=other)
                         break
 
 
