@@ -3,8 +3,8 @@ or meets one twice.
 
 A step's counterpart in the new version is the one with the same id, unless the author maps it to
 another (`in_flight: {move: {old: new}}`). A step without an id of its own has one only if its
-block begins as before, up to it. Steps that are mapped to one that is new were *renamed*; else
-the mapping only leads those who stand there elsewhere.
+block begins as before, up to it. Steps that are mapped to one that is new were *renamed*, and what
+stands within them with them; else the mapping only leads those who stand there elsewhere.
 """
 
 from __future__ import annotations
@@ -168,11 +168,11 @@ class _Moving:
         if target == LEAVE:
             return Route(None, False)
         named = target is not None
-        to = target or placed.id
+        to = target or self._called(placed.id)
         there = self._new.steps.get(to)
         if there is None:
             return Stranded("gone")
-        if not named and not _begins_alike(self._old, self._new, placed):
+        if not named and not _begins_alike(self._old, placed, self._new, to):
             return Stranded("shifted")
         keep = self._keeps(placed, there, waiting)
         if waiting and not keep and not named:
@@ -208,16 +208,30 @@ class _Moving:
         alike = replace(placed.step, id="") == replace(there.step, id="")
         return alike and self._same_rules
 
+    def _called(self, step: str) -> str:
+        """The id that a step would have in the new version: its own, the one it was renamed to, or,
+        without an id of its own, its place in a step that was."""
+        placed = self._old.steps.get(step)
+        parent, _, place = step.rpartition(".")
+        parent, _, label = parent.rpartition(".")
+        if (
+            step in self._rename
+            or placed is None
+            or placed.step.id
+            or parent not in self._old.steps
+        ):
+            return self._rename.get(step, step)
+        return f"{self._called(parent)}.{label}.{place}"
+
     def _names(self, step: str) -> frozenset[str]:
         """What a step of the old version is called in the new one; none if it is not there. One
         without an id may be any in its block that does the same."""
-        name = self._rename.get(step, step)
-        placed = self._old.steps.get(step)
-        if name != step or placed is None or placed.step.id:
+        name, placed = self._called(step), self._old.steps.get(step)
+        if step in self._rename or placed is None or placed.step.id:
             return frozenset([name]) if name in self._new.steps else _NONE
-        if name in self._new.steps and _begins_alike(self._old, self._new, placed):
+        if name in self._new.steps and _begins_alike(self._old, placed, self._new, name):
             return frozenset([name])
-        block = step.rpartition(".")[0]
+        block = name.rpartition(".")[0]
         return frozenset(
             other
             for other, there in self._new.steps.items()
@@ -238,12 +252,12 @@ def _reach(journey: Journey) -> Mapping[str, frozenset[str]]:
     return found
 
 
-def _begins_alike(old: Journey, new: Journey, placed: Placed) -> bool:
-    """Whether a step that the new version has under the same id is the same one: surely so if the
-    author named it, else if its block begins as before, up to it."""
+def _begins_alike(old: Journey, placed: Placed, new: Journey, to: str) -> bool:
+    """Whether the step `to` of the new version is the one that `placed` is in the old: surely so if
+    the author named it, else if its block begins as before, up to it."""
     if placed.step.id:
         return True
-    before, after = _block_to(old, placed.id), _block_to(new, placed.id)
+    before, after = _block_to(old, placed.id), _block_to(new, to)
     return [_mark(it) for it in before] == [_mark(it) for it in after]
 
 

@@ -47,7 +47,8 @@ def between(
 
 
 def of_steps(was: Journey | None, will: Journey | None) -> tuple[StepChange, ...]:
-    """How the steps of two versions differ, those of the later one first."""
+    """How the steps of two versions differ, those of the later one first. What stands within a step
+    that is new or gone is not told of."""
     if was is None or will is None or was.version == will.version:
         return ()
     found: list[StepChange] = []
@@ -58,7 +59,8 @@ def of_steps(was: Journey | None, will: Journey | None) -> tuple[StepChange, ...
         elif what := _other_keys(before.step, placed.step):
             found.append(StepChange(step, "changed", what))
     found += [StepChange(step, "removed") for step in was.steps if step not in will.steps]
-    return tuple(found)
+    whole = {it.step for it in found if it.change != "changed"}
+    return tuple(it for it in found if it.step.rpartition(".")[0].rpartition(".")[0] not in whole)
 
 
 def _other_keys(before: Step, after: Step) -> tuple[str, ...]:

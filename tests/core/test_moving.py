@@ -247,6 +247,15 @@ def test_a_step_without_an_id_is_not_taken_for_its_neighbour() -> None:
     assert routes(old, longer, FOLLOW)["w.case-1.2", False] == Route("w.case-1.2", True)
 
 
+def test_what_stands_within_a_renamed_step_goes_with_it() -> None:
+    old = journey(when("w", (unnamed("t/1"), unnamed("t/2"))), send("z"))
+    new = journey(when("v", (unnamed("t/1"), unnamed("t/2"))), send("z"))
+    table = routes(old, new, move(w="v"))
+    assert table["w.case-1.2", False] == Route("v.case-1.2", True)
+    late = journey(send("y"), send("z"), when("v", (unnamed("t/1"),)))
+    assert routes(old, late, move(w="v"))["z", False] == Stranded("again", ("v", "v.case-1.1"))
+
+
 def test_the_way_back_is_known_unless_two_steps_became_one() -> None:
     assert reverse(OLD, move(b="p")) == move(p="b")
     assert reverse(OLD, move(a="p", b="p")) == InFlight({})
