@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 from orchestrator.cli.rows import Reader
 from orchestrator.project import shipped
@@ -84,25 +84,31 @@ steps:
 MESSAGES = {
     "welcome.en": """\
 {{# What everybody is told of shop {n}. #}}
-{{% block sms %}}Hello {{{{ subscriber.name|default('there') }}}}, good to have you in shop {n}: {{{{ link('https://shop.example/{n}') }}}} Reply STOP to opt out{{% endblock %}}
+{{% block sms %}}Hello {{{{ subscriber.name|default('there') }}}}, good to have you in shop {n}:
+{{{{ link('https://shop.example/{n}') }}}} Reply STOP to opt out{{% endblock %}}
 
-{{% block chat %}}Hello {{{{ subscriber.name|default('there') }}}}, good to have you in shop {n}!{{% endblock %}}
+{{% block chat %}}Hello {{{{ subscriber.name|default('there') }}}},
+good to have you in shop {n}!{{% endblock %}}
 {{% block chat_buttons %}}My points=/points | Stop=/stop{{% endblock %}}
 """,
     "welcome.zh": """\
-{{% block sms %}}您好{{{{ subscriber.name|default('') }}}}，欢迎光临{n}号店：{{{{ link('https://shop.example/{n}') }}}} 回复TD退订{{% endblock %}}
+{{% block sms %}}您好{{{{ subscriber.name|default('') }}}}，欢迎光临{n}号店：
+{{{{ link('https://shop.example/{n}') }}}} 回复TD退订{{% endblock %}}
 
 {{% block chat %}}您好{{{{ subscriber.name|default('') }}}}，欢迎光临{n}号店！{{% endblock %}}
 {{% block chat_buttons %}}我的积分=/points | 退订=/stop{{% endblock %}}
 """,
     "question.en": """\
-{{% block sms %}}Do you like shop {n}? Reply 1 for yes, 2 for no. You have {{{{ points.balance }}}} points. Reply STOP to opt out{{% endblock %}}
+{{% block sms %}}Do you like shop {n}? Reply 1 for yes, 2 for no.
+You have {{{{ points.balance }}}} points. Reply STOP to opt out{{% endblock %}}
 
-{{% block chat %}}Do you like shop {n}? You have {{{{ points.balance }}}} points.{{% endblock %}}
+{{% block chat %}}Do you like shop {n}?
+You have {{{{ points.balance }}}} points.{{% endblock %}}
 {{% block chat_buttons %}}Yes=1 | No=2 | Stop=/stop{{% endblock %}}
 """,
     "question.zh": """\
-{{% block sms %}}您喜欢{n}号店吗？喜欢回复1，不喜欢回复2。您有{{{{ points.balance }}}}积分。回复TD退订{{% endblock %}}
+{{% block sms %}}您喜欢{n}号店吗？喜欢回复1，不喜欢回复2。
+您有{{{{ points.balance }}}}积分。回复TD退订{{% endblock %}}
 
 {{% block chat %}}您喜欢{n}号店吗？您有{{{{ points.balance }}}}积分。{{% endblock %}}
 {{% block chat_buttons %}}喜欢=1 | 不喜欢=2 | 退订=/stop{{% endblock %}}
@@ -134,12 +140,11 @@ def took(*command: str) -> tuple[float, float]:
     """Seconds by the clock and by the processors that a command takes, the best of some runs."""
     best = (9e9, 9e9)
     for _ in range(RUNS):
-        began_at, before = time.perf_counter(), os.times()
+        began_at, before = time.perf_counter(), getrusage(RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
-        after = os.times()
-        used = after.children_user + after.children_system
-        used -= before.children_user + before.children_system
-        best = min(best[0], time.perf_counter() - began_at), min(best[1], used)
+        clock_s, after = time.perf_counter() - began_at, getrusage(RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        best = min(best[0], clock_s), min(best[1], used)
     return best
 
 

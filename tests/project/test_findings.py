@@ -10,6 +10,7 @@ import pytest
 from orchestrator.project import source
 from orchestrator.project.load import check
 from orchestrator.project.rules import RULES
+from orchestrator.project.rules.base import Rule
 
 BAD = sorted((Path(__file__).parent / "bad").iterdir())
 STARTER = Path(source.__file__).parent / "starter"
@@ -53,7 +54,7 @@ def test_a_mistake_is_found_where_it_stands(path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_every_rule_has_a_bad_file_and_a_message(rule: type) -> None:
+def test_every_rule_has_a_bad_file_and_a_message(rule: type[Rule]) -> None:
     assert rule.__doc__
     tried = {name for path in BAD for name, _, _ in expected(path)}
     assert rule.name() in tried
