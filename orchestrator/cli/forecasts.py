@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.core.verdict import LACKING
 from orchestrator.project.forecast import Difference, Fate, Forecast, Goal
 from orchestrator.project.plots import amount
 from orchestrator.project.traffic import Replay, Sums
@@ -111,6 +112,11 @@ def _reasons(console: Console, told: Forecast) -> None:
         table.add_row(reason[:60], f"{put_off:,}", f"{withheld:,}")
     if table.row_count:
         console.print(table, "")
+    if any(reason.partition(":")[0] in LACKING for reason in told.put_off):
+        console.print(
+            "holidays_expired: nobody knows the holidays of these days yet, so these messages wait "
+            "to the end; renew journeys/program/holidays.yaml, or choose another --start\n"
+        )
 
 
 def _points(console: Console, told: Forecast) -> None:
