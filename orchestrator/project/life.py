@@ -114,6 +114,12 @@ class Life:
             yield self._step(due)
         self.now = max(self.now, end)
 
+    def arrivals(self, at: datetime) -> Iterator[Lived]:
+        """Everything that was expected to happen by `at`, while timers of that instant wait. To be
+        called once `until(at)` is through."""
+        while self._coming and self._coming[0][0] <= at:
+            yield self._step(self._coming[0][0])
+
     def step(self) -> Lived:
         """The next thing has happened: what comes at the same instant as a timer comes before it.
         To be called only while `due_at` is not NEVER."""

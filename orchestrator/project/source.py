@@ -6,6 +6,7 @@ A picture stands among them as its pointer (`core.media`): its octets are read a
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,8 @@ from orchestrator.project.findings import Finding, Mark, ProjectErrors
 MAX_FILE_OCTETS = 256 * 1024
 MAX_PROJECT_OCTETS = 32 * 1024 * 1024
 MAX_FILES = 10_000
+
+_UTF8_MARK = b"\xef\xbb\xbf"
 
 BELONGS: Mapping[str, tuple[str, ...]] = {
     "journeys": (".yaml", ".yml"),
@@ -94,7 +97,7 @@ def decode(name: str, raw: bytes) -> str:
         message = f"the file is larger than {MAX_FILE_OCTETS} octets"
         raise ProjectErrors([Finding(Mark(name), message, "split it", "file")])
     try:
-        return raw.removeprefix(b"\xef\xbb\xbf").decode()
+        return raw.removeprefix(_UTF8_MARK).decode()
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line = before.count(b"\n") + 1
@@ -102,6 +105,24 @@ def decode(name: str, raw: bytes) -> str:
         raise ProjectErrors(
             [Finding(Mark(name, line, column), "this is not UTF-8", "save it as UTF-8", "file")]
         ) from None
+
+
+def rewrite(path: Path, before: str, after: str) -> None:
+    """The file, which held the text `before`, holds `after`: all of it or, if that fails, none.
+    Raises `ProjectErrors` if it holds another text by now."""
+    raw = path.read_bytes()
+    if decode(path.name, raw) != before:
+        message = "the file was changed meanwhile, and is left as it is"
+        raise ProjectErrors([Finding(Mark(path.name), message, "try again", "file")])
+    mark = _UTF8_MARK if raw.startswith(_UTF8_MARK) else b""
+    target = path.resolve()
+    fresh = target.with_name(f".{target.name}.new")
+    try:
+        fresh.write_bytes(mark + after.encode())
+        shutil.copymode(target, fresh)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def content_hash(files: Mapping[str, str]) -> str:

@@ -62,6 +62,45 @@ def test_what_came_can_be_written_as_what_is_expected(shop: Path) -> None:
     assert run(str(shop))[0] == 0
 
 
+def test_an_update_keeps_what_an_editor_put_there_and_what_only_ends_otherwise(shop: Path) -> None:
+    path = shop / "journeys/hello.test.yaml"
+    edit(shop, "at: day 3 10:00", "at: day 3 09:30")
+    before = path.read_bytes().replace(b"\n", b"\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + before)
+    path.chmod(0o640)
+    assert run(str(shop), "--update")[0] == 0
+    after = path.read_bytes()
+    assert after.startswith(b"\xef\xbb\xbf" + before[:200])
+    assert after.count(b"\n") == after.count(b"\r\n")
+    assert path.stat().st_mode & 0o777 == 0o640
+    tests = b"tests:\n- test: ends\n  who: ann\n  until: day 2 00:00\n  ends: {points: 3}\n"
+    path.write_bytes(before.partition(b"tests:")[0].replace(b"\r", b"") + tests)
+    code, output = run(str(shop), "--update")
+    assert (code, "renewed" in output) == (1, False)
+    assert path.read_bytes().endswith(tests)
+
+
+def test_a_test_that_cannot_be_renewed_is_named_and_the_others_are(shop: Path) -> None:
+    path = shop / "journeys/a.test.yaml"
+    path.write_text("tests: [{test: flow, who: ann, until: day 2 00:00}]\n", "utf-8")
+    edit(shop, "at: day 3 10:00", "at: day 3 09:30")
+    code, output = run(str(shop), "--update")
+    assert code == 1
+    assert "journeys/a.test.yaml:1:9: error: this test cannot be renewed" in output
+    assert "renewed: journeys/hello.test.yaml" in output
+
+
+def test_what_steers_a_terminal_is_not_said(shop: Path) -> None:
+    path = shop / "journeys/a.test.yaml"
+    path.write_text('tests: [{test: "a\\e[31mb", who: ann, until: day 2 00:00}]\n', "utf-8")
+    assert "\x1b" not in run(str(shop))[1]
+
+
+def test_a_share_of_all_is_not_asked_of_some(shop: Path) -> None:
+    code, output = run(str(shop), "-k", "yes", "--fail-under", "100")
+    assert (code, "--fail-under is about all tests" in output) == (2, True)
+
+
 def test_too_little_tried_fails_where_that_is_asked_for(shop: Path) -> None:
     path = shop / "journeys/hello.test.yaml"
     path.write_text(path.read_text("utf-8").partition("  - test: a no ends it")[0], "utf-8")
@@ -70,6 +109,7 @@ def test_too_little_tried_fails_where_that_is_asked_for(shop: Path) -> None:
     assert code == 1
     assert "not tried: journeys/hello.yaml:39  question.reply-2.1" in output
     assert "not tried: journeys/hello.yaml:26  question, way silence" in output
+    assert "tried too little" in run(str(shop), "--fail-under", "100", "--json")[1]
 
 
 def test_machines_get_json_and_junit(shop: Path, tmp_path: Path) -> None:

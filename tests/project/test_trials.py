@@ -190,6 +190,12 @@ def test_somebody_may_be_changed_and_carriers_may_fail(starter: Project) -> None
             "    until: day 2 00:00\n    happens: [{at: day 3 09:00, event: x}]\n    expect: []\n",
             "after the test's `until`",
         ),
+        (
+            "    until: day 1 09:00\n    happens: [{at: day 1 09:00, event: x}]\n    expect: []\n",
+            "after the test's `until`",
+        ),
+        ("    begin: 9999-12-31\n    expect: []\n", "nobody lives then"),
+        ("    begin: 0001-01-01\n    expect: []\n", "nobody lives then"),
         ("", "expects nothing yet"),
     ],
 )
@@ -216,6 +222,15 @@ def test_what_cannot_be_lived_says_why(starter: Project, trial: str, problem: st
         ("    happens: [{at: day 1 09:00, reply: x, by: smss}]\n", 6, "no channel 'smss'"),
         ("    happens: [{at: day 1 09:00, reply: x, event: y}]\n", 6, "event and reply at once"),
         ("    until: tomorrow\n", 6, "is not a day and a time"),
+        ("    but: {timezone: Mars/Olympus}\n", 6, "no time zone 'Mars/Olympus'"),
+        ("    but: {addresses: {smss: '+447700900001'}}\n", 6, "no channel 'smss'"),
+        ("    but: {consents: [sevrice]}\n", 6, "no purpose 'sevrice'"),
+        ("    but: {lists: [robinson]}\n", 6, "no list 'robinson'"),
+        (
+            "    happens:\n      - {at: day 1 09:00, set: {timezone: here}}\n",
+            7,
+            "no time zone 'here'",
+        ),
     ],
 )
 def test_mistakes_are_told_with_their_line(
@@ -225,6 +240,44 @@ def test_mistakes_are_told_with_their_line(
         one(starter, trial)
     [found] = refused.value.findings
     assert (found.mark.line, message in found.message) == (line, True)
+
+
+def test_of_two_things_in_one_minute_the_first_comes_first(starter: Project) -> None:
+    result = one(
+        starter,
+        """
+    until: day 2 00:00
+    happens:
+      - {at: day 1 09:00, event: subscriber.activated}
+      - {at: day 1 09:00, set: {attributes: {name: Bob}}}
+      - {at: day 1 09:00, fails: hello/welcome}
+      - {at: day 1 09:00, reply: '?'}
+    expect:
+      - {at: day 1 09:00, message: hello/welcome, by: telegram, says: [Ann]}
+      - {at: day 1 09:00, message: hello/welcome, by: sms, says: [Bob]}
+      - {at: day 1 09:00, message: bot/help, by: sms}
+""",
+    )
+    assert result.passed, said(result)
+
+
+def test_a_clock_that_is_set_back_shows_an_hour_twice_and_nobody_gets_twice(
+    starter: Project,
+) -> None:
+    for begin, shown in (("2026-10-25", "02:30"), ("2026-03-29", "03:30")):
+        result = one(
+            starter,
+            f"""
+    but: {{timezone: Europe/Berlin}}
+    begin: {begin}
+    until: day 4 00:00
+    happens: [{{at: day 1 02:30, event: subscriber.activated}}]
+    expect:
+      - {{at: day 1 {shown}, message: hello/welcome}}
+      - {{at: day 3 10:00, message: hello/question}}
+""",
+        )
+        assert result.passed, said(result)
 
 
 def test_an_unknown_person_is_told(starter: Project) -> None:
@@ -353,7 +406,7 @@ def test_what_was_not_tried_is_told_with_its_place(starter: Project) -> None:
 
 def test_junit_counts_and_tells(starter: Project) -> None:
     cases = [
-        junit.Case("a.test.yaml", 3, "good", 0.01),
+        junit.Case("a.test.yaml", 3, "good \x01\uffff", 0.01),
         junit.Case("a.test.yaml", 9, "bad", 0.02, "- one\n+ <other> \x00"),
     ]
     root = ElementTree.fromstring(junit.report(cases))

@@ -28,7 +28,12 @@ def report(cases: Iterable[Case]) -> str:
     for file, inside in suites.items():
         suite = ElementTree.SubElement(root, "testsuite", {"name": file, **_counts(inside)})
         for case in inside:
-            about = {"name": case.name, "classname": file, "file": file, "line": str(case.line)}
+            about = {
+                "name": _printable(case.name),
+                "classname": file,
+                "file": file,
+                "line": str(case.line),
+            }
             about["time"] = f"{case.seconds:.3f}"
             node = ElementTree.SubElement(suite, "testcase", about)
             if case.wrong:
@@ -51,4 +56,8 @@ def _counts(cases: list[Case]) -> dict[str, str]:
 
 def _printable(text: str) -> str:
     """Without what XML 1.0 cannot hold (§2.2)."""
-    return "".join(c for c in text if c in "\t\n\r" or " " <= c <= "\ud7ff" or c >= "\ue000")
+    return "".join(
+        c
+        for c in text
+        if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c not in "\ufffe\uffff"
+    )

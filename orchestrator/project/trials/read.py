@@ -6,13 +6,23 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
+from orchestrator.core import calendar
+from orchestrator.core.contact import EVERYTHING
 from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.core.project import Project
 from orchestrator.project import yaml
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean
 from orchestrator.project.reader import Places, Reader
 from orchestrator.project.trials.compare import kind_of
-from orchestrator.project.trials.forms import KINDS, Expected, Happening, Person, Trial, TrialFile
+from orchestrator.project.trials.forms import (
+    KINDS,
+    Change,
+    Expected,
+    Happening,
+    Person,
+    Trial,
+    TrialFile,
+)
 
 _HAPPENS = ("event", "reply", "fails", "set")
 
@@ -40,9 +50,12 @@ def read(files: Mapping[str, str], project: Project) -> Trials:
                 mark = places.mark(form, "people", name)
                 findings.append(Finding(mark, f"{name!r} stands in another file too", "rename one"))
             people[name] = person
+    checks = _Checks(places, project, people)
     for form in forms:
+        for person in form.people.values():
+            findings += checks.person(person)
         for trial in form.tests:
-            findings += _Checks(trial, places, project, people).findings()
+            findings += checks.trial(trial)
     if findings:
         raise ProjectErrors(findings)
     trials = tuple((places.mark(trial), trial) for form in forms for trial in form.tests)
@@ -65,23 +78,34 @@ def _form(path: str, text: str, places: Places, findings: list[Finding]) -> Tria
 
 
 class _Checks:
-    """What is wrong with one test: names that are nobody's, things that are two or none."""
+    """What is wrong with people and tests: names that are nobody's, things that are two or none."""
 
-    def __init__(
-        self, trial: Trial, places: Places, project: Project, people: Mapping[str, Person]
-    ) -> None:
-        self._trial = trial
+    def __init__(self, places: Places, project: Project, people: Mapping[str, Person]) -> None:
         self._places = places
         self._project = project
         self._people = people
 
-    def findings(self) -> Iterator[Finding]:
-        trial = self._trial
+    def trial(self, trial: Trial) -> Iterator[Finding]:
         yield from self._known(trial, "who", "person", [trial.who], self._people)
+        if trial.but is not None:
+            yield from self.person(trial.but)
         for it in trial.happens:
             yield from self._happening(it)
         for number, wanted in enumerate(trial.expect or ()):
             yield from self._expected(number, wanted)
+
+    def person(self, it: Person | Change) -> Iterator[Finding]:
+        policy = self._project.contact
+        purposes = {EVERYTHING, *(rules.purpose for rules in policy.classes.values())}
+        yield from self._known(it, "addresses", "channel", it.addresses, CHANNEL_WORDS)
+        yield from self._known(it, "consents", "purpose", it.consents, purposes)
+        yield from self._known(it, "refused", "purpose", it.refused, purposes)
+        if isinstance(it, Person):
+            yield from self._known(it, "lists", "list", it.lists, policy.lists)
+        if it.timezone and calendar.zone(it.timezone) is None:
+            mark = self._places.mark(it, "timezone")
+            hint = "write it as in Europe/Berlin"
+            yield Finding(mark, f"there is no time zone {it.timezone!r}", hint)
 
     def _happening(self, it: Happening) -> Iterator[Finding]:
         said = [name for name in _HAPPENS if getattr(it, name) is not None]
@@ -91,6 +115,8 @@ class _Checks:
             yield from self._known(it, "fails", "message", [it.fails], self._project.messages)
         if it.by:
             yield from self._known(it, "by", "channel", [it.by], CHANNEL_WORDS)
+        if it.set is not None:
+            yield from self.person(it.set)
 
     def _expected(self, number: int, it: Expected) -> Iterator[Finding]:
         said = [kind for kind in KINDS if getattr(it, kind) is not None]

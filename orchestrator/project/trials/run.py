@@ -22,7 +22,7 @@ from orchestrator.project.trials.story import Story, lived
 
 class Result(Struct, frozen=True):
     """One test: where it stands, what came of it beside what was expected, or the `problem` that
-    kept it from being lived."""
+    kept it from being lived. `stale`: it expects something else than what came, or nothing yet."""
 
     mark: Mark
     trial: Trial
@@ -30,6 +30,7 @@ class Result(Struct, frozen=True):
     problem: str = ""
     story: Story | None = None
     seconds: float = 0.0
+    stale: bool = False
 
     @property
     def passed(self) -> bool:
@@ -55,11 +56,12 @@ def run(
             continue
         if trial.expect is None and trial.ends is None:
             problem = "it expects nothing yet: write `expect`, or let `--update` write it"
-            yield Result(mark, trial, problem=problem, story=story)
+            yield Result(mark, trial, problem=problem, story=story, stale=True)
             continue
         lines = compared(trial.expect, story) if trial.expect is not None else ()
+        stale = any(line.sign != " " for line in lines)
         lines = (*lines, *differing(trial.ends, story.ends))
-        yield Result(mark, trial, lines, "", story, time.perf_counter() - began_at)
+        yield Result(mark, trial, lines, "", story, time.perf_counter() - began_at, stale)
 
 
 def places(files: Mapping[str, str]) -> dict[tuple[str, str], Mark]:

@@ -25,6 +25,7 @@ from orchestrator.project.life import Answer, Life, Lived, brought_in, runs
 from orchestrator.project.trials.forms import Change, Ends, Happening, Person, Trial
 
 _MOST_DRAWS = 200_000
+_YEARS = range(1970, 2200)
 
 
 class TrialError(OutreachError):
@@ -59,6 +60,8 @@ class _Teller:
     def __init__(
         self, trial: Trial, people: Mapping[str, Person], project: Project, answer: Answer
     ) -> None:
+        if trial.begin.year not in _YEARS:
+            raise TrialError("nobody lives then", "choose another `begin`")
         person = _person(trial, people)
         self._trial = trial
         zone = person.timezone or project.timezone
@@ -73,9 +76,11 @@ class _Teller:
 
     def story(self) -> Story:
         for number, (at, happens) in enumerate(self._happenings(), 1):
-            if not self._begin <= at <= self._end:
+            if not self._begin <= at < self._end:
                 raise TrialError("this is after the test's `until`", "let the test last longer")
             self._live(at)
+            for it in self._life.arrivals(at):  # what is written first comes first
+                self._tell(it)
             happens(at, f"test:{number}")
         self._live(self._end)
         return Story(tuple(self._came), self._ends(), frozenset(self._passed))

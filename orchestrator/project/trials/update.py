@@ -3,9 +3,12 @@ stays as it is."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import yaml
 from msgspec import Struct
 
 from orchestrator.core.grammar import At
@@ -13,9 +16,16 @@ from orchestrator.project.findings import Finding, Mark, ProjectErrors
 from orchestrator.project.trials.compare import compared, kind_of, told_at
 from orchestrator.project.trials.forms import Trial
 from orchestrator.project.trials.story import Came, Story
+from orchestrator.project.yaml import parse, plain_value
 
-_PLAIN = re.compile(r"(?![-?] )[^\W_][\w ./+%-]*(:\d\d)?", re.ASCII)
+_PLAIN = re.compile(r"(?![-?] )[^\W_](?:[\w ./+%-]*[\w./+%-])?(:\d\d)?", re.ASCII)
+_NUMBER = re.compile(r"\d[\d_.]*(e\d+)?|0[xo][\da-f]+", re.ASCII | re.IGNORECASE)
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+_ESCAPED = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
+)
+"""What stands in a file of ours only as an escape."""
+_LINE = re.compile(r"[^\r\n]*")
 
 
 class Renewed(Struct, frozen=True):
@@ -29,41 +39,79 @@ class Renewed(Struct, frozen=True):
 
 
 def renewed(text: str, tests: Iterable[Renewed]) -> str:
-    """The file's text, with these tests of it renewed. Raises `ProjectErrors`."""
-    lines = text.split("\n")
-    for it in sorted(tests, key=lambda it: it.mark, reverse=True):
-        _renew(lines, it)
-    return "\n".join(lines)
+    """The file's text, with these tests of it renewed: all else in it is the same, octet by octet.
+    Raises `ProjectErrors`."""
+    stale = list(tests)
+    places = _places(text)
+    break_ = "\r\n" if "\r\n" in text else "\n"
+    after = text
+    for it in sorted(stale, key=lambda it: it.mark, reverse=True):
+        start, end, lines = _renewal(text, places[it.mark.line, it.mark.column][1], it)
+        after = after[:start] + break_.join(lines) + after[end:]
+    numbers = {places[it.mark.line, it.mark.column][0] for it in stale}
+    try:
+        spoilt = _others(after, numbers) != _others(text, numbers)
+    except ProjectErrors:
+        spoilt = True
+    if spoilt:
+        raise _refused(stale[0].mark)
+    return after
 
 
-def _renew(lines: list[str], it: Renewed) -> None:
-    indent = it.mark.column - 1
-    head = lines[it.mark.line - 1]
-    if head[:indent].strip(" -") or head[indent : indent + 1] == "{":
-        hint = "write each key of it on a line of its own"
-        raise ProjectErrors([Finding(it.mark, "this test cannot be renewed", hint)])
-    if it.expect is not None:
-        start = it.expect.line - 1
-        stop = _end(lines, start + 1, indent, own=True)
-    else:
-        start = stop = _end(lines, it.mark.line, indent, own=False)
-    lines[start:stop] = _written(it.trial, it.story, " " * indent)
+def _refused(mark: Mark) -> ProjectErrors:
+    hint = "write each key of it on a line of its own"
+    return ProjectErrors([Finding(mark, "this test cannot be renewed", hint)])
 
 
-def _end(lines: Sequence[str], start: int, indent: int, *, own: bool) -> int:
-    """Where the value of a key ends (`own`), or the whole test: after its last line with words."""
-    end = start
-    for number in range(start, len(lines)):
-        line = lines[number]
-        words = line.lstrip(" ")
-        if not words:
-            continue
-        depth = len(line) - len(words)
-        inside = depth > indent or (depth == indent and (words.startswith("- ") or not own))
-        if not inside:
-            break
-        end = number + 1
-    return end
+def _others(text: str, numbers: Iterable[int]) -> Any:
+    """What the file says besides what these of its tests expect."""
+    node = parse("", text)
+    found = plain_value(node) if node is not None else {}
+    for number in numbers:
+        found["tests"][number].pop("expect", None)
+    return found
+
+
+def _places(text: str) -> dict[tuple[int, int], tuple[int, yaml.MappingNode]]:
+    """Each test's number and node, by the line and the column where it begins."""
+    root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    rows = root.value if root is not None else []
+    tests = next(value for key, value in rows if key.value == "tests")
+    return {
+        (node.start_mark.line + 1, node.start_mark.column + 1): (number, node)
+        for number, node in enumerate(tests.value)
+    }
+
+
+def _renewal(text: str, node: yaml.MappingNode, it: Renewed) -> tuple[int, int, list[str]]:
+    """Which part of the text is to be replaced by which lines."""
+    if node.flow_style:
+        raise _refused(it.mark)
+    margin = " " * node.start_mark.column
+    written = [*_written(it.trial, it.story, margin)]
+    for key, value in node.value:
+        if key.value == "expect":
+            written[0] = written[0].removeprefix(margin)
+            return key.start_mark.index, _line_end(text, _end(text, value, key)), written
+    key, value = node.value[-1]
+    end = _line_end(text, _end(text, value, key))
+    return end, end, ["", *written]
+
+
+def _end(text: str, node: yaml.Node, before: yaml.Node) -> int:
+    """Where the last word of the node ends, or of the one before it if it has none."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style:
+        last = node.value[-1]
+        return _end(text, *reversed(last)) if isinstance(last, tuple) else _end(text, last, node)
+    if isinstance(node, yaml.ScalarNode) and not node.value and node.style is None:
+        return int(before.end_mark.index)
+    end = int(node.end_mark.index)
+    return len(text[:end].rstrip()) if getattr(node, "style", None) in ("|", ">") else end
+
+
+def _line_end(text: str, index: int) -> int:
+    found = _LINE.match(text, index)
+    return found.end() if found else index
 
 
 def _written(trial: Trial, story: Story, margin: str) -> Iterator[str]:
@@ -97,14 +145,28 @@ def _item(came: Came, margin: str, worded: bool, says: Sequence[str]) -> Iterato
         return
     for number, (name, value) in enumerate(facts.items()):
         yield f"{margin}{'  ' if number else '- '}{name}: {value}"
+    said = text.strip()
+    if _ESCAPED.search(said) or any(line != line.rstrip() for line in said.split("\n")):
+        yield f"{margin}  text: {_quoted(said)}"
+        return
     yield f"{margin}  text: |-"
-    for line in text.split("\n"):
+    for line in said.split("\n"):
         yield f"{margin}    {line}".rstrip()
 
 
 def _scalar(value: str | int) -> str:
     """The value as YAML, quoted where it needs to be."""
     text = str(value)
-    if isinstance(value, int) or (_PLAIN.fullmatch(text) and text.lower() not in _WORDS):
+    if isinstance(value, int):
         return text
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not _NUMBER.fullmatch(text):
+        return text
+    if "\n" in text or _ESCAPED.search(text):
+        return _quoted(text)
     return "'" + text.replace("'", "''") + "'"
+
+
+def _quoted(text: str) -> str:
+    """In double quotes, on one line."""
+    written = json.dumps(text, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
