@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -162,7 +163,8 @@ def test_what_it_must_say_is_kept_as_it_was(echo: Project, says: str) -> None:
         "people:\n  ann: {addresses: {sms: '+447700900001'}, attributes: {words: "
         '"a b two\\nlines 12 true 1.50 c"}}\n'
         f"tests:\n{IT}    expect:\n"
-        f"      - {{at: day 1 09:00, message: hello/welcome, says: [{says}]}}\n      - {{at: day 9 09:00, message: hello/welcome}}\n{HAPPENS}"
+        f"      - {{at: day 1 09:00, message: hello/welcome, says: [{says}]}}\n"
+        f"      - {{at: day 9 09:00, message: hello/welcome}}\n{HAPPENS}"
     )
     after = fresh(echo, text)
     (result,) = lived(echo, after)
