@@ -250,7 +250,10 @@ def _misfit(demand: Demand, kinds: frozenset[Kind]) -> str:
     if isinstance(demand.value, tuple) and demand.test in ("same", "less", "more"):
         kind, value = demand.value
         shown = f"{value!r}" if kind == "string" else str(value).lower()
-        return f"{said(demand.term)} is {what}, and {shown} is {SAID[kind]}"
+        mend = ""
+        if kind == "string" and "number" in kinds and value.replace(".", "", 1).isdecimal():
+            mend = ": write it without quotes"
+        return f"{said(demand.term)} is {what}, and {shown} is {SAID[kind]}{mend}"
     return f"{said(demand.term)} is {what}"
 
 

@@ -93,7 +93,7 @@ class HeldUp(Rule):
                         last = max(holds, key=lambda it: it.latest)
                         day = floor(planned.latest - last.earliest) or 1
                         hint = (
-                            f"that one writes {day} days before, and `other_journey` is "
+                            f"that one writes {day} day{'s' * (day > 1)} before, and `other_journey` is "
                             f"{gap:g} days"
                         )
                         mark = draft.places.mark(step, "at")
@@ -185,8 +185,8 @@ def _fullest(counted: Sequence[Planned], form: JourneyForm, days: int) -> Sequen
 
 def _crowd(fullest: Sequence[Planned], form: JourneyForm) -> str:
     others = dict.fromkeys(it.form.journey for it in fullest if it.form is not form)
-    beside = f", some of them from {', '.join(others)}" if others else ""
-    return f"spread them over more time, or allow more{beside}"
+    beside = f"some of them are of {', '.join(others)}: " if others else ""
+    return f"{beside}spread them over more time, or allow more"
 
 
 def _counts(classes: dict[str, ContactClass], form: JourneyForm) -> bool:
