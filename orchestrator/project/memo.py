@@ -34,6 +34,9 @@ class Remembering(MessageTemplate):
     def names(self) -> frozenset[str]:
         return self._message.names()
 
+    def ready(self) -> None:
+        self._message.ready()
+
     def render(self, word: str, locale: str, variables: Mapping[str, Any]) -> Content:
         key = [word, locale]
         for path in self._paths:
