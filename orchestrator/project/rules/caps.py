@@ -93,8 +93,8 @@ class HeldUp(Rule):
                         last = max(holds, key=lambda it: it.latest)
                         day = floor(planned.latest - last.earliest) or 1
                         hint = (
-                            f"that one writes {day} day{'s' * (day > 1)} before, and `other_journey` is "
-                            f"{gap:g} days"
+                            f"that one writes {day} day{'s' * (day > 1)} before, and "
+                            f"`other_journey` is {gap:g} days"
                         )
                         mark = draft.places.mark(step, "at")
                         yield self.at(mark, hint, other=last.form.journey)
