@@ -67,7 +67,8 @@ def pointed(text: str) -> Picture:
 
 
 def pictures_in(files: Mapping[str, str]) -> dict[str, Picture]:
-    """A project's pictures by the name that `mms_image` and `chat_image` give them. Raises MediaError."""
+    """A project's pictures by the name that `mms_image` and `chat_image` give them. Raises
+    MediaError."""
     return {
         path.removeprefix("templates/"): pointed(text)
         for path, text in files.items()

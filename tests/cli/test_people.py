@@ -38,7 +38,7 @@ def test_an_export_is_one_document_readable_by_its_owner_only(
     told = json.loads(out.read_text())
     assert told["format"] == "outreach-export/1"
     assert told["subscriber"]["attributes"] == {"name": NAME}
-    assert told["addresses"] == [{"channel": "sms", "address": NUMBER}]
+    assert told["addresses"] == [{"channel": "sms", "address": NUMBER, "gone_at": None}]
     assert told["events"][0]["name"] == "subscriber.activated"
     again = outreach("export", "ann", "--out", str(out), env=peopled)
     assert again.returncode == 1
