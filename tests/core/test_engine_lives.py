@@ -15,7 +15,7 @@ from orchestrator.core import calendar
 from orchestrator.core.contact import refusal
 from orchestrator.core.effects import EmitEvent, MoveTo, PostEntry, SendMessage
 from orchestrator.core.engine import decide
-from orchestrator.core.events import Event
+from orchestrator.core.events import Event, ReplyReceived
 from orchestrator.core.model import Consent
 from orchestrator.core.scene import Decision
 from orchestrator.core.steps.ask import Ask
@@ -124,7 +124,13 @@ day_ones = st.sampled_from(["2026-03-02", "2026-03-25", "2026-10-01", "2026-10-2
 
 
 class Watched(World):
-    """A world in which every decision is made twice, and every contact checked as it is made."""
+    """A world in which every decision is made twice, and every contact checked as it is made.
+
+    What a reply leads to at once is an answer: it goes at any hour, whatever went that day."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.answers: set[tuple[datetime, str, str]] = set()
 
     def take(self, event: Event) -> Decision:
         again = decide(self.scene, event, self.now)
@@ -134,7 +140,10 @@ class Watched(World):
             if isinstance(effect, SendMessage):
                 rules = self.scene.project.contact.classes[effect.message.contact_class]
                 assert refusal(rules, self.scene.subscriber) is None
-                if rules.hours is not None:
+                message = effect.message
+                if isinstance(event, ReplyReceived) and ".reply-" in message.step:
+                    self.answers.add((self.now, message.journey, message.step))
+                elif rules.hours is not None:
                     tz = calendar.zone(self.scene.subscriber.timezone)
                     assert tz is not None
                     wall = self.now.astimezone(tz)
@@ -231,13 +240,14 @@ def check_times(world: World, context: str) -> None:
     assert all(len(times) == 1 for times in together.values()), f"{together}\n{context}"
 
 
-def check_caps(world: World, context: str) -> None:
-    """Promotions: one a local day, the same not within 30 days, and no promotion of another
-    journey within 7."""
+def check_caps(world: Watched, context: str) -> None:
+    """Promotions that are no answers: one a local day, the same not within 30 days, and no
+    promotion of another journey within 7."""
     tz = calendar.zone(world.scene.subscriber.timezone) or calendar.UTC_ZONE
     sends = [(now, e.message) for now, e in world.effects if isinstance(e, SendMessage)]
     for number, (now, message) in enumerate(sends):
-        if message.contact_class != "promotion":
+        answers = (now, message.journey, message.step) in world.answers
+        if message.contact_class != "promotion" or answers:
             continue
         for before, earlier in sends[:number]:
             assert before.astimezone(tz).date() != now.astimezone(tz).date(), context
