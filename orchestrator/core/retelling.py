@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,8 +22,9 @@ from orchestrator.core.events import (
     SubscriberEvent,
     TimerDue,
 )
-from orchestrator.core.model import Enrollment, Subscriber
+from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber
 from orchestrator.core.narration import Line, changed, lines_of
+from orchestrator.core.points import Account
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Decision, Halt, Scene
 
@@ -40,11 +42,22 @@ class Turn(Struct, frozen=True):
 
 
 class Became(Struct, frozen=True):
-    """Somebody other than a turn changed what we know of the person; `new`: they came in."""
+    """Somebody other than a turn changed what we know of the person (None: so that it cannot be
+    read); `new`: they came in."""
+
+    at: datetime
+    person: Subscriber | None
+    new: bool
+
+
+class Joined(Struct, frozen=True):
+    """The person became one with somebody, whose past is theirs now: this is how they stand."""
 
     at: datetime
     person: Subscriber
-    new: bool
+    account: Account
+    claimed: Mapping[str, int] = {}
+    conversation: Conversation | None = None
 
 
 class Placed(Struct, frozen=True):
@@ -55,10 +68,12 @@ class Placed(Struct, frozen=True):
 
 
 class Looked(Struct, frozen=True):
-    """Something that happened, and the turn that looked at it."""
+    """Something that happened, and the turn that looked at it, or gave it up after too many that
+    failed."""
 
     at: datetime
     event: Event
+    given_up: bool = False
 
 
 class Found(Struct, frozen=True):
@@ -72,13 +87,14 @@ class Found(Struct, frozen=True):
     channel: str = ""
     state: str = ""
     reason: str = ""
+    contact_class: str = ""
 
 
 class Past(Struct, frozen=True):
     """All that is kept of one subscriber's life, each in order. `halts` says how every journey was
     held up from when on."""
 
-    turns: Sequence[Turn | Became | Placed]
+    turns: Sequence[Turn | Became | Placed | Joined]
     events: Sequence[Looked] = ()
     messages: Sequence[Found] = ()
     kept_back: Sequence[Found] = ()
@@ -105,27 +121,43 @@ def retold(
     versions that anybody stood in, by its number, and `at` the number of the one that ran at an
     instant. Raises OutreachError if the beginning is not kept any more."""
     first = past.turns[0] if past.turns else None
-    if not isinstance(first, Became) or not first.new:
+    person = first.person if isinstance(first, Became | Joined) else None
+    if person is None or (isinstance(first, Became) and not first.new):
         raise OutreachError(
             "the beginning of their story is not kept, so it cannot be told anew",
             "they came before turns were kept, or longer ago than `timeline` in retention.yaml; "
             "without --replay, explain goes by what is on record",
         )
-    teller = _Teller(past, project, answer, first.person)
-    waiting = deque(past.events)
+    teller = _Teller(past, project, answer, person)
+    given_up = deque(it for it in past.events if it.given_up)
+    since = first.at if isinstance(first, Joined) else None
+    waiting = deque(it for it in past.events if not it.given_up and not (since and it.at < since))
     for row in past.turns:
-        while waiting and waiting[0].at < row.at and not isinstance(row, Became | Placed):
+        while waiting and waiting[0].at < row.at and isinstance(row, Turn):
+            yield from _given_up(given_up, waiting[0].at)
             yield teller.turn(waiting[0].at, at(waiting[0].at), _of_one_turn(waiting))
         match row:
             case Turn():
+                yield from _given_up(given_up, row.at)
                 events = _of_one_turn(waiting) if waiting and waiting[0].at == row.at else []
                 yield teller.turn(row.at, row.project, events)
             case Became():
                 yield teller.became(row)
             case Placed():
                 yield teller.placed(row)
+            case Joined():
+                yield teller.joined(row)
     while waiting:
+        yield from _given_up(given_up, waiting[0].at)
         yield teller.turn(waiting[0].at, at(waiting[0].at), _of_one_turn(waiting))
+    yield from _given_up(given_up)
+
+
+def _given_up(waiting: deque[Looked], until: datetime | None = None) -> Iterator[Told]:
+    """What nothing came of, since every turn about it failed, up to an instant."""
+    while waiting and (until is None or waiting[0].at <= until):
+        it = waiting.popleft()
+        yield Told(it.at, _name(it.event), lines=(Line("was given up: every turn failed"),))
 
 
 def _of_one_turn(waiting: deque[Looked]) -> list[Event]:
@@ -152,10 +184,13 @@ class _Teller:
         self._scene: Scene | None = None
         self._person = person
         self._halts = past.halts
+        self._start: dict[str, Any] = {"enrollments": {}}
         self._messages = _by_time(past.messages)
         self._kept_back = _by_time(past.kept_back)
 
     def became(self, row: Became) -> Told:
+        if row.person is None:
+            return Told(row.at, "changed from outside", lines=(Line("so that it cannot be read"),))
         before, self._person = self._person, row.person
         if self._scene is not None:
             self._scene = replace(self._scene, subscriber=row.person)
@@ -163,9 +198,26 @@ class _Teller:
             return Told(row.at, "came in", lines=(Line(f"known as {row.person.key}"),))
         return Told(row.at, "changed from outside", lines=tuple(changed(before, row.person)))
 
+    def joined(self, row: Joined) -> Told:
+        """Of what was before, the contact policy counts what either of them was sent."""
+        before = [it for found in self._messages.values() for it in found if it.at < row.at]
+        recent = sorted((it for it in before if it.journey), key=lambda it: it.id)
+        self._start |= {
+            "recent": tuple(
+                Sent(it.at, it.template, it.journey, it.contact_class, it.id) for it in recent
+            ),
+            "account": row.account,
+            "claimed": row.claimed,
+            "conversation": row.conversation,
+        }
+        lines = (Line(f"known as {row.person.key}; what came before is not told"),)
+        return Told(row.at, "became one with somebody", lines=lines)
+
     def placed(self, row: Placed) -> Told:
         it = row.enrollment
-        if self._scene is not None:
+        if self._scene is None:
+            self._start["enrollments"][it.journey] = it
+        else:
             enrollments = {**self._scene.enrollments, it.journey: it}
             self._scene = replace(self._scene, enrollments=enrollments)
         where = it.step or it.status
@@ -194,10 +246,10 @@ class _Teller:
     def _at(self, now: datetime, project: Project) -> Scene:
         """The scene as the turn found it. On which lists they stood is known by what was kept from
         them."""
-        scene = self._scene or Scene(project, self._person, {})
-        because = [it.reason.split(": ") for it in self._kept_back.get(now, ())]
-        listed = frozenset(it[1] for it in because if it[0] == "on_list")
-        stale = {it[1] for it in because if it[0] == "list_stale"}
+        scene = self._scene or Scene(project, self._person, **self._start)
+        because = [it.reason.partition(":") for it in self._kept_back.get(now, ())]
+        listed = frozenset(it[2].strip() for it in because if it[0] == "on_list")
+        stale = {it[2].strip() for it in because if it[0] == "list_stale"}
         since = now - project.contact.memory
         return replace(
             scene,

@@ -9,7 +9,8 @@ import asyncpg
 from msgspec import Struct, to_builtins
 
 from orchestrator.core.model import CHAT_CHANNELS, Consent, Subscriber
-from orchestrator.store import json, lives
+from orchestrator.core.points import Account
+from orchestrator.store import json, lives, points
 from orchestrator.store.subscribers import subscriber_of
 
 # These people, whom nobody else now has in hand; in one order for all.
@@ -182,11 +183,14 @@ async def merge(connection: asyncpg.Connection, stays: Person, goes: Person, now
         await connection.execute(query, one.id, other.id, other.shard)
     for query in _DROPS:
         await connection.execute(query, one.id)
-    await lives.add_enrollments(connection, [other.id], now)
     both = one.consents.keys() & other.consents.keys()
     if said := sorted(it for it in both if one.consents[it].granted != other.consents[it].granted):
         await connection.execute(RECORD_REFUSALS, other.id, now, said)
     await connection.execute(DROP_REPLACED, other.id)
+    accounts = await points.load_accounts(connection, [other.id])
+    claims = await points.load_claims(connection, [other.id])
+    account, claimed = accounts.get(other.id, Account()), claims.get(other.id, {})
+    await lives.begin_anew(connection, other.id, now, account, claimed)
 
 
 def _agreed(ours: Mapping[str, Consent], theirs: Mapping[str, Consent]) -> dict[str, Consent]:
