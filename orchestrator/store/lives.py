@@ -50,7 +50,8 @@ SELECT id, at, project_id, person, enrollment FROM lives WHERE subscriber_id = $
 
 # What happened to them that turns have looked at, in the order in which they did.
 EVENTS = """
-SELECT id, subscriber_id, kind, name, properties, at, source, source_id, taken_at, tries >= $2 AS given_up
+SELECT id, subscriber_id, kind, name, properties, at, source, source_id, taken_at,
+    tries >= $2 AS given_up
 FROM events WHERE subscriber_id = $1 AND taken_at IS NOT NULL ORDER BY taken_at, id
 """
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest_asyncio
+from msgspec.structs import replace
 
+from orchestrator.cli.apply import apply_files
 from orchestrator.cli.retelling import Retold, life_of
 from orchestrator.core.acts import Deed
-from orchestrator.core.delivery import Reply
+from orchestrator.core.delivery import Outcome, Reply
 from orchestrator.core.invitations import hash_invitation
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.replay import replay
+from orchestrator.runtime.settings import Settings
 from orchestrator.runtime.sweep import sweep
-from orchestrator.store import acts, halts, invitations, letters, lists
+from orchestrator.store import acts, halts, invitations, letters, lists, messages
 from orchestrator.store.failures import MOST_TRIES
 from tests.runtime.installation import (
     CONTACT,
@@ -221,3 +225,43 @@ async def test_who_became_one_with_somebody(office: Context) -> None:
     assert await value(office, "SELECT spent_points FROM accounts") == 40
     await turns(at(office, NOON + 3 * DAY))
     await as_on_record(office)
+
+
+async def refused(office: Context) -> None:
+    """Carriers have refused whatever was queued by SMS."""
+    clock, whole = office.clock, office.projects.project
+    async with office.pool.acquire() as connection, connection.transaction():
+        until = clock.real_now() + HOUR
+        claim = await messages.claim(
+            connection, "sms", "test", clock.now(), until, 9, office.ids, whole
+        )
+        said = [Outcome(it.outgoing.message_id, "rejected", code="1") for it in claim.messages]
+        now, classes = clock.now(), whole.contact.classes
+        await messages.record(connection, "sms", claim, said, classes, now, now, office.ids)
+
+
+async def test_an_edit_that_people_follow_and_a_channel_that_fails(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    tour = TOUR.replace("via: [sms]", "via: [sms, chat]")
+    async with installed(database_url, redis_url, {**WORLD, "journeys/tour.yaml": tour}) as office:
+        await put(office, [])
+        await people(office, [0])
+        await do(office, 'UPDATE subscribers SET addresses = addresses || \'{"webchat": "w"}\'')
+        await happened(office, ["0"], "tour.asked")
+        await turns(office)
+        await refused(office)
+        await turns(at(office, NOON + HOUR))
+        env = {"DATABASE_URL": database_url, "OUTREACH_SECRET": "the secret of this test only"}
+        settings = replace(Settings.from_env(env, tmp_path), clock=at(office, NOON + HOUR).clock)
+        edited = tour.replace("class:", "in_flight: follow\nclass:").replace(
+            "  - {id: second, ", "  - {id: more, award: 2, for: more}\n  - {id: second, "
+        )
+        await apply_files(settings, database_url, {**WORLD, "journeys/tour.yaml": edited})
+        async with office.pool.acquire() as connection:
+            await office.projects.follow(connection)
+        await turns(at(office, NOON + 3 * HOUR))
+        await turns(at(office, NOON + 2 * DAY))
+        lines = await as_on_record(office)
+    assert any("moves on: hello by webchat" in line for line in lines)
+    assert "time: +2 points for more" in lines
