@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from orchestrator.project import shipped
+from tests.cli.forked import Forks
 from tests.cli.shell import Up, clean_env, eventually, running_up
 
 PAGE = Path(__file__).parent.parent / "docs/authors.md"
@@ -42,6 +43,12 @@ def parts(page: str) -> list[Part]:
         (it.start(), Part("phone", it[1], f"{it[2]}\n{it[3]}")) for it in _PHONE.finditer(tutorial)
     ]
     return [part for _, part in sorted(found)]
+
+
+def named(found: Iterable[Part]) -> set[str]:
+    """The commands of `outreach` that the reader gives."""
+    lines = [line for it in found if it.what == "console" for line, _ in commands(it.text)]
+    return {line.split()[1] for line in lines if line.startswith("outreach ")}
 
 
 def commands(session: str) -> Iterator[tuple[str, str]]:
@@ -74,7 +81,7 @@ async def answer_on_phone(wall: str, number: str, shows: str, say: str) -> None:
     """The phone shows these words, and its owner has answered."""
     digits = number.removeprefix("+")
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(60),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{wall}/wall/socket") as socket,
     ):
@@ -92,14 +99,14 @@ def _lines(frame: Mapping[str, list[dict[str, object]]], digits: str) -> list[ob
 class Reader:
     """Somebody who does what the page says, in a home of their own."""
 
-    def __init__(self, home: Path, servers: Mapping[str, str], ending: ExitStack) -> None:
-        self.folder = home
+    def __init__(
+        self, home: Path, servers: Mapping[str, str], forks: Forks, ending: ExitStack
+    ) -> None:
+        self.home = self.folder = home
+        self._forks = forks
         self._servers = servers
         self._ending = ending
-        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-        self._env = clean_env(
-            **servers, HOME=str(home), PATH=path, COLUMNS="80", PYTHONUNBUFFERED="1"
-        )
+        self._env = clean_env(**servers, HOME=str(home), COLUMNS="80")
         self._up: Up | None = None
 
     def do(self, part: Part) -> None:
@@ -123,13 +130,16 @@ class Reader:
             self.folder /= command.removeprefix("cd ")
         elif command == "outreach up":
             self._up = self._ending.enter_context(running_up(self.folder, **self._servers))
-            agree(command, shown, self._up.written + "\n")
+            agree(command, shown, without_logs(self._up.lines))
         elif command.startswith(_MAY_NEED_A_MOMENT):
             wait_to_agree(command, shown, lambda: self._output(command))
         else:
             agree(command, shown, self._output(command))
 
     def _output(self, command: str) -> str:
+        words = shlex.split(command)
+        if words[0] == "outreach":
+            return self._forks.output(words[1:], self.folder, self._env, self.home / "output")
         done = subprocess.run(
             ["sh", "-c", command],
             cwd=self.folder,
@@ -141,6 +151,11 @@ class Reader:
             check=False,
         )
         return done.stdout
+
+
+def without_logs(lines: Iterable[str]) -> str:
+    """What was written, but for the log of its processes, which comes whenever it comes."""
+    return "".join(f"{line}\n" for line in lines if " | at=" not in line)
 
 
 def agree(command: str, shown: str, output: str) -> None:
@@ -156,7 +171,7 @@ def wait_to_agree(command: str, shown: str, look: Callable[[], str]) -> None:
         return re.fullmatch(pattern(shown), seen[0]) is not None
 
     try:
-        eventually(agrees, 20)
+        eventually(agrees, 60)
     except AssertionError:
         agree(command, shown, seen[0])
 
@@ -170,8 +185,9 @@ def test_the_tutorial_is_true(database_url: str, redis_url: str, tmp_path: Path)
         "OUTREACH_SECRET": "the secret of this test only",
     }
     with ExitStack() as ending:
-        reader = Reader(tmp_path, servers, ending)
-        for part in parts(PAGE.read_text(encoding="utf-8")):
+        tutorial = parts(PAGE.read_text(encoding="utf-8"))
+        reader = Reader(tmp_path, servers, Forks(named(tutorial)), ending)
+        for part in tutorial:
             reader.do(part)
 
 
