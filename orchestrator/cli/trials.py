@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from bot import router
+from orchestrator.cli.folders import AlsoProjectOption
 from orchestrator.cli.show import plain
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import source
@@ -46,6 +47,7 @@ def trials(
         Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML as well.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    also_project: AlsoProjectOption = None,
 ) -> None:
     """Live through the project's tests on a skipped clock: journeys/**/*.test.yaml.
 
@@ -55,6 +57,7 @@ def trials(
     if only and fail_under is not None:
         raise typer.BadParameter("--fail-under is about all tests: leave -k away")
     began_at = time.perf_counter()
+    project = also_project or project
     files, tests, read_in, results = _lived(project, only)
     if update:
         for name in _update(project, tests, read_in, results):

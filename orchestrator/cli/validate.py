@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from orchestrator.cli import editing
+from orchestrator.cli.folders import AlsoProjectOption
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import formats, source
@@ -39,6 +40,7 @@ def validate(
         str | None,
         typer.Option("--explain", metavar="RULE", help="Print what a rule is about, and exit."),
     ] = None,
+    also_project: AlsoProjectOption = None,
 ) -> None:
     """Check a project: every mistake with its file, line and what to do about it.
 
@@ -49,6 +51,7 @@ def validate(
     if rules or explain:
         typer.echo(_rules() if rules else _explained(explain or ""))
         return
+    project = also_project or project
     try:
         sound, findings = _inspected(project)
     except ProjectErrors as errors:

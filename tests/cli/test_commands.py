@@ -78,6 +78,14 @@ def test_events_nest_their_properties_and_are_stored_once(
     )
 
 
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_a_folder_may_be_named_as_everywhere_else(command: str, shop: Path) -> None:
+    plainly = outreach(command, str(shop))
+    assert plainly.returncode == 0, plainly.stderr
+    named = outreach(command, "--project", str(shop))
+    assert (named.returncode, named.stdout.split(" in ")[0]) == (0, plainly.stdout.split(" in ")[0])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
