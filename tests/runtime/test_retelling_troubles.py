@@ -20,8 +20,9 @@ from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.replay import replay
 from orchestrator.runtime.settings import Settings
 from orchestrator.runtime.sweep import sweep
-from orchestrator.store import acts, halts, invitations, letters, lists, messages
+from orchestrator.store import acts, halts, invitations, letters, lists, messages, subscribers
 from orchestrator.store.failures import MOST_TRIES
+from orchestrator.store.subscribers import NewSubscriber
 from tests.runtime.installation import (
     CONTACT,
     FILES,
@@ -265,3 +266,21 @@ async def test_an_edit_that_people_follow_and_a_channel_that_fails(
         lines = await as_on_record(office)
     assert any("moves on: hello by webchat" in line for line in lines)
     assert "time: +2 points for more" in lines
+
+
+async def test_a_file_of_thousands_is_compared_with_what_was_known_at_once(office: Context) -> None:
+    """The trigger's plan was made when one person came, and is no loop in a loop."""
+    said: list[str] = []
+    async with office.pool.acquire() as connection:
+        for name in ("LOAD 'auto_explain'", "SET auto_explain.log_nested_statements = on"):
+            await connection.execute(name)
+        news = [NewSubscriber("0", attributes={"name": "Ann"})]
+        for _ in range(2):
+            await subscribers.upsert(connection, news, NOON, "en")
+        await connection.execute("SET auto_explain.log_min_duration = 0")
+        await connection.execute("SET client_min_messages = log")
+        connection.add_log_listener(lambda _, message: said.append(message.message))
+        await subscribers.upsert(connection, news, NOON, "en")
+    (plan,) = [it for it in said if "JOIN stale" in it]
+    assert "Join" in plan
+    assert "Nested Loop" not in plan
