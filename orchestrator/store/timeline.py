@@ -186,10 +186,11 @@ async def conversation(
 
 
 def _stations(standing: Standing) -> list[Moment]:
-    facts = {"version": standing.version, "run": standing.run}
-    moments = [Moment(standing.entered_at, "began", standing.journey, facts)]
+    # Not the version: it is the one they stand in now, and they may have been moved since.
+    run = {"run": standing.run}
+    moments = [Moment(standing.entered_at, "began", standing.journey, run)]
     if standing.goal_at is not None:
-        moments.append(Moment(standing.goal_at, "goal", standing.journey, {"run": standing.run}))
+        moments.append(Moment(standing.goal_at, "goal", standing.journey, run))
     if standing.ended_at is not None:
         why = {"status": standing.status, "reason": standing.reason, "run": standing.run}
         moments.append(Moment(standing.ended_at, "ended", standing.journey, why))
