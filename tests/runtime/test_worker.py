@@ -287,6 +287,9 @@ async def test_a_worker_gives_back_every_connection_and_warns_of_nothing(
         for _ in range(3):
             async with working(office):
                 await happened(office, ["nobody"])
+                async with asyncio.timeout(30):
+                    while await clients() <= before:  # noqa: ASYNC110 - it is still on its way
+                        await asyncio.sleep(0.05)
                 await asyncio.sleep(0.2)
         gc.collect()
     async with asyncio.timeout(30):
