@@ -11,6 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from channels.carriers import mm1
 from channels.sms import pdu
 from channels.sms.reassembly import Assembled, Fragment, Reassembly, unwrap
 from channels.wap_push import carriage
@@ -148,6 +149,10 @@ class Handset:
         if arrived is not None:
             self.arrived.append(arrived)
         return arrived
+
+    def notified(self, pushed: bytes) -> str:
+        """Where the phone fetches the message that this notification names. Raises Mm1Error."""
+        return mm1.location(pushed)
 
     def receive_mms(self, subject: str, words: str, picture: Shot | None, sender: str) -> Arrived:
         """What the multimedia message makes the phone show."""

@@ -9,6 +9,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 from urllib.request import parse_http_list, parse_keqv_list
 
@@ -16,7 +17,9 @@ import aiohttp
 from aiohttp import web
 from msgspec import Struct, field
 
-from channels.carriers.handset import Shot
+from channels.carriers import mm1
+from channels.carriers.handset import Handset, Shot
+from channels.carriers.mm1 import Notification
 from channels.carriers.smsc import Smsc
 from channels.mms import codes, mm7, parcel
 from channels.mms.mm7 import Answer, Cancel, Delivery, Fault, Letter, Mm7Error, Report, Submit
@@ -25,6 +28,7 @@ from channels.mms.settings import SCHEMAS
 
 ENVELOPE = 'text/xml; charset="utf-8"'
 _MOST_OCTETS = 4 * 1024 * 1024
+_LASTS = timedelta(days=3)
 
 
 class MmscSettings(Struct, frozen=True, kw_only=True):
@@ -224,14 +228,32 @@ class Mmsc:
             if refused is not None and refused(taken.number):
                 taken.state = "Rejected"
             else:
-                taken.state = "Retrieved"
-                sender = taken.submit.who.sender or "mmsc"
-                handset.receive_mms(taken.submit.subject, *_shown(taken.parts), sender)
-                self.network.tell("arrived", handset.number)
+                self._fetched(handset, handset.notified(mm1.encode(self._notice(taken))))
         if taken.submit.delivery_report and taken.state != "Cancelled":
             await self._report(taken, taken.state)
         if taken.submit.read_reply and taken.state == "Retrieved":
             await self._report(taken, "Read", read=True)
+
+    def _notice(self, taken: Taken) -> Notification:
+        """That the message can be fetched, as its phone is told."""
+        expires = taken.submit.expires
+        lasts = expires - self.network.now() if expires is not None else _LASTS
+        return Notification(
+            taken.message_id,
+            taken.submit.who.sender or "mmsc",
+            taken.submit.subject,
+            sum(len(part.octets) for part in taken.parts),
+            max(1, int(lasts.total_seconds())),
+            f"{self.url}/{taken.message_id}",
+        )
+
+    def _fetched(self, handset: Handset, location: str) -> None:
+        """The phone has what lies at that place."""
+        taken = self.taken[location.rpartition("/")[2]]
+        taken.state = "Retrieved"
+        sender = taken.submit.who.sender or "mmsc"
+        handset.receive_mms(taken.submit.subject, *_shown(taken.parts), sender)
+        self.network.tell("arrived", handset.number)
 
     async def _report(self, taken: Taken, status: str, *, read: bool = False) -> None:
         at, sender = mm7.moment(self.network.now()), taken.submit.who.sender
