@@ -19,8 +19,8 @@ from tenacity import (
 from channels.base import Channel
 from orchestrator.core.delivery import Outcome
 from orchestrator.runtime.context import Context
-from orchestrator.store import failures, messages
-from orchestrator.store.messages import ATTEMPT_SIZE, Claim
+from orchestrator.store import claims, failures, outcomes
+from orchestrator.store.claims import ATTEMPT_SIZE, Claim
 
 LEASE = timedelta(seconds=120)
 """Real time a gateway has for what it claimed; afterwards its messages count as unknown. Where a
@@ -135,7 +135,7 @@ class Delivery:
         context = self._context
         real_now = await context.real_now()
         async with context.pool.acquire() as connection, connection.transaction():
-            return await messages.claim(
+            return await claims.claim(
                 connection,
                 self._channel.name,
                 context.name,
@@ -151,12 +151,12 @@ class Delivery:
     async def _deliver(self, claim: Claim, urgent: bool) -> int:
         context = self._context
         began_at = time.monotonic()
-        outcomes = await self._channel.send([m.outgoing for m in claim.messages])
+        said = await self._channel.send([m.outgoing for m in claim.messages])
         took_s = time.monotonic() - began_at
-        context.meters.submitted(self._channel.name, outcomes, took_s)
+        context.meters.submitted(self._channel.name, said, took_s)
         if not urgent:
             self._follow(claim, took_s)
-        waiting = await self._record(claim, outcomes)
+        waiting = await self._record(claim, said)
         if waiting:
             await context.bell.ring_turns(range(64))
         return len(claim.messages)
@@ -175,7 +175,7 @@ class Delivery:
             self._wanted = min(self._most, self._wanted * 2)
 
     # What was sent must not be forgotten because PostgreSQL is away for a moment; once the lease
-    # is over, it counts as unknown. Safe to repeat, see `messages.record`.
+    # is over, it counts as unknown. Safe to repeat, see `outcomes.record`.
     @retry(
         retry=retry_if_exception_type(failures.TRANSIENT),
         stop=stop_after_delay(LEASE),
@@ -183,15 +183,15 @@ class Delivery:
         before_sleep=lambda state: log.warning("record_waits try=%d", state.attempt_number),
         reraise=True,
     )
-    async def _record(self, claim: Claim, outcomes: list[Outcome]) -> list[int]:
+    async def _record(self, claim: Claim, said: list[Outcome]) -> list[int]:
         context = self._context
         clock, real = context.clock, (await context.real_now()).timestamp()
         async with context.pool.acquire() as connection, connection.transaction():
-            return await messages.record(
+            return await outcomes.record(
                 connection,
                 self._channel.name,
                 claim,
-                outcomes,
+                said,
                 context.projects.project.contact.classes,
                 clock.domain_at(real),
                 clock.domain_at(real + RETRY_S),

@@ -23,7 +23,7 @@ from orchestrator.runtime.worker import (
     repeating,
     running_worker,
 )
-from orchestrator.store import messages
+from orchestrator.store import outcomes
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ async def _end_some(
     context: Context, connection: asyncpg.Connection, channel: str, now: datetime
 ) -> int | None:
     async with connection.transaction():
-        return await messages.end_forsaken(
+        return await outcomes.end_forsaken(
             connection,
             channel,
             context.name,

@@ -10,7 +10,7 @@ from orchestrator.core.acts import Deed
 from orchestrator.core.project import Project
 from orchestrator.runtime import moving
 from orchestrator.runtime.context import Context
-from orchestrator.store import acts, due, halts, messages, pace, receipts, retention
+from orchestrator.store import acts, claims, due, halts, outcomes, pace, receipts, retention
 
 RETENTION_S = 1.0
 """Real seconds of a sweep in which what has been kept long enough goes."""
@@ -30,7 +30,7 @@ async def sweep(context: Context) -> None:
         project = await context.projects.follow(connection)
         async with connection.transaction():
             await receipts.match_parked(connection, now, context.ids)
-            lapsed = await messages.end_lapsed(
+            lapsed = await outcomes.end_lapsed(
                 connection,
                 real_now,
                 project.contact.classes,
@@ -44,7 +44,7 @@ async def sweep(context: Context) -> None:
         async with connection.transaction():
             await due.enter_segments(connection, project, now, context.ids)
         shards = await due.due_shards(connection, now)
-        channels = await messages.waiting_channels(connection, now)
+        channels = await claims.waiting_channels(connection, now)
     await context.bell.ring_turns(shards)
     await context.bell.ring_delivery(channels)
     await retain(context, project, now)

@@ -31,9 +31,9 @@ from orchestrator.core.effects import (
 from orchestrator.core.model import Content, Enrollment, Message, Subscriber
 from orchestrator.core.scene import Scene
 from orchestrator.store import events, invitations, json, lives, optouts, points
+from orchestrator.store.claims import ATTEMPT_SIZE
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.ids import Ids
-from orchestrator.store.messages import ATTEMPT_SIZE
 
 # Enrollments that were there move to where they now stand.
 MOVE = """

@@ -9,8 +9,8 @@ import asyncpg
 
 from orchestrator.core.delivery import Late, Receipt
 from orchestrator.store.columns import columns
+from orchestrator.store.fallback import send_on
 from orchestrator.store.ids import Ids
-from orchestrator.store.messages import send_on
 
 # Messages that carriers have the last word on; a state that is final already stays. An id is a
 # carrier's: it may be of the channel it came by, or of one that goes over it.

@@ -14,7 +14,7 @@ from orchestrator.runtime.deliver import Delivery
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.runtime.worker import working
-from orchestrator.store.messages import ATTEMPT_SIZE
+from orchestrator.store.claims import ATTEMPT_SIZE
 from orchestrator.store.subscribers import shard_of
 from tests.runtime.installation import (
     carrier,

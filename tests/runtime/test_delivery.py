@@ -22,8 +22,8 @@ from orchestrator.runtime.deliver import LEASE, Delivery
 from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.sweep import sweep
 from orchestrator.runtime.turn import take_named
-from orchestrator.store import messages
-from orchestrator.store.messages import Claim
+from orchestrator.store import claims, outcomes
+from orchestrator.store.claims import Claim
 from tests.runtime.installation import (
     FILES,
     NOON,
@@ -77,16 +77,16 @@ async def queued(context: Context, count: int, first: int = 0) -> dict[str, int]
 
 async def claimed(context: Context, attempts: int = 99) -> Claim:
     async with context.pool.acquire() as connection, connection.transaction():
-        return await messages.claim(
+        return await claims.claim(
             connection, "sms", "test", context.clock.now(),
             context.clock.real_now() + LEASE, attempts, context.ids, context.projects.project,
         )  # fmt: skip
 
 
-async def recorded(context: Context, claim: Claim, outcomes: Sequence[Outcome]) -> None:
+async def recorded(context: Context, claim: Claim, said: Sequence[Outcome]) -> None:
     async with context.pool.acquire() as connection, connection.transaction():
-        await messages.record(
-            connection, "sms", claim, outcomes, context.projects.project.contact.classes,
+        await outcomes.record(
+            connection, "sms", claim, said, context.projects.project.contact.classes,
             context.clock.now(), context.clock.now(), context.ids,
         )  # fmt: skip
 
@@ -204,7 +204,7 @@ async def test_an_unsent_message_may_not_be_sent_before_its_pause_is_over(office
     claim = await claimed(office)
     pause_ends = NOON + timedelta(minutes=1)
     async with office.pool.acquire() as connection, connection.transaction():
-        await messages.record(
+        await outcomes.record(
             connection, "sms", claim,
             [Outcome(claim.messages[0].outgoing.message_id, "unsent", retry="later")],
             office.projects.project.contact.classes, NOON, pause_ends, office.ids,
@@ -396,14 +396,14 @@ async def test_a_refusal_that_is_recorded_again_moves_nothing_on_again(office: C
     classes, ids = office.projects.project.contact.classes, office.ids
     async with office.pool.acquire() as connection:
         until = NOON + timedelta(minutes=2)
-        claim = await messages.claim(
+        claim = await claims.claim(
             connection, "sms", "gateway", NOON, until, 5, ids, office.projects.project
         )
         [one] = claim.messages
         said = [Outcome(one.outgoing.message_id, "rejected", code="1")]
         for second in range(3):
             now = NOON + timedelta(seconds=second)
-            await messages.record(connection, "sms", claim, said, classes, now, now, ids)
+            await outcomes.record(connection, "sms", claim, said, classes, now, now, ids)
     assert await value(office, "SELECT count(*) FROM events WHERE kind = 'failed'") == 1
 
 
@@ -657,7 +657,7 @@ async def test_a_claim_takes_no_more_than_it_may(office: Context) -> None:
     async with office.pool.acquire() as connection, connection.transaction():
         for plan in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
             await connection.execute(f"SET LOCAL enable_{plan} = off")
-        claim = await messages.claim(
+        claim = await claims.claim(
             connection, "sms", "test", NOON, office.clock.real_now() + LEASE, 2, office.ids,
             office.projects.project,
         )  # fmt: skip

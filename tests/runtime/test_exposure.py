@@ -16,7 +16,7 @@ from orchestrator.runtime.deliver import Delivery
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.sweep import sweep
 from orchestrator.runtime.turn import take_named
-from orchestrator.store.messages import ATTEMPT_SIZE
+from orchestrator.store.claims import ATTEMPT_SIZE
 from tests.runtime.installation import (
     NOON,
     at,

@@ -13,7 +13,7 @@ from orchestrator.core.delivery import Reply
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
-from orchestrator.store import lists, messages, scenes
+from orchestrator.store import claims, lists, scenes
 from tests.runtime.installation import (
     CONTACT,
     FILES,
@@ -177,7 +177,7 @@ async def test_who_comes_on_a_list_after_the_message_was_queued_gets_nothing(
         assert await fates(context) == {"went": 4}
         await put(context, [number(1)], name)
         async with context.pool.acquire() as connection, connection.transaction():
-            claim = await messages.claim(
+            claim = await claims.claim(
                 connection, "sms", "test", NOON, NOON + DAY, 9, context.ids,
                 context.projects.project,
             )  # fmt: skip
@@ -214,7 +214,7 @@ async def test_a_claim_looks_at_lists_only_if_a_class_names_one(
             await happened(context, "01")
             await turns(context)
             with connection.query_logger(lambda record: asked.append(record.query)):
-                claim = await messages.claim(
+                claim = await claims.claim(
                     connection, "sms", "test", NOON, NOON + DAY, 9, context.ids,
                     context.projects.project,
                 )  # fmt: skip

@@ -12,7 +12,7 @@ from orchestrator.core.invitations import hash_invitation
 from orchestrator.core.model import Consent
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
-from orchestrator.store import checks, importing, invitations, messages
+from orchestrator.store import checks, claims, importing, invitations
 from orchestrator.store.subscribers import NewSubscriber
 from tests.runtime.installation import NOON, do, happened, number, people, rows, turns, value
 
@@ -41,7 +41,7 @@ async def claimed(office: Context) -> int:
     """How many messages a gateway gets."""
     until = NOON + 2 * MINUTE
     async with office.pool.acquire() as connection, connection.transaction():
-        claim = await messages.claim(
+        claim = await claims.claim(
             connection, "sms", "gateway", NOON, until, 5, office.ids, office.projects.project
         )
         return len(claim.messages)

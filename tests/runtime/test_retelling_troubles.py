@@ -21,7 +21,16 @@ from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.replay import replay
 from orchestrator.runtime.settings import Settings
 from orchestrator.runtime.sweep import sweep
-from orchestrator.store import acts, halts, invitations, letters, lists, messages, subscribers
+from orchestrator.store import (
+    acts,
+    claims,
+    halts,
+    invitations,
+    letters,
+    lists,
+    outcomes,
+    subscribers,
+)
 from orchestrator.store.failures import MOST_TRIES
 from orchestrator.store.subscribers import NewSubscriber
 from tests.runtime.installation import (
@@ -234,12 +243,12 @@ async def refused(office: Context) -> None:
     clock, whole = office.clock, office.projects.project
     async with office.pool.acquire() as connection, connection.transaction():
         until = clock.real_now() + HOUR
-        claim = await messages.claim(
+        claim = await claims.claim(
             connection, "sms", "test", clock.now(), until, 9, office.ids, whole
         )
         said = [Outcome(it.outgoing.message_id, "rejected", code="1") for it in claim.messages]
         now, classes = clock.now(), whole.contact.classes
-        await messages.record(connection, "sms", claim, said, classes, now, now, office.ids)
+        await outcomes.record(connection, "sms", claim, said, classes, now, now, office.ids)
 
 
 async def test_an_edit_that_people_follow_and_a_channel_that_fails(

@@ -21,7 +21,7 @@ from orchestrator.runtime.ingest import Ingest
 from orchestrator.runtime.settings import Settings
 from orchestrator.runtime.sweep import sweep
 from orchestrator.runtime.turn import Taken
-from orchestrator.store import messages
+from orchestrator.store import claims
 from tests.runtime.installation import (
     FILES,
     carrier,
@@ -185,7 +185,7 @@ async def test_a_message_says_which_step_of_which_journey_sent_it(
     async with installed(database_url, redis_url, PUSHING) as context:
         await queued(context)
         async with context.pool.acquire() as connection, connection.transaction():
-            claim = await messages.claim(
+            claim = await claims.claim(
                 connection, "wap_push", "test", context.clock.now(),
                 context.clock.real_now() + LEASE, 99, context.ids, context.projects.project,
             )  # fmt: skip

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from orchestrator.core.steps import wait
-from orchestrator.store import decisions, events, messages, receipts, scenes
+from orchestrator.store import claims, decisions, events, outcomes, receipts, scenes
 from tests.simulation.run import Report, Theatre
 
 MOST_SEEDS = 120
@@ -37,7 +37,7 @@ def _edit(
 
 def _claim_uncommitted(patch: pytest.MonkeyPatch) -> None:
     """What was claimed is forgotten if the gateway dies: the claim is another's while it sends."""
-    original = messages.claim
+    original = claims.claim
 
     async def claim(connection: Any, *given: Any, **named: Any) -> Any:
         claimed = await original(connection, *given, **named)
@@ -48,7 +48,7 @@ def _claim_uncommitted(patch: pytest.MonkeyPatch) -> None:
         )
         return claimed
 
-    patch.setattr(messages, "claim", claim)
+    patch.setattr(claims, "claim", claim)
 
 
 def _waits_short(patch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def _waits_short(patch: pytest.MonkeyPatch) -> None:
 
 def _lapses_resend(patch: pytest.MonkeyPatch) -> None:
     """What is uncertain is sent again, whatever its class says."""
-    patch.setattr(messages, "_resends", lambda *_: True)
+    patch.setattr(outcomes, "_resends", lambda *_: True)
 
 
 def _events_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def _optout_ignored(patch: pytest.MonkeyPatch) -> None:
     """An opt-out leaves what is queued where it is, and the claim does not look at it either."""
     changes = ("AND m.attempt_id IN", "AND false AND m.attempt_id IN")
     _edit(decisions, "DROP_QUEUED", changes)(patch)
-    _edit(messages, "REFUSERS", ("WHERE id = ANY", "WHERE false AND id = ANY"))(patch)
+    _edit(claims, "REFUSERS", ("WHERE id = ANY", "WHERE false AND id = ANY"))(patch)
 
 
 DEFECTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
@@ -106,7 +106,7 @@ DEFECTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     ),
     "a lapse that sends again under hold": _lapses_resend,
     "a record without its fence": _edit(
-        messages,
+        outcomes,
         "RECORD",
         ("AND m.attempt_id = ($5::bigint[])[u.n]", "AND ($5::bigint[])[u.n] > 0"),
     ),
