@@ -22,7 +22,17 @@ from channels.carriers.handset import Handset, Shot
 from channels.carriers.mm1 import Notification
 from channels.carriers.smsc import Smsc
 from channels.mms import codes, mm7, parcel
-from channels.mms.mm7 import Answer, Cancel, Delivery, Fault, Letter, Mm7Error, Report, Submit
+from channels.mms.letters import (
+    Answer,
+    Cancel,
+    Delivery,
+    Fault,
+    Letter,
+    Mm7Error,
+    Report,
+    Said,
+    Submit,
+)
 from channels.mms.parcel import ParcelError, Part
 from channels.mms.settings import SCHEMAS
 
@@ -150,7 +160,7 @@ class Mmsc:
             first, *others = parcel.unpack(content_type, body)
             letter = mm7.read(first.octets)
             if self.faults.fault:
-                said: mm7.Said = Fault(0, self.faults.fault == "Client", "as wished")
+                said: Said = Fault(0, self.faults.fault == "Client", "as wished")
             else:
                 said = self._answered(letter, tuple(others), len(body))
         except (Mm7Error, ParcelError) as error:
@@ -176,7 +186,7 @@ class Mmsc:
             return f'Digest realm="mmsc", qop="auth", algorithm=MD5, nonce="{self._nonce}"'
         return 'Basic realm="mmsc"'
 
-    def _answered(self, letter: Letter, parts: tuple[Part, ...], octets: int) -> mm7.Said:
+    def _answered(self, letter: Letter, parts: tuple[Part, ...], octets: int) -> Said:
         match letter.said:
             case Submit() as submit:
                 code, message_id = self._take(submit, parts, octets)
@@ -282,7 +292,7 @@ class Mmsc:
                         return
             await asyncio.sleep(self.settings.again_after_s)
 
-    def _letter(self, said: mm7.Said, transaction: str) -> Letter:
+    def _letter(self, said: Said, transaction: str) -> Letter:
         return Letter(said, transaction, self.namespace, self.settings.version)
 
 

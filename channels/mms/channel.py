@@ -14,8 +14,18 @@ from aiohttp import web
 from channels.base import Capabilities, Fate, Health, Held, Inbox, Kind, Means
 from channels.mms import codes, mm7, parcel
 from channels.mms.incoming import MOST_OCTETS, Heard, heard, proven, receipt_of, reply_of
+from channels.mms.letters import (
+    Answer,
+    Cancel,
+    Delivery,
+    Fault,
+    Letter,
+    Mm7Error,
+    Report,
+    Rsp,
+    Said,
+)
 from channels.mms.making import ENVELOPE, Maker, MakingError, Parcel
-from channels.mms.mm7 import Answer, Cancel, Delivery, Fault, Letter, Mm7Error, Report
 from channels.mms.parcel import ParcelError
 from channels.mms.settings import MmsSettings
 from channels.sms.pace import Pace
@@ -209,7 +219,7 @@ class MmsChannel:
             log.warning("mms_rests channel=%s", self.name, extra={"reason": reason})
         return Outcome(number, "unsent", "", code, reason, "later")
 
-    async def _post(self, made: Parcel) -> tuple[int, mm7.Said | None]:
+    async def _post(self, made: Parcel) -> tuple[int, Said | None]:
         """The HTTP status, and what the body says, if that is MM7. Raises what aiohttp does."""
         loop = asyncio.get_running_loop()
         while not self._pace.room(loop.time()):  # noqa: ASYNC110 — awaits time itself
@@ -273,7 +283,7 @@ class MmsChannel:
                 return [], [reply_of(self.name, told, delivery, self._country)]
         raise Mm7Error("nobody is told this here")
 
-    def _answer(self, status: int, to: Letter | None, said: mm7.Said) -> web.Response:
+    def _answer(self, status: int, to: Letter | None, said: Said) -> web.Response:
         """In the words of whoever asked."""
         namespace = (to.namespace if to is not None else "") or self.settings.namespace
         version = (to.version if to is not None else "") or self.settings.mm7_version
@@ -283,7 +293,7 @@ class MmsChannel:
         )
 
 
-def _rsp(told: Heard) -> mm7.Rsp:
+def _rsp(told: Heard) -> Rsp:
     said = told.letter.said
     if isinstance(said, Report):
         return "ReadReplyRsp" if said.read else "DeliveryReportRsp"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from channels.mms.mm7 import Answer, Fault
+from channels.mms.letters import Answer, Fault
 from orchestrator.core.delivery import Outcome
 
 SUCCESS = 1000

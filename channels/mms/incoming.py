@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from channels.mms import mm7, parcel
-from channels.mms.mm7 import Delivery, Letter, Mm7Error, Report
+from channels.mms.letters import Delivery, Letter, Mm7Error, Report
 from channels.mms.parcel import ParcelError, Part
 from channels.mms.settings import MmsSettings
 from channels.sms import addresses

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from channels.base import Means, MediaError
 from channels.mms import parcel, slides
-from channels.mms.mm7 import Letter, Submit, Who, write
+from channels.mms.letters import Letter, Submit, Who
+from channels.mms.mm7 import write
 from channels.mms.parcel import Part
 from channels.mms.settings import MmsSettings
 from channels.pictures import Fitted, Fitting, Frame

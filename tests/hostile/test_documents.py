@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from channels.mms import mm7
+from channels.mms.letters import Answer, Report
 from tests.hostile.targets.documents import mm7_answer, mm7_callback
 
 REPORT = (
@@ -26,17 +27,17 @@ def envelope(body: str, head: str = "<TransactionID>t</TransactionID>") -> bytes
 )
 def test_a_report_under_a_prefix_that_stands_for_nothing_is_answered(declared: str) -> None:
     body = envelope(REPORT.replace("<x:DeliveryReportReq", f"<x:DeliveryReportReq {declared}"))
-    assert isinstance(mm7.read(body).said, mm7.Report)
+    assert isinstance(mm7.read(body).said, Report)
     mm7_callback(b"text/xml\0\r\n" + body)
 
 
 def test_names_under_a_prefix_that_nobody_declared_are_read_all_the_same() -> None:
     letter = mm7.read(envelope(REPORT, "<mm7:TransactionID>t</mm7:TransactionID>"))
-    assert isinstance(letter.said, mm7.Report)
+    assert isinstance(letter.said, Report)
     assert (letter.said.message_id, letter.transaction, letter.namespace) == ("1", "t", "")
 
 
 def test_an_answer_under_such_a_prefix_is_an_answer() -> None:
     body = envelope("<m:SubmitRsp><m:StatusCode>1000</m:StatusCode></m:SubmitRsp>")
-    assert mm7.read(body).said == mm7.Answer("SubmitRsp", 1000)
+    assert mm7.read(body).said == Answer("SubmitRsp", 1000)
     mm7_answer(body)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from channels.carriers.mmsc import MmscSettings
 from channels.mms import codes, mm7
 from channels.mms.channel import MmsChannel
-from channels.mms.mm7 import Answer, Fault
+from channels.mms.letters import Answer, Fault, Letter, Report
 from channels.mms.parcel import Part
 from channels.mms.settings import MmsSettings
 from orchestrator.core.delivery import Held
@@ -298,9 +298,7 @@ async def _post(bench: Bench, body: bytes, query: str = "", **headers: str) -> t
         return answer.status, await answer.read()
 
 
-REPORT = mm7.write(
-    mm7.Letter(mm7.Report("mm1", "Retrieved", NUMBER, "10086"), "t1", "urn:any", "5.3.0")
-)
+REPORT = mm7.write(Letter(Report("mm1", "Retrieved", NUMBER, "10086"), "t1", "urn:any", "5.3.0"))
 
 
 async def test_a_call_without_the_key_is_refused(bench: Bench) -> None:

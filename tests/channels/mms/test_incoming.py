@@ -13,8 +13,8 @@ import pytest
 
 from channels.mms import mm7, parcel
 from channels.mms.incoming import MOST_OCTETS, Heard, heard, receipt_of, reply_of
+from channels.mms.letters import Delivery, Fault, Letter, Mm7Error, Report, Submit
 from channels.mms.making import ENVELOPE
-from channels.mms.mm7 import Delivery, Fault, Mm7Error, Report
 from channels.mms.parcel import MOST_PARTS, Part, pack, related, unpack
 from orchestrator.core.delivery import Receipt
 from tests.channels.mms.conftest import NUMBER, PICTURES, Bench
@@ -271,7 +271,7 @@ PHOTO = Part("image/gif", PICTURES["hello/small.png"].octets[:300], "p", "p.gif"
 SEEDS = [
     *((b"text/xml", it) for it in DIALECTS.values()),
     (b"text/xml", report("Read", kind="ReadReplyReq")),
-    (b"text/xml", mm7.write(mm7.Letter(Delivery(NUMBER, "10086", "l", "Hi"), "t", NS, "6.8.0"))),
+    (b"text/xml", mm7.write(Letter(Delivery(NUMBER, "10086", "l", "Hi"), "t", NS, "6.8.0"))),
     (
         related("a", "text/xml", "e").encode(),
         pack(
@@ -341,7 +341,7 @@ def test_moments_are_read_in_their_zone_or_not_at_all(
     written: str, expires: datetime | None
 ) -> None:
     it = mm7.read(envelope(f"<SubmitReq><ExpiryDate>{written}</ExpiryDate></SubmitReq>")).said
-    assert isinstance(it, mm7.Submit)
+    assert isinstance(it, Submit)
     assert it.expires == expires
 
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 from channels.base import Means, Media, MediaError
 from channels.mms import mm7
+from channels.mms.letters import Answer, Cancel, Delivery, Fault, Letter, Report, Said, Submit, Who
 from channels.mms.making import Maker, MakingError
-from channels.mms.mm7 import Answer, Cancel, Delivery, Fault, Letter, Report, Submit, Who
 from channels.mms.settings import SCHEMAS, MmsSettings
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.media import Picture
@@ -133,7 +133,7 @@ async def test_a_submit_obeys_the_schema_in_each_release(release: str) -> None:
 
 
 WHO = Who("p", "s", "10086")
-LETTERS: list[mm7.Said] = [
+LETTERS: list[Said] = [
     Submit(who=WHO, to=NUMBER, subject="a", href="cid:x", expires=AT, linked_id="l"),
     Submit(who=Who(), to=NUMBER),
     Cancel(WHO, "mm1"),
@@ -147,7 +147,7 @@ LETTERS: list[mm7.Said] = [
 
 
 @pytest.mark.parametrize("it", LETTERS, ids=lambda it: type(it).__name__)
-def test_a_letter_is_read_as_it_was_written_and_obeys_the_schema(it: mm7.Said) -> None:
+def test_a_letter_is_read_as_it_was_written_and_obeys_the_schema(it: Said) -> None:
     for release in ("REL-5-MM7-1-0", "REL-6-MM7-1-4"):
         letter = Letter(it, "t1", SCHEMAS + release, "6.8.0")
         octets = mm7.write(letter)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from channels.mms import codes, mm7
 from channels.mms.incoming import heard, receipt_of, reply_of
-from channels.mms.mm7 import Answer, Delivery, Letter, Mm7Error, Report
+from channels.mms.letters import Answer, Delivery, Fault, Letter, Mm7Error, Report, Said
 from channels.mms.parcel import MOST_PARTS
 from channels.pap import control, parcel
 from channels.pap.control import PapError, Result
@@ -100,7 +100,7 @@ def mm7_answer(octets: bytes) -> None:
         said = mm7.read(octets).said
     except Mm7Error:
         return
-    if isinstance(said, Answer | mm7.Fault):
+    if isinstance(said, Answer | Fault):
         outcome = codes.outcome(1, said)
         storable(outcome.carrier_id, MOST_ID)
         storable(outcome.code, 100)
@@ -151,8 +151,8 @@ def _pap() -> list[bytes]:
 
 
 def _answers() -> list[bytes]:
-    fault = mm7.Fault(2007, True, "no")
-    said: list[mm7.Said] = [
+    fault = Fault(2007, True, "no")
+    said: list[Said] = [
         Answer("SubmitRsp", 1000, "Success", "m1"),
         Answer("RSErrorRsp", 3000),
         fault,
