@@ -9,7 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import asyncpg
 import typer
@@ -17,11 +17,13 @@ import uvloop
 
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime import notify
-from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import log_loop_errors, set_up_logs
 from orchestrator.runtime.memory import calm_collector
 from orchestrator.runtime.settings import Settings, load_secret
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.context import Context
 
 Result = TypeVar("Result")
 
@@ -117,6 +119,9 @@ async def opened(
     settings: Settings, database_url: str, redis_url: str, role: str
 ) -> AsyncIterator[Context]:
     """A context as the settings say."""
+    # Half a second to load, and most commands need the database alone.
+    from orchestrator.runtime.context import open_context
+
     async with open_context(
         database_url,
         redis_url,
