@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from aiohttp import web
 from msgspec import Struct
 
 from orchestrator.core.delivery import (
@@ -22,6 +21,9 @@ from orchestrator.core.delivery import (
     Spoken,
 )
 from orchestrator.core.media import Media, MediaError
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 __all__ = [
     "Announcing",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-from channels.sms.settings import SmsSettings
 from orchestrator.core.errors import OutreachError
-from orchestrator.runtime.channels import configured
 from orchestrator.runtime.settings import Settings, calling_code
 
 
@@ -23,6 +21,10 @@ def usual_country(given: str | None, settings: Settings) -> str:
 
 
 def _of_sms(settings: Settings) -> str:
+    # Who names the country need not wait for the channels to load.
+    from channels.sms.settings import SmsSettings
+    from orchestrator.runtime.channels import configured
+
     try:
         found = configured(settings, os.environ).get("sms")
     except OutreachError:

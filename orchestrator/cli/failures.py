@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import asyncpg
 import msgspec
@@ -22,12 +22,13 @@ from orchestrator.cli.options import (
     run_process,
 )
 from orchestrator.cli.show import plain
-from orchestrator.runtime.context import Context
-from orchestrator.runtime.replay import Rehearsal, rehearse
-from orchestrator.runtime.replay import replay as replay_letters
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import letters
 from orchestrator.store.letters import Failure, Letter
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.context import Context
+    from orchestrator.runtime.replay import Rehearsal
 
 MostOption = Annotated[int, typer.Option(help="How many to take at most.", min=1)]
 
@@ -83,6 +84,9 @@ def replay(
     Consent, hours, caps and the journey's state are those of now. With --dry-run each turn is
     taken and rolled back: it says what would be sent, what not, and what would fail again.
     """
+    # All that a turn needs: `failures` beside it only reads.
+    from orchestrator.runtime.replay import rehearse
+    from orchestrator.runtime.replay import replay as replay_letters
 
     async def again(settings: Settings, context: Context) -> list[Rehearsal] | int:
         async with context.pool.acquire() as connection:

@@ -15,7 +15,6 @@ from rich.console import Console
 from channels.wap_push import carriage
 from channels.wap_push.authored import Push, document_of
 from channels.wap_push.documents import encode
-from orchestrator.cli.listening import listening, shown
 from orchestrator.cli.options import (
     JsonOption,
     ProjectOption,
@@ -36,9 +35,6 @@ from orchestrator.project.load import inspect
 from orchestrator.project.preview import Means, Preview
 from orchestrator.project.preview import preview as previewed
 from orchestrator.runtime.settings import Settings
-from orchestrator.web.pages import is_loopback
-from orchestrator.web.preview import create_preview
-from orchestrator.web.preview_folder import Folder
 
 PORT = 8083
 _SOME_DAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -114,6 +110,12 @@ async def _serve(
     host: str,
     port: int,
 ) -> None:
+    # A server: whoever looks in the terminal need not wait for it to load.
+    from orchestrator.cli.listening import listening, shown
+    from orchestrator.web.pages import is_loopback
+    from orchestrator.web.preview import create_preview
+    from orchestrator.web.preview_folder import Folder
+
     stop = stop_asked()
     page = create_preview(
         Folder(settings.project, command_of),

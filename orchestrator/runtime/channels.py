@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -28,10 +28,12 @@ from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.project import yaml
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean
 from orchestrator.project.yaml import Listing, Node, Scalar, Table
-from orchestrator.runtime.context import Context
 from orchestrator.runtime.media import Gallery
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import subscribers, timeline
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.context import Context
 
 FILE = "channels.yaml"
 
