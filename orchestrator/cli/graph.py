@@ -29,11 +29,16 @@ from orchestrator.runtime.settings import Settings
 from orchestrator.store import counts
 
 Format = Literal["svg", "mermaid"]
-_BY_SUFFIX: dict[str, Format] = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
+_BY_SUFFIX: dict[str, Format] = {
+    ".svg": "svg",
+    **dict.fromkeys((".mmd", ".mermaid", ".md", ".txt", ""), "mermaid"),
+}
 
 
 def graph(
-    journey: Annotated[str, typer.Argument(help="The journey's name.")],
+    journey: Annotated[
+        str | None, typer.Argument(help="The journey's name, or its file.", show_default=False)
+    ] = None,
     format: Annotated[
         Format | None,
         typer.Option(
@@ -59,11 +64,12 @@ def graph(
     of the same id. The picture is light or dark as its reader's screen is. Exit code 1: there is no
     such journey, or it cannot be read.
     """
+    wanted = "json" if json else format or _meant(out)
     drawn, others = _found(project, journey)
-    people = _standing(project, verbose, journey) if live else NOBODY
-    if json:
+    people = _standing(project, verbose, drawn.name) if live else NOBODY
+    if wanted == "json":
         said = msgspec.json.encode(graph_of(drawn, others, people)).decode() + "\n"
-    elif (format or _BY_SUFFIX.get(out.suffix if out else "", "mermaid")) == "svg":
+    elif wanted == "svg":
         tree = sketch(drawn, others, people)
         said = svg(tree, elsewhere=elsewhere(drawn, people))
     else:
@@ -72,13 +78,28 @@ def graph(
         typer.echo(said, nl=False)
     else:
         out.write_text(said, encoding="utf-8")
+        typer.echo(f"{out}: {drawn.name} drawn")
 
 
-def _found(project: Path | None, name: str) -> tuple[Journey, list[Journey]]:
-    """The journey, and all that could be read. Raises OutreachError."""
+def _meant(out: Path | None) -> Format:
+    """What the name of the file asks for. Raises OutreachError."""
+    if out is None:
+        return "mermaid"
+    if (found := _BY_SUFFIX.get(out.suffix.lower())) is None:
+        hint = f"name it {out.with_suffix('.svg')}, or {out.with_suffix('.mmd')} for Mermaid"
+        raise OutreachError(f"{out}: nothing is drawn as {out.suffix}", hint)
+    return found
+
+
+def _found(project: Path | None, name: str | None) -> tuple[Journey, list[Journey]]:
+    """The journey, by its name or its file, and all that could be read. Raises OutreachError."""
     folder = read_settings(project).project
     draft = read(source.read_folder(folder))
     known = journeys(draft)
+    if name is None:
+        raise OutreachError("which journey?", f"there are: {', '.join(sorted(known))}")
+    if name in draft.journeys:
+        name = draft.journeys[name].journey
     if name in known:
         return known[name], [*known.values()]
     unread = [it for it in draft.findings if it.mark.file.startswith("journeys/")]

@@ -105,7 +105,8 @@ def _explain(error: Exception) -> NoReturn:
     if isinstance(error, RedisError):
         fail(OutreachError(f"Redis: {kind}: {error}", "is it running, and is REDIS_URL right?"))
     if isinstance(error, OSError):
-        fail(OutreachError(f"{kind}: {error}"))
+        about = f"{error.filename}: {error.strerror}" if error.filename else f"{kind}: {error}"
+        fail(OutreachError(about))
     if any(it.startswith("-v") or it == "--verbose" for it in sys.argv):
         raise error
     fail(OutreachError(f"a bug: {kind}: {error}", "please report it, with what -v adds"))

@@ -10,9 +10,11 @@ import asyncpg
 from typer.testing import CliRunner, Result
 
 from orchestrator.cli.main import build
+from orchestrator.project import source
 from tests.cli.shell import outreach
 
 ROOT = Path(__file__).parents[2]
+STARTER = Path(source.__file__).parent / "starter"
 
 # Forty in the version that runs, three in one before, and five held out.
 STAND = """
@@ -38,9 +40,29 @@ def test_a_journey_is_printed_for_markdown() -> None:
 
 def test_the_files_name_says_what_is_wanted(tmp_path: Path) -> None:
     for name, begins in (("a.svg", "<svg "), ("a.mmd", "%% "), ("a.txt", "%% ")):
-        assert graph("lifecycle-day-1", "--out", str(tmp_path / name)).output == ""
+        said = graph("lifecycle-day-1", "--out", str(tmp_path / name)).output
+        assert said == f"{tmp_path / name}: lifecycle-day-1 drawn\n"
         assert (tmp_path / name).read_text().startswith(begins)
     assert graph("lifecycle-day-1", "--format", "svg").output.startswith("<svg ")
+
+
+def test_a_picture_of_another_kind_or_in_no_folder_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    other = graph("lifecycle-day-1", "--out", str(tmp_path / "a.png"))
+    assert other.exit_code == 1
+    assert "a.svg" in str(other.exception)
+    assert not (tmp_path / "a.png").exists()
+    nowhere = outreach("graph", "hello", "--project", str(STARTER), "--out", "no/a.svg")
+    assert nowhere.returncode == 1
+    assert nowhere.stderr == "error: no/a.svg: No such file or directory\n"
+
+
+def test_a_journey_may_be_named_by_its_file_and_without_one_all_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "journeys").mkdir()
+    (tmp_path / "journeys/first.yaml").write_text("journey: a-b\nclass: x\nsteps: []\n")
+    assert graph("journeys/first.yaml", folder=tmp_path).output.startswith("%% a-b")
+    assert "there are: a-b" in str(graph(folder=tmp_path).exception)
 
 
 def test_a_program_gets_nodes_and_edges() -> None:
