@@ -13,6 +13,7 @@ import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.cli.show import plain
+from orchestrator.cli.validate import command_of
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import plan_words as words
 from orchestrator.project import source
@@ -85,14 +86,16 @@ def checked(settings: Settings) -> tuple[dict[str, str], tuple[Finding, ...]]:
     and OutreachError raised before anything is touched."""
     try:
         files = source.read_folder(settings.project)
-        _, findings = check(files)
+        _, findings = check(files, command_of)
         if errors := [found for found in findings if found.severity == "error"]:
             raise ProjectErrors(errors)
     except ProjectErrors as errors:
         for found in errors.findings:
             typer.echo(str(found), err=True)
+        count = len(errors.findings)
+        said, them = ("1 error", "it") if count == 1 else (f"{count} errors", "them")
         raise OutreachError(
-            f"the project has {len(errors.findings)} errors, and was not applied", "mend them first"
+            f"the project has {said}: nothing was applied", f"mend {them} first"
         ) from None
     return files, findings
 
@@ -115,7 +118,8 @@ def told(plan: Plan) -> Iterator[str]:
         yield typer.style(f"{words.SIGNS[sign]} {kind}: {plain(names)}", fg=_COLOURS[sign])
     warnings = [found for found in plan.findings if found.severity == "warning"]
     if warnings:
-        yield f"{len(warnings)} warnings; see them with: outreach validate"
+        said = "1 warning; see it" if len(warnings) == 1 else f"{len(warnings)} warnings; see them"
+        yield f"{said} with: outreach validate"
     if plan.changed or plan.moving or plan.stranded:
         colour = typer.colors.RED if plan.stranded else None
         yield typer.style(words.consequence(plan), fg=colour, bold=True)

@@ -51,7 +51,7 @@ def test_a_project_with_errors_is_not_applied(servers: Mapping[str, str], tmp_pa
     refused = outreach("apply", "--project", "shop", env=servers, cwd=tmp_path)
     assert refused.returncode == 1
     assert "journeys/hello.yaml:" in refused.stderr
-    assert "was not applied\n  hint: mend them first" in refused.stderr
+    assert "1 error: nothing was applied\n  hint: mend it first" in refused.stderr
     assert "no such table" not in outreach("status", env=servers).stderr
 
 

@@ -10,7 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from orchestrator.cli.options import read_settings
+from orchestrator.cli.plan import checked
 from orchestrator.cli.validate import command_of, validate
+from orchestrator.core.errors import OutreachError
 from orchestrator.project import source
 from orchestrator.project.rules import RULES
 
@@ -175,3 +178,15 @@ def test_an_answer_that_the_bot_takes_first_is_found(broken: Path) -> None:
     path = broken / "journeys/hello.yaml"
     path.write_text(path.read_text().replace("['1', 'yes']", "['1', 'cancel']"))
     assert "it says the bot's STOP: ask for another word) [answer-of-bot]" in run(str(broken))[1]
+
+
+def test_apply_and_plan_refuse_what_validate_refuses_the_bots_words_as_well(
+    broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = broken / "journeys/hello.yaml"
+    text = path.read_text().replace("hello/welcom\n", "hello/welcome\n")
+    path.write_text(text.replace("['1', 'yes']", "['1', 'cancel']"))
+    with pytest.raises(OutreachError, match="has 1 error: nothing was applied") as refused:
+        checked(read_settings(broken))
+    assert refused.value.hint == "mend it first"
+    assert "[answer-of-bot]" in capsys.readouterr().err
