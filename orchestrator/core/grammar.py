@@ -59,6 +59,16 @@ def parse_percent(text: str) -> float:
     return float(match[1]) / 100
 
 
+class Share(Struct, frozen=True):
+    """`5%`: a part of all."""
+
+    share: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        return cls(parse_percent(text))
+
+
 class At(Struct, frozen=True):
     """`day 2 10:00`: a local time on a day of the journey; day 1 is the day of entry."""
 

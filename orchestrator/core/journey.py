@@ -4,27 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import ClassVar, NewType
+from typing import Any, ClassVar, NewType
 
 from msgspec import Struct, field
 
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import Condition
-from orchestrator.core.grammar import Again, Pace, Schedule, Window
+from orchestrator.core.feed import Feed
+from orchestrator.core.grammar import Again, Pace, Schedule, Share, Window
 from orchestrator.core.steps.base import Block, EventName, Step, StepName
 
 SegmentName = NewType("SegmentName", str)
 """A segment of program/segments.yaml."""
 
 
+class Unless(Struct, frozen=True):
+    """What ends the wait of a trigger without anybody entering: the event `on`, for which `if`
+    holds. `phone.off` alone is short for `{on: phone.off}`."""
+
+    keyed: ClassVar[Any] = EventName
+    """What may stand here in place of keys."""
+
+    on: EventName
+    condition: Condition | None = field(default=None, name="if")
+
+    @classmethod
+    def parse(cls, text: str) -> Unless:
+        return cls(EventName(text))
+
+
 class Entry(Struct, frozen=True):
     """Who enters: on an event (`on`), or everyone in a `segment` on a schedule (`every`); with
-    `if`, only those for whom it holds."""
+    `if`, only those for whom it holds.
+
+    The rest makes it a trigger, which is judged where events arrive by the hundred thousand.
+    `hours` is when the event must have happened, by the subscriber's clock; they enter `after` so
+    long, `unless` one of these events happens meanwhile, and only if `still` holds at the end of
+    that wait. `once_per` is the least time from one such entering to the next; `sample` is the
+    share of subscribers, always the same ones, that it is for.
+    """
 
     on: EventName | None = None
     condition: Condition | None = field(default=None, name="if")
     segment: SegmentName | None = None
     every: Schedule | None = None
+    hours: Window | None = None
+    after: timedelta | None = None
+    unless: tuple[Unless, ...] = ()
+    still: Condition | None = None
+    once_per: timedelta | None = None
+    sample: Share | None = None
+
+    def is_trigger(self, feed: Feed) -> bool:
+        """Whether the matcher judges it, and not the turn that an event brings about."""
+        return self.on is not None and (self.on in feed.matching or bool(self.trigger_keys()))
+
+    def trigger_keys(self) -> tuple[str, ...]:
+        """Those of the keys that only triggers have which it has."""
+        return tuple(key for key in TRIGGER_KEYS if getattr(self, key) not in (None, ()))
+
+
+TRIGGER_KEYS = ("hours", "after", "unless", "still", "once_per", "sample")
+"""The keys of an entry that make it a trigger."""
 
 
 class Goal(Struct, frozen=True):

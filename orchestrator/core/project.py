@@ -9,9 +9,11 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
+from orchestrator.core.area import Area
 from orchestrator.core.contact import ContactPolicy
 from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
+from orchestrator.core.feed import Feed
 from orchestrator.core.grammar import Pace
 from orchestrator.core.journey import Entry, Journey
 from orchestrator.core.render import MessageTemplate
@@ -82,6 +84,18 @@ class Project(Struct, frozen=True, dict=True):
     name: str = ""
     retention: Retention = Retention()
     prices: Prices = Prices()
+    feed: Feed = Feed()
+    areas: Mapping[str, Area] = {}
+
+    @cached_property
+    def triggers(self) -> tuple[tuple[Journey, int, Entry], ...]:
+        """The entries that are judged where events arrive, each with its place in `enter`."""
+        return tuple(
+            (journey, number, entry)
+            for journey in self.journeys.values()
+            for number, entry in enumerate(journey.enter)
+            if entry.is_trigger(self.feed)
+        )
 
     @property
     def paces(self) -> Mapping[str, Pace]:
@@ -90,11 +104,13 @@ class Project(Struct, frozen=True, dict=True):
 
     @cached_property
     def entering(self) -> Mapping[str, tuple[tuple[Journey, tuple[Entry, ...]], ...]]:
-        """By event: the journeys that it may bring somebody into, each with the entries of it."""
+        """By event: the journeys that it may bring somebody into by itself, each with the entries
+        of it. Triggers are none of them."""
         found: dict[str, list[tuple[Journey, tuple[Entry, ...]]]] = {}
         for journey in self.journeys.values():
-            for on in dict.fromkeys(entry.on for entry in journey.enter if entry.on is not None):
-                entries = tuple(entry for entry in journey.enter if entry.on == on)
+            plain = [it for it in journey.enter if it.on and not it.is_trigger(self.feed)]
+            for on in dict.fromkeys(entry.on for entry in plain if entry.on is not None):
+                entries = tuple(entry for entry in plain if entry.on == on)
                 found.setdefault(on, []).append((journey, entries))
         return {on: tuple(journeys) for on, journeys in found.items()}
 

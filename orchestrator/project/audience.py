@@ -13,8 +13,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from orchestrator.core.grammar import Share
 from orchestrator.core.steps.base import EventName, TemplateName
-from orchestrator.project.forms import Share
 
 
 class Habit(Struct, frozen=True, kw_only=True):

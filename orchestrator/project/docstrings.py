@@ -12,9 +12,9 @@ from msgspec import UNSET, Struct
 from msgspec.structs import FieldInfo
 
 from orchestrator.core import grammar
+from orchestrator.core.grammar import Share
 from orchestrator.core.journey import InFlight
 from orchestrator.core.retention import Keep
-from orchestrator.project.forms import Share
 from orchestrator.project.reader import keys
 
 _SENTENCE = re.compile(r"(?<=[.])\s+(?=[A-Z`])|\n\n")

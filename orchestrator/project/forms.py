@@ -13,7 +13,7 @@ from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.contact import ContactClass, ContactPolicy, ListName
 from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
-from orchestrator.core.grammar import Again, Pace, Window, parse_percent
+from orchestrator.core.grammar import Again, Pace, Share, Window
 from orchestrator.core.journey import Entry, Goal, InFlight, Journey, LeaveRule, lay_out
 from orchestrator.core.project import Reward
 from orchestrator.core.steps.base import Block, JourneyName
@@ -22,16 +22,6 @@ LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 
 ClassName = NewType("ClassName", str)
 """A contact class of program/contact.yaml."""
-
-
-class Share(Struct, frozen=True):
-    """`5%`: a part of all."""
-
-    share: float = 0.0
-
-    @classmethod
-    def parse(cls, text: str) -> Share:
-        return cls(parse_percent(text))
 
 
 class JourneyForm(Struct, frozen=True, kw_only=True):

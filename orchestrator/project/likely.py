@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from orchestrator.core.expression import BUILT_IN, Condition, tree
 from orchestrator.core.expression.grammar import parse
+from orchestrator.core.grammar import Share
 from orchestrator.core.model import CHAT_CHANNELS, DESK_CHANNELS
 from orchestrator.core.project import Project
 from orchestrator.core.steps.base import EventName
 from orchestrator.core.steps.wait_for import WaitFor
 from orchestrator.project.audience import Arrival, AudienceForm, Habit, People
-from orchestrator.project.forms import Share
 
 OFTEN, SELDOM, HARDLY_EVER = timedelta(days=5), timedelta(days=30), timedelta(days=2000)
 """How far apart: what journeys wait for and points are earned by; what else brings people into

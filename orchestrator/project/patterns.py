@@ -16,9 +16,9 @@ from orchestrator.core import grammar
 from orchestrator.core.cost import Price
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import Condition
+from orchestrator.core.grammar import Share
 from orchestrator.core.retention import Keep
 from orchestrator.core.steps.wait import Pause
-from orchestrator.project.forms import Share
 
 TEXT = ("string", "number", "boolean")
 """What YAML may take for something else than the text that we read."""

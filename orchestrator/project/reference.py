@@ -42,7 +42,6 @@ from orchestrator.project.forms import (
     ProjectForm,
     RewardsForm,
     SegmentsForm,
-    Share,
 )
 from orchestrator.project.reader import keys
 from orchestrator.project.rules import RULES
@@ -60,7 +59,7 @@ PATH = Path("docs/reference/journeys.md")
 
 VALUES = (
     *(grammar.At, Pause, grammar.Again, grammar.Schedule),
-    *(grammar.Window, grammar.Days, grammar.Pace, Share, grammar.TagChange, InFlight),
+    *(grammar.Window, grammar.Days, grammar.Pace, grammar.Share, grammar.TagChange, InFlight),
 )
 """Values with a grammar of their own."""
 

@@ -177,7 +177,9 @@ class Walker:
         if kind in _SIMPLE:
             return {"type": _SIMPLE[kind]}
         if hasattr(kind, "keyed"):
-            return {"anyOf": [{"enum": [*kind.keyed]}, self.struct(kind)]}
+            words = kind.keyed
+            word = {"enum": [*words]} if isinstance(words, tuple) else self.value(words)
+            return {"anyOf": [word, self.struct(kind)]}
         if kind is str or hasattr(kind, "parse"):
             return scalar(TEXT)
         return self.struct(kind)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.core.effects import SendMessage
+from orchestrator.core.grammar import Share
 from orchestrator.core.model import Consent
 from orchestrator.project import shipped, source
 from orchestrator.project.audience import AudienceForm, Habit, People, Replies
 from orchestrator.project.casting import Cast, Somebody
-from orchestrator.project.forms import Share
 from orchestrator.project.life import Life, Lived
 from orchestrator.project.load import load
 from orchestrator.project.simulate import Play, Stage, packed

@@ -4,6 +4,9 @@
 `points.earned`, and `event.x` where something has happened. Values are JSON values. What is
 missing, leads nowhere or is JSON null is one and the same: null.
 
+In the `if`, `still` and `unless` of a trigger there is also `state.x`, what its events last said
+of the subscriber (`sets` in program/events.yaml).
+
 **Truths** are true, false or unknown. A condition *holds* only if it is true.
 
 - `==`, `!=`, `in`, `not in` and `is …` always know. Values of different types are never the same
@@ -12,6 +15,13 @@ missing, leads nowhere or is JSON null is one and the same: null.
   array, a part of a text or a key of an object; nothing is in anything else.
 - `<`, `<=`, `>`, `>=` compare two numbers, or two texts by code points; with anything else,
   null included, the answer is unknown.
+- `in_list('name')` is whether the subscriber's own telephone number is on a list,
+  `event.peer in list('name')` and `in_list('name', event.peer)` whether that number is: with its
+  country code, `+` or not. What is no number is on no list. If no such list was loaded, the answer
+  is unknown.
+- `in_area('name', event.cell)` is whether a cell, or a point `[longitude, latitude]`, lies in an
+  area of program/areas.yaml; `in_area('name')` is short for `in_area('name', state.cell)`. Where
+  the place is null or no place, the answer is unknown: neither inside nor outside.
 - `not` of unknown is unknown. `and` is false if anything is false, else unknown if anything is
   unknown; `or` is true if anything is true, else unknown if anything is unknown. They give truths,
   never one of their operands: use `|default(…)` for that.
@@ -33,19 +43,50 @@ null for what it does not know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
 
 from orchestrator.core.expression import tree
-from orchestrator.core.expression.grammar import parse
+from orchestrator.core.expression.grammar import KNOWN_LATER, parse
 from orchestrator.core.expression.predicate import Reading, predicate
 from orchestrator.core.expression.scope import BUILT_IN, subscriber_scope
 from orchestrator.core.expression.sql import SqlCondition, sql_condition
 
-__all__ = ["BUILT_IN", "Condition", "SqlCondition", "subscriber_scope"]
+__all__ = ["BUILT_IN", "Condition", "Part", "SqlCondition", "reading", "subscriber_scope"]
+
+
+class Part(Struct, frozen=True):
+    """One of the parts of a condition that its outermost `and`s join: the condition holds if and
+    only if each of them does."""
+
+    node: tree.Node
+
+    def names(self) -> frozenset[str]:
+        """Every dotted name it uses; `state.cell` for `in_area('name')`."""
+        return tree.names(self.node)
+
+    def lists(self) -> frozenset[str]:
+        """Every list of numbers it asks about."""
+        return tree.lists(self.node)
+
+    def areas(self) -> frozenset[str]:
+        """Every area it asks about."""
+        return tree.areas(self.node)
+
+    @property
+    def hot(self) -> bool:
+        """Whether it can be judged where events arrive: it asks about nothing of the subscriber
+        but their number and `state`."""
+        return not any(name.partition(".")[0] in KNOWN_LATER for name in self.names())
+
+
+def reading(parts: Iterable[Part]) -> Reading:
+    """A function of a scope that is True if all parts hold (at once if there are none), else False
+    or None. It never raises."""
+    return predicate(tree.All(tuple(part.node for part in parts)))
 
 
 class Condition(Struct, frozen=True):
@@ -66,6 +107,18 @@ class Condition(Struct, frozen=True):
     def names(self) -> frozenset[str]:
         """Every dotted name it uses, e.g. `subscriber.network`."""
         return tree.names(_tree(self.source))
+
+    def lists(self) -> frozenset[str]:
+        """Every list of numbers it asks about."""
+        return tree.lists(_tree(self.source))
+
+    def areas(self) -> frozenset[str]:
+        """Every area it asks about."""
+        return tree.areas(_tree(self.source))
+
+    def parts(self) -> tuple[Part, ...]:
+        """What its outermost `and`s join: one part if there are none."""
+        return tuple(Part(node) for node in tree.parts(_tree(self.source)))
 
     def parsed(self) -> tree.Node:
         """What it says, for whoever reasons about it."""

@@ -16,7 +16,10 @@ from orchestrator.core.expression import tree
 from orchestrator.core.expression.numbers import LARGEST, PLACES
 from orchestrator.core.expression.tree import Node
 
-ROOTS = ("subscriber", "usage", "points", "event")
+ROOTS = ("subscriber", "usage", "points", "event", "state")
+KNOWN_LATER = ("subscriber", "usage", "points")
+"""Roots that are known once a turn has loaded the subscriber, and not where events arrive."""
+
 POINTS = ("balance", "earned")
 TESTS = ("defined", "undefined", "none", "number", "string", "boolean")
 FILTERS = ("default", "lower", "upper", "length", "round")
@@ -42,6 +45,14 @@ _SLIPS = {
     "'": "a text begins and ends with the same quotation mark",
     '"': "a text begins and ends with the same quotation mark",
 }
+FUNCTIONS = {
+    "in_list": "write in_list('prospects') for the subscriber, in_list('prospects', event.peer)"
+    " for somebody else",
+    "in_area": "write in_area('campus', event.cell), or in_area('campus') for where they are now",
+}
+"""What can be called, and how."""
+
+_LISTED = "write event.peer in list('prospects')"
 _SUMS = "only numbers can be calculated with: usage.mb_7d / 7 > 100"
 _FORM = "write a condition like: subscriber.network in ['3g', '4g'] and usage.mb_7d >= 30"
 
@@ -120,9 +131,23 @@ class _Reader:
                 "name a part of it as a segment, or use a tag",
             )
         try:
-            return self._node(self._parsed())
+            return self._apart(self._node(self._parsed()))
         except RecursionError:
             raise GrammarError("the condition is nested too deeply", "split it") from None
+
+    def _apart(self, whole: Node) -> Node:
+        """The same, no part of which looks both at what is known where events arrive and at what
+        is known later only."""
+        for part in tree.parts(whole):
+            roots = {name.partition(".")[0] for name in tree.names(part)}
+            later = next((root for root in KNOWN_LATER if root in roots), None)
+            if "state" in roots and later:
+                self._fail(
+                    f"one part of the condition asks about both state and {later}",
+                    "join what asks about each by `and`: state.power == 'on' and usage.mb_7d > 30",
+                    "state" if "state" in self.source.words else "in_area",
+                )
+        return whole
 
     def _parsed(self) -> nodes.Expr:
         if self.text.lstrip().startswith("{"):
@@ -162,10 +187,34 @@ class _Reader:
         self.depth -= 1
         return result
 
+    def _call(self, node: nodes.Call) -> Node:
+        """in_list('name'), in_list('name', number), in_area('name'), in_area('name', place)."""
+        word = node.node.name if isinstance(node.node, nodes.Name) else ""
+        if word == "list":
+            self._fail("list(…) is no value", _LISTED, word)
+        if word not in FUNCTIONS:
+            hint = _meant(word, (*FUNCTIONS, "list")) or _FORM
+            self._fail("functions cannot be called in a condition", hint, word or "(")
+        name, *more = self._arguments(word, node, 2)
+        item = self._node(more[0]) if more else None
+        if item is not None and (tree.is_truth(item) or isinstance(item, tree.Choose)):
+            self._fail(f"{word} takes a value", FUNCTIONS[word], word)
+        if word == "in_list":
+            return tree.OnList(name, item)
+        return tree.InArea(name, item or tree.Name("state", ("cell",)))
+
+    def _arguments(self, word: str, node: nodes.Call, most: int) -> tuple[str, *tuple[Any, ...]]:
+        """The name, written out, and what else stands in the brackets."""
+        takes = FUNCTIONS.get(word, _LISTED)
+        if node.kwargs or node.dyn_args or node.dyn_kwargs or not 1 <= len(node.args) <= most:
+            self._fail(f"{word} takes other arguments", takes, word)
+        name, *more = node.args
+        if not isinstance(name, nodes.Const) or not isinstance(name.value, str):
+            self._fail("the name must be written out, in quotes", takes, word)
+        return (self._storable(name.value), *more)
+
     def _refuse(self, node: nodes.Node) -> NoReturn:
         match node:
-            case nodes.Call():
-                self._fail("functions cannot be called in a condition", _FORM, "(")
             case nodes.Concat():
                 self._fail("texts cannot be joined in a condition", "compare them one by one", "~")
             case nodes.Pow():
@@ -247,12 +296,29 @@ class _Reader:
         left = self._node(node.expr)
         parts: list[Node] = []
         for number, operand in enumerate(node.ops):
+            if isinstance(operand.expr, nodes.Call) and operand.op in ("in", "notin"):
+                listed = self._listed(operand, left, len(node.ops))
+                if listed is not None:
+                    return listed
             right = self._node(operand.expr)
             if number and not isinstance(left, tree.Name | tree.Constant):
                 self._fail("this chain compares too much at once", "write a < b and b < c", 1)
             parts.append(_compared(operand.op, left, right))
             left = right
         return parts[0] if len(parts) == 1 else tree.All(tuple(parts))
+
+    def _listed(self, operand: nodes.Operand, item: Node, operands: int) -> Node | None:
+        """`event.peer in list('name')`; None if it is something else."""
+        call = operand.expr
+        if not (isinstance(call, nodes.Call) and isinstance(call.node, nodes.Name)):
+            return None
+        if call.node.name != "list":
+            return None
+        if operands > 1 or tree.is_truth(item):
+            self._fail("only a number can be in a list", _LISTED, "list")
+        (name,) = self._arguments("list", call, 1)
+        listed = tree.OnList(name, item)
+        return listed if operand.op == "in" else tree.Not(listed)
 
     def _and(self, node: nodes.And) -> Node:
         return tree.All(tuple(self._node(item) for item in _flat(node, nodes.And)))

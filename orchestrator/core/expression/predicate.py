@@ -15,6 +15,7 @@ from orchestrator.core.expression.numbers import (
     round_half_up,
 )
 from orchestrator.core.expression.tree import Node
+from orchestrator.core.telephone import number_of
 
 Scope = Mapping[str, Any]
 Reading = Callable[[Scope], Any]
@@ -46,6 +47,10 @@ def _value(node: Node) -> Reading:
             return _less(_value(left), _value(right), or_same)
         case tree.Contains(container, item):
             return _contains(container, item)
+        case tree.OnList(name, item):
+            return _on_list(name, None if item is None else _value(item))
+        case tree.InArea(name, place):
+            return _in_area(name, _value(place))
         case tree.All(items):
             return _all([predicate(item) for item in items])
         case tree.Some(items):
@@ -161,6 +166,27 @@ def _contains(container: Node, item: Node) -> Reading:
         return False
 
     return contains
+
+
+def _on_list(name: str, read: Reading | None) -> Reading:
+    def on_list(scope: Scope) -> bool | None:
+        lists = scope.get("lists")
+        numbers = lists.get(name) if lists else None
+        if numbers is None:
+            return None
+        number = scope.get("number") if read is None else number_of(read(scope))
+        return number is not None and number in numbers
+
+    return on_list
+
+
+def _in_area(name: str, read: Reading) -> Reading:
+    def in_area(scope: Scope) -> bool | None:
+        areas = scope.get("areas")
+        area = areas.get(name) if areas else None
+        return None if area is None else area.has(read(scope))
+
+    return in_area
 
 
 def _all(reads: list[Reading]) -> Reading:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from orchestrator.core.model import Subscriber
+from orchestrator.core.telephone import number_of
 
 BUILT_IN = ("key", "locale", "timezone", "tags", "created_at")
 """Names under `subscriber` that no attribute can take; every other name is an attribute."""
@@ -15,8 +16,10 @@ BUILT_IN = ("key", "locale", "timezone", "tags", "created_at")
 def subscriber_scope(
     subscriber: Subscriber, *, balance_points: int = 0, earned_points: int = 0
 ) -> dict[str, Any]:
-    """The names `subscriber`, `usage` and `points`, as plain JSON values. Tags are a sorted list,
-    `created_at` is text like 2026-01-31T09:30:00Z. Add `event` where something has happened."""
+    """The names `subscriber`, `usage` and `points`, as plain JSON values, and the telephone number
+    that `in_list` asks about. Tags are a sorted list, `created_at` is text like
+    2026-01-31T09:30:00Z. Add `event` where something has happened, `state` in a trigger, and
+    `lists` (numbers by list) and `areas` wherever they are known."""
     view = {
         **subscriber.attributes,
         "key": subscriber.key,
@@ -28,6 +31,7 @@ def subscriber_scope(
     return {
         "subscriber": view,
         "usage": view.get("usage"),
+        "number": number_of(subscriber.addresses.get("sms")),
         "points": {"balance": balance_points, "earned": earned_points},
     }
 

@@ -5,6 +5,7 @@ A node is either a *truth* (it may be true, false or unknown) or a *value* (any 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -51,6 +52,21 @@ class Contains(Struct, frozen=True):
 
     container: Node
     item: Node
+
+
+class OnList(Struct, frozen=True):
+    """Truth, unknown if there is no such list: a telephone number is on it. Without an `item` it is
+    the subscriber's own."""
+
+    name: str
+    item: Node | None = None
+
+
+class InArea(Struct, frozen=True):
+    """Truth, unknown if there is no such area or the place is none: a cell or point lies in it."""
+
+    name: str
+    place: Node
 
 
 class All(Struct, frozen=True):
@@ -134,6 +150,8 @@ Node = (
     | Same
     | Less
     | Contains
+    | OnList
+    | InArea
     | All
     | Some
     | Not
@@ -147,6 +165,8 @@ Node = (
     | Rounded
 )
 
+_TRUTHS = (Same, Less, Contains, OnList, InArea, All, Some, Not, Is)
+
 COMPUTED = (Arithmetic, Negative, Rounded)
 """Nodes whose value already is a decimal with at most 12 places."""
 
@@ -155,7 +175,7 @@ def is_truth(node: Node) -> bool:
     """Whether the node can be unknown rather than null."""
     if isinstance(node, Choose):
         return is_truth(node.then) and is_truth(node.otherwise)
-    return isinstance(node, Same | Less | Contains | All | Some | Not | Is)
+    return isinstance(node, _TRUTHS)
 
 
 def names(node: Node) -> frozenset[str]:
@@ -167,10 +187,31 @@ def names(node: Node) -> frozenset[str]:
                 break
             dotted.append(part)
         return frozenset((".".join(dotted),))
-    found: frozenset[str] = frozenset()
+    return frozenset[str]().union(*map(names, _children(node)))
+
+
+def lists(node: Node) -> frozenset[str]:
+    """Every list of numbers in the tree."""
+    own = {node.name} if isinstance(node, OnList) else set()
+    return frozenset(own).union(*map(lists, _children(node)))
+
+
+def areas(node: Node) -> frozenset[str]:
+    """Every area in the tree."""
+    own = {node.name} if isinstance(node, InArea) else set()
+    return frozenset(own).union(*map(areas, _children(node)))
+
+
+def parts(node: Node) -> tuple[Node, ...]:
+    """The tree holds if and only if each of these does: what its outermost `and`s join."""
+    if isinstance(node, All):
+        return tuple(part for item in node.items for part in parts(item))
+    return (node,)
+
+
+def _children(node: Node) -> Iterator[Node]:
     for field in node.__struct_fields__:
         inner = getattr(node, field)
         for child in inner if isinstance(inner, tuple) else (inner,):
             if isinstance(child, Node):
-                found |= names(child)
-    return found
+                yield child
