@@ -36,7 +36,9 @@ _CONTROL = re.compile(
 """Among them what turns text around: a reviewer must see what is read (CVE-2021-42574)."""
 _TAB = re.compile(r" *\t")
 _NO_SPACE_AFTER_DASH = re.compile(r" *-[^\s-]")
-_NO_SPACE_AFTER_COLON = re.compile(r" *(- +)?[a-z_]+:[^\s:]\S*\s*$")
+_NO_SPACE_AFTER_COLON = re.compile(r" *(- +)?[a-z_]+:[^\s:/]\S*\s*$")
+_AFTER_QUOTE = re.compile(r"""(?<![^\s\[{,])(?P<quoted>(['"]).*?\2)[ \t]+(?=[^\s,\]}#:])""")
+_COMMENT = re.compile(r"\s+#.*|\s+$")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "": None}
 
 
@@ -209,10 +211,19 @@ def _not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> ProjectError
         return _refused(where, "a tab cannot indent YAML", "use spaces")
     if _NO_SPACE_AFTER_DASH.match(line):
         return _refused(where, "this item of a list has no space after its dash", "write `- `")
+    for quoted in _AFTER_QUOTE.finditer(line):
+        if quoted.end() == where.column - 1:
+            there = Mark(file, where.line, quoted.start() + 1)
+            hint = f"quote all of it: {_requoted(line, quoted)}"
+            return _refused(there, "a text goes on after its quote", hint)
+    colon = problem == "mapping values are not allowed in this context"
+    if colon and _NO_SPACE_AFTER_COLON.match(lines[max(where.line - 2, 0)]):
+        there = Mark(file, where.line - 1, 1)
+        return _refused(there, "this key has no space after its colon", "write `: `")
     if begun and _NO_SPACE_AFTER_COLON.match(lines[begun.line]):
         there = Mark(file, begun.line + 1, begun.column + 1)
         return _refused(there, "this key has no space after its colon", "write `: `")
-    if problem == "mapping values are not allowed in this context":
+    if colon:
         hint = "quote a text that has `: ` in it; if it has none, this line is indented too far"
         return _refused(where, "there cannot be a colon here", hint)
     if begun and problem in _ASKEW and mark and mark.column != begun.column:
@@ -226,6 +237,13 @@ def _not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> ProjectError
     if error.context and begun:
         hint = f"{error.context} that begins on line {begun.line + 1}"
     return _refused(where, f"this is not YAML: {problem}", hint)
+
+
+def _requoted(line: str, quoted: re.Match[str]) -> str:
+    """The value that begins with this quoted text, with quotes around all of it."""
+    in_brackets = re.search(r"[\[{]", line[: quoted.start()])
+    said = f"{quoted['quoted']} …" if in_brackets else _COMMENT.sub("", line[quoted.start() :])
+    return f'"{said}"' if '"' not in said else "'" + said.replace("'", "''") + "'"
 
 
 def _mark_at(file: str, text: str, index: int) -> Mark:

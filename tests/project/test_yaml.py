@@ -120,7 +120,20 @@ def test_what_is_refused_is_named_by_line_and_column(text: str, where: str) -> N
         ("a:\n  - b: 1\n - c: 2", "3:2: error: this line is indented by 1, "),
         ("a:\n  - b: 1\n  -c: 2", "3:3: error: this item of a list has no space after its dash"),
         ("a: 1\nb:2\nc: 3", "2:1: error: this key has no space after its colon"),
+        ("a:1\nb: 2", "1:1: error: this key has no space after its colon"),
         ("a: b: c", "1:5: error: there cannot be a colon here"),
+        (
+            "- if: 'a' in b.c  # or",
+            "1:7: error: a text goes on after its quote (quote all of it: \"'a' in b.c\")",
+        ),
+        (
+            'a: 1\nb: "x" == d.e',
+            "2:4: error: a text goes on after its quote (quote all of it: '\"x\" == d.e')",
+        ),
+        (
+            "- {on: x, if: 'a' in b}",
+            "1:15: error: a text goes on after its quote (quote all of it: \"'a' …\")",
+        ),
         ("a: 1\n  b: 2", "2:4: error: there cannot be a colon here"),
     ],
     ids=repr,
