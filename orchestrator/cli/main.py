@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,7 +14,7 @@ import typer
 from orchestrator.core.errors import OutreachError
 
 COMMANDS = {
-    "demo": ("demo:demo", "outreach demo --subscribers 500"),
+    "demo": ("demo.command:demo", "outreach demo --subscribers 500"),
     "init": ("init:init", "outreach init shop"),
     "validate": ("validate:validate", "outreach validate shop"),
     "schema": ("schema:schema", "outreach schema --project shop"),
@@ -52,8 +54,33 @@ COMMANDS = {
 """Each command: where its function is, and its example. In the order of the help."""
 
 
-def build(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
-    """The application with these commands. Only their modules are loaded: all cost a second."""
+def load(name: str) -> Callable[..., object]:
+    """The function that a command is. Only its module is loaded: all cost a second."""
+    module, _, function = COMMANDS[name][0].partition(":")
+    command: Callable[..., object] = getattr(import_module(f"orchestrator.cli.{module}"), function)
+    return command
+
+
+def describe(name: str) -> Callable[..., object]:
+    """Something with the docstring that `load` would find, which is read without being run."""
+    import ast
+
+    module, _, function = COMMANDS[name][0].partition(":")
+    path = Path(__file__).parent / f"{module.replace('.', '/')}.py"
+
+    def command() -> None: ...
+
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            command.__doc__ = ast.get_docstring(node)
+    return command
+
+
+def build(
+    names: Sequence[str] = tuple(COMMANDS),
+    found: Callable[[str], Callable[..., object]] = load,
+) -> typer.Typer:
+    """The application with these commands."""
     app = typer.Typer(
         name="outreach",
         help="Journeys in YAML, carried to subscribers over the carriers' own protocols.",
@@ -64,23 +91,36 @@ def build(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
     )
     app.callback()(_outreach)
     for name in names:
-        place, example = COMMANDS[name]
-        module, _, function = place.partition(":")
-        command = getattr(import_module(f"orchestrator.cli.{module}"), function)
-        app.command(name, epilog=f"Example: {example}")(command)
+        app.command(name, epilog=f"Example: {COMMANDS[name][1]}")(found(name))
     return app
 
 
 def main() -> None:
     """The command has run. Exit codes: 0 all is well; 1 something asked for or found is wrong; 2
     the command was not understood."""
-    named = sys.argv[1:2]
     try:
-        build(named if named and named[0] in COMMANDS else tuple(COMMANDS))()
+        _asked(_words())(prog_name="outreach")
     except OutreachError as error:
         fail(error)
     except Exception as error:
         _explain(error)
+
+
+def _words() -> Sequence[str]:
+    """What was written after `outreach`: by whoever runs it, or so far in the line that a shell
+    wants completed, which it tells in the environment."""
+    if "_OUTREACH_COMPLETE" not in os.environ:
+        return sys.argv[1:]
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return line.split()[1:]
+
+
+def _asked(words: Sequence[str]) -> typer.Typer:
+    """The application with no more of it than these words need: one command, or the list."""
+    if words and words[0] in COMMANDS:
+        return build(words[:1])
+    listed = not words or words[0] in ("-h", "--help", "--version") or words[0][:1] != "-"
+    return build(found=describe if listed else load)
 
 
 def fail(error: OutreachError) -> NoReturn:
