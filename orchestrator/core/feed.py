@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from orchestrator.core.usage import Amount, Measure
+
 Keep = Literal["all", "matching"]
 """Whether every event of a type is stored for its subscriber, or only what a trigger needs."""
 
@@ -49,13 +51,14 @@ class Setting(Struct, frozen=True):
 class EventType(Struct, frozen=True):
     """A declared event. `properties` says of what kind each is, `may_lack` which of them may be
     missing; others than these may come along. `sets` is what is then known of the subscriber, by
-    its name under `state`."""
+    its name under `state`; `counts` is how much of each measure it counts."""
 
     summary: str = ""
     keep: Keep = "all"
     properties: Mapping[str, PropertyKind] = {}
     may_lack: frozenset[str] = frozenset()
     sets: Mapping[str, Setting] = {}
+    counts: Mapping[str, Amount] = {}
 
     def fault(self, properties: Mapping[str, Any]) -> str:
         """What about an event with these properties is not as declared, or ''."""
@@ -71,10 +74,11 @@ class EventType(Struct, frozen=True):
 
 class Feed(Struct, frozen=True, dict=True):
     """The `events` that a project declares, and how late one may reach us and still count in its
-    order."""
+    order. `usage` says with what each counted measure is compared."""
 
     events: Mapping[str, EventType] = {}
     lateness: timedelta = timedelta(seconds=30)
+    usage: Mapping[str, Measure] = {}
 
     @cached_property
     def matching(self) -> frozenset[str]:
@@ -90,3 +94,14 @@ class Feed(Struct, frozen=True, dict=True):
     def state(self) -> frozenset[str]:
         """The names under `state`."""
         return frozenset(name for sets in self.setting.values() for name in sets)
+
+    @cached_property
+    def counting(self) -> Mapping[str, Mapping[str, Amount]]:
+        """By event, what it counts; others count nothing."""
+        return {name: it.counts for name, it in self.events.items() if it.counts}
+
+    @cached_property
+    def measures(self) -> Mapping[str, Measure]:
+        """Every measure that some event counts, and with what it is compared."""
+        counted = sorted({name for counts in self.counting.values() for name in counts})
+        return {name: self.usage.get(name, Measure()) for name in counted}

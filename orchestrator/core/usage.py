@@ -1,0 +1,182 @@
+"""What is counted of subscribers' use, by their local days, and what conditions see of it.
+
+Production keeps the counts in PostgreSQL (`store/usage.py`), a life on the skipped clock in a
+`Ledger`; what a day is, what an event counts and which figures come of it is said here, for both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from orchestrator.core import calendar
+from orchestrator.core.errors import GrammarError
+
+WEEK_DAYS = 7
+"""How many days `…_7d` is about: today and the six before it."""
+
+MOST = Decimal(10) ** 12
+"""An event counts less than this."""
+
+NOTHING = Decimal(0)
+_SMALLEST = Decimal("0.000001")
+_SHARE_PLACES = 4
+_EXACT = Context(prec=60, rounding=ROUND_FLOOR)
+_PROPERTY = re.compile(r"event\.([A-Za-z_]\w*)")
+
+
+def _decimal(value: Any) -> Decimal | None:
+    """A JSON number as authors see it written; None for anything else."""
+    if type(value) is int:
+        return Decimal(value)
+    return Decimal(repr(value)) if type(value) is float else None
+
+
+class Amount(Struct, frozen=True):
+    """`event.mb`, or a number: so much one event counts. What is no number in it counts nothing,
+    nor does what is below zero or not below a million millions; the rest is rounded to six
+    places."""
+
+    property: str = ""
+    constant: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Amount:
+        if re.fullmatch(r"\d{1,6}", text):
+            return cls(constant=int(text))
+        if match := _PROPERTY.fullmatch(text):
+            return cls(match[1])
+        raise GrammarError(
+            f"{text!r} does not say how much is counted",
+            "write a property of the event, as event.mb, or a whole number, as 1",
+        )
+
+    def of(self, properties: Mapping[str, Any]) -> Decimal:
+        """How much an event with these properties counts."""
+        value = _decimal(properties.get(self.property)) if self.property else Decimal(self.constant)
+        try:
+            if value is None or not 0 <= value < MOST:
+                return NOTHING
+        except InvalidOperation:  # not a number
+            return NOTHING
+        return value.quantize(_SMALLEST)
+
+
+class Measure(Struct, frozen=True):
+    """What a counted measure is compared with: `by` is the attribute that names a subscriber's
+    region, in which they have their place; `of` the attribute with their allowance for a month."""
+
+    by: str = ""
+    of: str = ""
+
+    def region(self, attributes: Mapping[str, Any]) -> str | None:
+        """The region of a subscriber with these attributes; None if nothing names it."""
+        named = attributes.get(self.by) if self.by else None
+        return named if isinstance(named, str) else None
+
+    def names(self, measure: str) -> tuple[str, ...]:
+        """The names under `usage` by which conditions know this measure."""
+        said = ("today", "7d", "month")
+        shared = ("share",) if self.of else ()
+        placed = ("mean", "rank", "percentile") if self.by else ()
+        return tuple(f"{measure}_{it}" for it in (*said, *shared, *placed))
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """A region in this month as it was last looked at, and one subscriber in it: of its `people`,
+    so many are `above` and so many `below` them."""
+
+    people: int
+    mean: Decimal
+    above: int
+    below: int
+
+
+class Counts(Struct, frozen=True, gc=False):
+    """What was counted of one measure for one subscriber: today, in seven days, and in the calendar
+    month of today."""
+
+    today: Decimal = NOTHING
+    week: Decimal = NOTHING
+    month: Decimal = NOTHING
+    standing: Standing | None = None
+
+
+def home(timezone: str | None, default: str) -> ZoneInfo:
+    """By whose clock the days of a subscriber are: their own zone's, or the project's."""
+    return calendar.zone(timezone) or calendar.zone(default) or calendar.UTC_ZONE
+
+
+def day_of(at: datetime, now: datetime, tz: ZoneInfo) -> date:
+    """The day an event of `at` counts for, however late it comes. What says that it has not
+    happened yet counts for today."""
+    return calendar.local_day(min(at, now), tz)
+
+
+def figures(
+    name: str, measure: Measure, counts: Counts, attributes: Mapping[str, Any]
+) -> dict[str, int | float | None]:
+    """What conditions see of a measure, by the names after `usage.`. The place of somebody whose
+    region is not known, or was not looked at this month, is null; so is the share of an allowance
+    that is no number above zero."""
+    said: dict[str, int | float | None] = {
+        f"{name}_today": plain(counts.today),
+        f"{name}_7d": plain(counts.week),
+        f"{name}_month": plain(counts.month),
+    }
+    if measure.of:
+        said[f"{name}_share"] = _share(counts.month, _decimal(attributes.get(measure.of)))
+    if measure.by:
+        it = counts.standing
+        said[f"{name}_mean"] = plain(it.mean) if it else None
+        said[f"{name}_rank"] = min(it.above + 1, it.people) if it else None
+        said[f"{name}_percentile"] = 100 * it.below // it.people if it else None
+    return said
+
+
+def _share(month: Decimal, allowance: Decimal | None) -> int | float | None:
+    """Rounded down, so that nobody is told too early that they have reached it."""
+    if allowance is None or not allowance > 0:
+        return None
+    steps = _EXACT.divide_int(_EXACT.scaleb(month, _SHARE_PLACES), allowance)
+    return plain(_EXACT.scaleb(steps, -_SHARE_PLACES))
+
+
+def plain(value: Decimal) -> int | float:
+    """As a JSON number: whole if it is."""
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+class Ledger:
+    """What was counted of one subscriber, by measure and day."""
+
+    def __init__(self) -> None:
+        self._days: dict[str, dict[date, Decimal]] = {}
+
+    def add(self, measure: str, day: date, amount: Decimal) -> None:
+        """So much more on that day."""
+        days = self._days.setdefault(measure, {})
+        days[day] = days.get(day, NOTHING) + amount
+
+    def counts(self, measure: str, today: date) -> Counts:
+        """How it stands on that day, compared with nobody."""
+        days = self._days.get(measure)
+        if not days:
+            return Counts()
+        since = today - timedelta(days=WEEK_DAYS - 1)
+        return Counts(
+            days.get(today, NOTHING),
+            sum((it for day, it in days.items() if since <= day <= today), NOTHING),
+            sum((it for day, it in days.items() if _month(day) == _month(today)), NOTHING),
+        )
+
+
+def _month(day: date) -> tuple[int, int]:
+    return day.year, day.month
