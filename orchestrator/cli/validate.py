@@ -17,7 +17,7 @@ from orchestrator.cli.folders import AlsoProjectOption
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import formats, source
-from orchestrator.project.findings import Finding, ProjectErrors, did_you_mean
+from orchestrator.project.findings import Finding, did_you_mean
 from orchestrator.project.load import inspect, whole
 from orchestrator.project.rules import RULES
 
@@ -54,8 +54,6 @@ def validate(
     project = also_project or project
     try:
         sound, findings = _inspected(project)
-    except ProjectErrors as errors:
-        sound, findings = None, tuple(errors.findings)
     except OutreachError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(NO_PROJECT) from None
@@ -81,7 +79,8 @@ def _inspected(folder: Path) -> tuple[Project | None, tuple[Finding, ...]]:
     """The project, or None, and what was found. Schemas that an editor looks for are in step with
     it, where we may write them."""
     with _no_collecting():
-        draft, findings = inspect(source.read_folder(folder), command_of)
+        files, unread = source.look(folder)
+        draft, findings = inspect(files, command_of, unread)
         with suppress(OutreachError):
             editing.refresh(folder, draft)
         return whole(draft, findings), findings

@@ -53,6 +53,8 @@ class Draft(Struct):
     broken: set[str] = set()
     broken_journeys: bool = False
     bot: Bot | None = None
+    unread: frozenset[str] = frozenset()
+    """Files that are there, and whose octets are no text or no picture: also a finding already."""
     allowances: tuple[Allowance, ...] = ()
     idle: tuple[Allowance, ...] = ()
     """Those of the allowances that nothing was found for."""

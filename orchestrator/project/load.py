@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -65,9 +65,12 @@ def check(
     return whole(draft, findings), findings
 
 
-def inspect(files: Mapping[str, str], bot: Bot | None = None) -> tuple[Draft, tuple[Finding, ...]]:
-    """All that can be read, and all findings in order, as of `check`."""
-    draft = read(files)
+def inspect(
+    files: Mapping[str, str], bot: Bot | None = None, unread: Sequence[Finding] = ()
+) -> tuple[Draft, tuple[Finding, ...]]:
+    """All that can be read, and all findings in order, as of `check`; `unread` are of files that
+    are not among these because they cannot be."""
+    draft = read(files, unread)
     draft.bot = bot
     draft.allowances = tuple(allowances(files))
     return draft, in_order([*draft.findings, *lint.findings(draft)])
@@ -88,12 +91,13 @@ def load_journey(path: str, text: str) -> Journey:
     return form.compiled(source.version_hash(text))
 
 
-def read(files: Mapping[str, str]) -> Draft:
+def read(files: Mapping[str, str], unread: Sequence[Finding] = ()) -> Draft:
     """All that can be read, with a finding for all that cannot."""
-    draft = Draft(files)
+    draft = Draft(files, findings=[*unread], unread=frozenset(it.mark.file for it in unread))
+    draft.broken_journeys = any(map(_is_journey, draft.unread))
     _read_program(draft)
     for path in sorted(files):
-        if path.startswith("journeys/") and not path.startswith(PROGRAM):
+        if _is_journey(path):
             form, findings = _read_file(path, files[path], JourneyForm, draft.places)
             draft.findings += findings
             if form is None:
@@ -104,6 +108,10 @@ def read(files: Mapping[str, str]) -> Draft:
     return draft
 
 
+def _is_journey(path: str) -> bool:
+    return path.startswith("journeys/") and not path.startswith(PROGRAM)
+
+
 def _read_program(draft: Draft) -> None:
     def part(name: str, form: type[Form], required: bool = False) -> Form | None:
         path = f"{PROGRAM}{name}.yaml"
@@ -111,6 +119,8 @@ def _read_program(draft: Draft) -> None:
             value, findings = _read_file(path, draft.files[path], form, draft.places)
             draft.findings.extend(findings)
             return value
+        if path in draft.unread:
+            return None
         if required:
             keys = ", ".join(form.__struct_fields__)
             hint = f"write it; its keys are: {keys}"
@@ -160,6 +170,9 @@ def _read_templates(draft: Draft) -> None:
             hint = "name it message.locale.j2: templates/seven-days/entrance.zh.j2"
             message = "the file's name does not tell the message and its locale"
             draft.findings.append(Finding(Mark(path), message, hint, "file"))
+    draft.broken |= {found["name"] for it in draft.unread if (found := _TEMPLATE.fullmatch(it))}
+    for name in draft.broken:
+        draft.template_files.pop(name, None)
     settings = draft.settings if draft.settings and draft.settings.has_locale else None
     for name, paths in draft.template_files.items():
         sources = {locale: draft.files[path] for locale, path in paths.items()}

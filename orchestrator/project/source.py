@@ -39,10 +39,21 @@ def read_folder(folder: Path) -> dict[str, str]:
     too large, texts that are not UTF-8 and pictures that are none. Hidden files and folders, and
     links that lead out, are passed over.
     """
+    texts, findings = look(folder)
+    if findings:
+        raise ProjectErrors(findings)
+    return texts
+
+
+def look(folder: Path) -> tuple[dict[str, str], list[Finding]]:
+    """As `read_folder`: the files that can be read, and a finding for each that cannot."""
     if not (folder / "journeys").is_dir():
+        whole = next((it for it in folder.resolve().parents if (it / "journeys").is_dir()), None)
         raise OutreachError(
             f"{folder} is not a project: it has no journeys/ folder",
-            "name the folder that holds journeys/ and templates/, or start one: outreach init",
+            f"the project it is in is {whole}"
+            if whole
+            else "name the folder that holds journeys/ and templates/, or start one: outreach init",
         )
     texts: dict[str, str] = {}
     findings: list[Finding] = []
@@ -64,9 +75,7 @@ def read_folder(folder: Path) -> dict[str, str]:
             texts[name] = pictures.look(name, raw).pointer() if picture else decode(name, raw)
         except ProjectErrors as errors:
             findings += errors.findings
-    if findings:
-        raise ProjectErrors(findings)
-    return texts
+    return texts, findings
 
 
 def read_tests(folder: Path) -> dict[str, str]:

@@ -82,13 +82,42 @@ def test_a_file_that_is_not_utf8_is_a_finding(broken: Path) -> None:
     (broken / "journeys/odd.yaml").write_bytes(b"\xff\xfe")
     code, output = run(str(broken), "--json")
     assert code == 1
-    assert json.loads(output)[0]["file"] == "journeys/odd.yaml"
+    assert json.loads(output)[1]["file"] == "journeys/odd.yaml"
+
+
+def test_what_cannot_be_read_hides_nothing_else_and_is_not_missed(broken: Path) -> None:
+    rewards = broken / "journeys/program/rewards.yaml"
+    for name in ("journeys/odd.yaml", "templates/hello/question.de.j2", "templates/a.png"):
+        (broken / name).write_bytes(b"\xff\xfe")
+    rewards.write_bytes(b"\xff" + rewards.read_bytes())
+    (broken / "journeys/two.yaml").write_text(
+        "journey: two\nclass: friendly\nenter: [{on: a.b}]\n"
+        "steps:\n  - id: go\n    send: hello/question\n  - id: on\n    enroll: odd\n"
+    )
+    (broken / "templates/hello/more.en.j2").write_text(
+        "{% block mms_image %}a.png{% endblock %}{% block mms_text %}a{% endblock %}"
+    )
+    code, output = run(str(broken), "--json")
+    assert code == 1
+    assert [(it["file"], it["rule"]) for it in json.loads(output)] == [
+        ("journeys/hello.yaml", "unknown-template"),
+        ("journeys/odd.yaml", "file"),
+        ("journeys/program/rewards.yaml", "file"),
+        ("templates/a.png", "picture"),
+        ("templates/hello/question.de.j2", "file"),
+    ]
 
 
 def test_a_folder_without_a_project_is_a_wrong_use(tmp_path: Path) -> None:
     code, output = run(str(tmp_path))
     assert code == 2
     assert "outreach init" in output
+
+
+def test_a_folder_within_a_project_names_the_project(broken: Path) -> None:
+    code, output = run(str(broken / "journeys/program"))
+    assert code == 2
+    assert f"the project it is in is {broken.resolve()}" in output
 
 
 def test_with_strict_a_warning_fails(broken: Path) -> None:

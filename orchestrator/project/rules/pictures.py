@@ -28,7 +28,7 @@ class UnknownPicture(Rule):
         for paths in draft.template_files.values():
             for path in paths.values():
                 for name, mark in _named(draft, path):
-                    if name not in draft.pictures:
+                    if name not in draft.pictures and f"templates/{name}" not in draft.unread:
                         hint = did_you_mean(name, draft.pictures, f"put it at templates/{name}")
                         yield self.at(mark, hint, name=name)
 
