@@ -131,6 +131,8 @@ def phone_number(text: str, country: str) -> str:
         raise Bad(
             "the phone number has no country: write +86…, or give --country 86 or OUTREACH_COUNTRY"
         )
+    if digits.startswith("0"):
+        raise Bad("no country's code begins with 0")
     if not 7 <= len(digits) <= 15:
         raise Bad("a phone number has 7 to 15 digits")
     return f"+{digits}"

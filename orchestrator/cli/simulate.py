@@ -214,7 +214,7 @@ def _replay(
         names = whole.contact.lists
         with _progress(len(chosen), "replaying") as progress:
             async for batch in sampling.traffic(
-                connection, chosen, names, since - whole.contact.memory
+                connection, chosen, names, since - whole.contact.memory, until
             ):
                 for it in batch:
                     letters = [Letter(past.sent, past.run, past.reason) for past in it.past]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -28,7 +28,8 @@ class Scene(Struct, frozen=True, gc=False):
     decision to decision. `claimed` counts the member's purchases by reward, `history` lists the
     last ledger lines (points, reason, at), newest first; both only for a reply. `lists` says when
     the lists of numbers that contact classes name were loaded, `listed` on which of them the
-    subscriber stands. `halted` says which journeys operators hold up.
+    subscriber stands. `halted` says which journeys operators hold up. `members` are the numbers on
+    each list that conditions may ask about; a list that is not there is unknown.
     """
 
     project: Project
@@ -45,6 +46,7 @@ class Scene(Struct, frozen=True, gc=False):
     lists: Mapping[str, datetime] = {}
     listed: frozenset[str] = frozenset()
     halted: Mapping[str, Halt] = {}
+    members: Mapping[str, Container[int]] = {}
 
 
 class Passed(Struct, frozen=True, gc=False):

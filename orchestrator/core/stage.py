@@ -84,6 +84,8 @@ class Stage:
                 balance_points=self.account.balance_points,
                 earned_points=self.account.earned_points,
             )
+            self._scope["lists"] = self._scene.members
+            self._scope["areas"] = self.project.areas
         return {**self._scope, "event": properties}
 
     def journey(self, enrollment: Enrollment) -> Journey:

@@ -17,6 +17,7 @@ from orchestrator.core.links import tracked
 from orchestrator.core.model import Content
 from orchestrator.runtime import bell
 from orchestrator.runtime.clock import Clock
+from orchestrator.runtime.lists import Lists
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.redis_url import redis_settings
@@ -27,7 +28,8 @@ from orchestrator.store.ids import Ids
 class Context(Struct, frozen=True):
     """The means of one process. `name` tells it from the others; `secret` keys its hashes;
     `batch` bounds how many subscribers one turn takes; `links` is the site below which tracked
-    links lead to us, or ''; `country` the calling code of numbers that come without one."""
+    links lead to us, or ''; `country` the calling code of numbers that come without one; `lists`
+    are those of numbers, as last followed."""
 
     pool: asyncpg.Pool
     bell: bell.Bell
@@ -42,6 +44,7 @@ class Context(Struct, frozen=True):
     links: str = ""
     country: str = ""
     meters: Meters = field(default_factory=Meters)
+    lists: Lists = field(default_factory=Lists)
 
     async def real_now(self) -> datetime:
         """Real time by PostgreSQL's clock: one for all processes, whatever their machines say."""

@@ -10,7 +10,7 @@ from orchestrator.core.acts import Deed
 from orchestrator.core.project import Project
 from orchestrator.runtime import moving
 from orchestrator.runtime.context import Context
-from orchestrator.store import acts, claims, due, halts, outcomes, pace, receipts, retention
+from orchestrator.store import acts, claims, due, halts, lists, outcomes, pace, receipts, retention
 
 RETENTION_S = 1.0
 """Real seconds of a sweep in which what has been kept long enough goes."""
@@ -23,11 +23,15 @@ log = logging.getLogger(__name__)
 
 async def sweep(context: Context) -> None:
     """Due work of every kind has been rung for, silent gateways' messages are settled, and the
-    newest project is followed. Safe to run anywhere, any time, any number of times."""
+    newest project is followed, as are lists of numbers. Safe to run anywhere, any time, any number
+    of times."""
     real_now = await context.real_now()
     now = context.clock.domain_at(real_now.timestamp())
     async with context.pool.acquire() as connection:
         project = await context.projects.follow(connection)
+        for name in await lists.expire(connection, now):
+            log.warning("list_expired list=%s", name)
+        await context.lists.follow(connection, now)
         async with connection.transaction():
             await receipts.match_parked(connection, now, context.ids)
             lapsed = await outcomes.end_lapsed(

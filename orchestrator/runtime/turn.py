@@ -102,7 +102,7 @@ async def turn(
     """These claimed subscribers have had their turn, once the caller's transaction commits; and
     what was decided for each of whom it did not fail."""
     project = context.projects.project
-    cases = await scenes.load(connection, rows, project, now)
+    cases = await scenes.load(connection, rows, project, now, context.lists)
     wanted = {e.version for case in cases for e in case.scene.enrollments.values()}
     if not wanted <= project.versions.keys():
         project = await context.projects.with_versions(connection, wanted)

@@ -179,11 +179,14 @@ async def repeating(
 
 @asynccontextmanager
 async def following(context: Context) -> AsyncIterator[None]:
-    """This process runs the newest applied project, now and as newer ones are applied."""
+    """This process runs the newest applied project and knows the lists of numbers in force, now
+    and as newer ones come."""
 
     async def follow() -> None:
+        now = await context.now()
         async with context.pool.acquire() as connection:
             await context.projects.follow(connection)
+            await context.lists.follow(connection, now)
 
     await follow()
     async with repeating(follow, context.sweep_s, "follow"):

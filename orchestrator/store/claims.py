@@ -63,8 +63,8 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT a.address FROM addresses a WHERE a.subscriber_id = m.subscriber_id
         UNION SELECT m.address) reached
-    JOIN listed n ON n.list = l.name AND n.version = l.version AND n.address = reached.address
-    WHERE m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
+    JOIN listed n ON n.version = l.version AND n.number = number_of(reached.address)
+    WHERE reached.address LIKE '+%' AND m.attempt_id = ANY($1::bigint[]) AND m.state = 'queued'
     GROUP BY m.subscriber_id, m.id
 ) found
 WHERE m.subscriber_id = found.subscriber_id AND m.id = found.id AND m.state = 'queued'

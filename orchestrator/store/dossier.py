@@ -28,10 +28,10 @@ SELECT channel, address, gone_at FROM addresses WHERE subscriber_id = $1 ORDER B
 
 # The lists of numbers that they stand on.
 LISTS = """
-SELECT l.name AS list, n.address, l.source, l.loaded_at
-FROM addresses a JOIN listed n ON n.address = a.address
-JOIN lists l ON l.name = n.list AND l.version = n.version
-WHERE a.subscriber_id = $1 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2
+SELECT l.name AS list, a.address, l.source, l.loaded_at
+FROM addresses a CROSS JOIN lists l
+JOIN listed n ON n.version = l.version AND n.number = number_of(a.address)
+WHERE a.subscriber_id = $1 AND a.address LIKE '+%' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2
 """
 
 # What they agreed to and refused.

@@ -119,7 +119,7 @@ TABLES: Mapping[str, Treatment] = {
     ),
     "listed": Treatment(
         dossier.LISTS,
-        left_out={"version": "which load it came with"},
+        left_out={"version": "which load it came with", "number": "told as `address`"},
         kept="a register of whoever keeps it (do-not-disturb): taking a number off it would let "
         "us write to them; it goes with the next load, once its keeper has taken it off",
     ),

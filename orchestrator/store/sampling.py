@@ -90,6 +90,7 @@ async def traffic(
     chosen: Sequence[int],
     names: frozenset[str],
     since: datetime,
+    now: datetime,
 ) -> AsyncIterator[list[Written]]:
     """What these people were written since then, by batches of `BATCH`; `names` are the lists of
     numbers that matter."""
@@ -104,7 +105,7 @@ async def traffic(
             past.setdefault(who, []).append(Past(sent, run, step, reason))
         subscribers = [subscriber_of(row) for row in rows]
         numbers = {address for it in subscribers for address in it.addresses.values()}
-        _, listed = await lists.load(connection, names, numbers) if names else ({}, {})
+        _, listed = await lists.load(connection, names, numbers, now) if names else ({}, {})
         yield [
             Written(
                 it,

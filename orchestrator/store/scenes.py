@@ -3,7 +3,7 @@ number of queries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -138,9 +138,11 @@ async def load(
     claimed: Sequence[asyncpg.Record],
     project: Project,
     now: datetime,
+    members: Mapping[str, Container[int]] = {},
 ) -> list[Case]:
     """A case for each claimed subscriber, in seven queries however many they are;
-    one more if a class of the contact policy names lists of numbers."""
+    one more if a class of the contact policy names lists of numbers. `members` are the lists that
+    conditions ask about."""
     ids = [row["id"] for row in claimed]
     enrollments: dict[int, dict[str, Enrollment]] = {}
     for row in await connection.fetch(LOAD_ENROLLMENTS, ids):
@@ -163,7 +165,7 @@ async def load(
     loaded_at, on_lists = _NO_LISTS
     if names := project.contact.lists:
         numbers = {address for person in people for address in person.addresses.values()}
-        loaded_at, on_lists = await lists.load(connection, names, numbers)
+        loaded_at, on_lists = await lists.load(connection, names, numbers, now)
     halted = await halts.read(connection)
     return [
         Case(
@@ -177,6 +179,7 @@ async def load(
                 lists=loaded_at,
                 listed=_standing_on(on_lists, person) if on_lists else _ON_NONE,
                 halted=halted,
+                members=members,
             ),
             tuple(pending.get(row["id"], ())),
         )

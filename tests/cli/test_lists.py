@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.cli.numbers import Reader
+from orchestrator.cli.rows import Bad, phone_number
 from tests.cli.shell import outreach
 
 
@@ -15,7 +22,12 @@ def test_a_list_is_loaded_and_its_bad_lines_are_told_by_line(
     file = tmp_path / "dnd.txt"
     file.write_text("# a register\n13800138000\n+86 138 0013 8001\n13800138000\nnobody\n\n12 # x\n")
     done = outreach("list", "load", "dnd", str(file), "--country", "86", "--json", env=applied)
-    assert json.loads(done.stdout) == {"read": 5, "numbers": 2, "bad": 2}
+    assert json.loads(done.stdout) == {
+        "read": 5,
+        "numbers": 2,
+        "bad": 2,
+        "expires_at": None,
+    }
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "line 5: the phone number is not a number",
@@ -38,4 +50,60 @@ def test_a_list_is_loaded_and_its_bad_lines_are_told_by_line(
 
 def test_what_cannot_be_a_list_is_refused(tmp_path: Path) -> None:
     assert outreach("list", "load", "D N D", str(tmp_path / "x")).returncode == 1
-    assert outreach("list", "drop", "dnd").returncode == 2
+    assert outreach("list", "drop").returncode == 2
+    assert outreach("list", "merge", "dnd").returncode == 2
+    soon = outreach("list", "load", "dnd", str(tmp_path / "x"), "--expires", "soon")
+    assert (soon.returncode, "write a number and a unit" in soon.stderr) == (1, True)
+
+
+def test_a_list_may_expire_and_be_dropped(applied: Mapping[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "airport.txt"
+    file.write_text("+8613800138000\n")
+    done = outreach("list", "load", "airport", str(file), "--expires", "30d", env=applied)
+    assert re.fullmatch(
+        r"airport: 1 numbers, until [-0-9]{10} [0-9:]{5} UTC; 0 bad lines of 1\n", done.stdout
+    )
+    shown = outreach("list", "show", "airport", env=applied)
+    assert ", expires " in shown.stdout
+    dropped = outreach("list", "drop", "airport", env=applied)
+    assert (dropped.returncode, dropped.stdout) == (0, "airport: dropped, with 1 numbers\n")
+    for gone in (("drop", "airport"), ("show", "airport")):
+        done = outreach("list", *gone, env=applied)
+        assert (done.returncode, "there is no list airport" in done.stderr) == (1, True)
+
+
+LINES = st.one_of(
+    st.integers(1, 10**16).map(str),
+    st.sampled_from(["", "# x", "nobody", "+86 138 0013 8000", "008613800138000", "13800138000,"]),
+    st.builds(lambda plus, n: f"{plus}{n}", st.sampled_from(["+", "", "0", "00", "+0", "86"]),
+              st.integers(10**5, 10**15)),
+)  # fmt: skip
+
+
+@given(st.lists(LINES, max_size=40), st.sampled_from(["", "86", "1"]), st.sampled_from("\n\r"))
+def test_numbers_are_read_together_as_they_are_one_by_one(
+    lines: list[str], country: str, end: str
+) -> None:
+    expected, bad = [], []
+    for place, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip(",")
+        try:
+            expected += [int(phone_number(text, country))] if text else []
+        except Bad as reason:
+            bad.append((place, str(reason)))
+    told: list[tuple[int, str]] = []
+    reader = Reader(country, lambda *it: told.append(it))
+    octets = io.BytesIO("".join(f"{line}{end.strip()}\n" for line in lines).encode())
+    assert [number for some in reader.numbers(octets) for number in some] == expected
+    assert told == bad
+    assert (reader.read, reader.bad) == (len(expected) + len(bad), len(bad))
+
+
+def test_a_file_longer_than_what_is_read_at_once_keeps_its_lines() -> None:
+    lines = [str(8613000000000 + n) for n in range(5_000)]
+    lines[3_000] = "nobody"
+    told: list[tuple[int, str]] = []
+    reader = Reader("86", lambda *it: told.append(it))
+    read = [n for some in reader.numbers(io.BytesIO("\n".join(lines).encode())) for n in some]
+    assert read == [int(line) for line in lines if line != "nobody"]
+    assert told == [(3_001, "the phone number is not a number")]

@@ -39,7 +39,7 @@ GUARDED = {
 async def put(context: Context, numbers: list[str], name: str = "dnd") -> lists.NumberList:
     """The list is these numbers."""
     async with context.pool.acquire() as connection, lists.loading(connection, name) as version:
-        await version.add(numbers)
+        version.add(map(int, numbers))
         return await version.put_in_force("a file", context.clock.now())
 
 
@@ -86,11 +86,11 @@ async def test_a_load_takes_the_place_of_the_whole_list_in_one_step(
         async with context.pool.acquire() as loader, context.pool.acquire() as reader:
 
             async def on_it() -> set[str]:
-                _, found = await lists.load(reader, ["dnd"], [number(n) for n in range(9)])
+                _, found = await lists.load(reader, ["dnd"], [number(n) for n in range(9)], NOON)
                 return set(found)
 
             async with lists.loading(loader, "dnd") as version:
-                await version.add([number(3)])
+                version.add([int(number(3))])
                 assert await on_it() == {number(1), number(2)}, "not in force yet"
                 with pytest.raises(OutreachError, match="is being loaded"):
                     async with lists.loading(reader, "dnd"):
@@ -107,8 +107,8 @@ async def test_an_interrupted_load_changes_nothing(database_url: str, redis_url:
         await put(context, [number(1)])
         async with context.pool.acquire() as connection:
             async with lists.loading(connection, "dnd") as version:
-                await version.add([number(2)])
-            _, found = await lists.load(connection, ["dnd"], [number(1), number(2)])
+                version.add([int(number(2))])
+            _, found = await lists.load(connection, ["dnd"], [number(1), number(2)], NOON)
         assert found == {number(1): {"dnd"}}
 
 

@@ -96,7 +96,7 @@ async def office(database_url: str, redis_url: str) -> AsyncIterator[Context]:
 
 async def put(context: Context, numbers: list[str]) -> None:
     async with context.pool.acquire() as connection, lists.loading(connection, "dnd") as version:
-        await version.add(numbers)
+        version.add(map(int, numbers))
         await version.put_in_force("a file", context.clock.now())
 
 

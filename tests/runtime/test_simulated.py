@@ -140,7 +140,7 @@ async def test_what_is_simulated_of_real_people_is_what_happens_to_them(
             chosen = await sampling.choose(connection)
             written = [
                 it
-                async for batch in sampling.traffic(connection, chosen, frozenset(), BEGIN)
+                async for batch in sampling.traffic(connection, chosen, frozenset(), BEGIN, BEGIN)
                 for it in batch
             ]
         assert await _sampled_alike(office)
