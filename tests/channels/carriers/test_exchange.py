@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from tests.channels.china.mutations import mutated
-from tests.channels.china.test_hostile import Nowhere, seeds
+from tests.channels.china.said import seeds
 from tests.channels.china.worlds import NUMBER, PROTOCOLS, message, world
 from tests.channels.contract.rig import until
+from tests.hostile.targets.ends import Nowhere
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

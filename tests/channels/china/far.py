@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+from tests.channels.bare import listening
 
 RESPONSE = 0x80000000
 
@@ -33,27 +35,8 @@ class Far:
         self.writer.write(struct.pack(">II", octets + len(body), command_id) + number + body)
 
 
-@asynccontextmanager
-async def gateway(
+def gateway(
     play: Callable[[Far], Awaitable[None]], header_octets: int = 12
-) -> AsyncIterator[int]:
+) -> AbstractAsyncContextManager[int]:
     """A listening port; `play` is the gateway's part on each connection, then it hangs up."""
-    failures: list[BaseException] = []
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await play(Far(reader, writer, header_octets))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        if failures:
-            raise failures[0]
+    return listening(lambda reader, writer: play(Far(reader, writer, header_octets)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -14,6 +14,7 @@ from channels.sms.channel import SmsChannel
 from channels.sms.settings import SmppSettings
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.model import Content
+from tests.channels.bare import listening
 from tests.channels.contract.rig import Kept, until
 
 NUMBER = "+8613800138000"
@@ -66,25 +67,6 @@ class Far:
         self.writer.write(codec.encode(pdu.PDUS[command_id | pdu.RESPONSE](), sequence))
 
 
-@asynccontextmanager
-async def carrier(play: Callable[[Far], Awaitable[None]]) -> AsyncIterator[int]:
+def carrier(play: Callable[[Far], Awaitable[None]]) -> AbstractAsyncContextManager[int]:
     """A listening port; `play` is the carrier's part on each connection, then it hangs up."""
-    failures: list[BaseException] = []
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await play(Far(reader, writer))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        if failures:
-            raise failures[0]
+    return listening(lambda reader, writer: play(Far(reader, writer)))

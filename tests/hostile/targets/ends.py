@@ -68,7 +68,7 @@ class Stored:
         self.failed.append(said.get("exception") or RuntimeError(said["message"]))
 
 
-class Far(asyncio.Transport):
+class Nowhere(asyncio.Transport):
     """The far end of a connection that is nowhere: what is written is counted."""
 
     def __init__(self) -> None:

@@ -19,11 +19,11 @@ from channels.sgip.channel import SgipChannel
 from channels.sgip.settings import SgipSettings
 from channels.smgp.channel import SmgpChannel
 from channels.smgp.settings import SmgpSettings
-from tests.channels.china.test_hostile import seeds as whole
+from tests.channels.china.said import seeds as whole
 from tests.channels.cmpp import test_pdu as cmpp_cases
 from tests.channels.sgip import test_pdu as sgip_cases
 from tests.channels.smgp import test_pdu as smgp_cases
-from tests.hostile.targets.ends import Far, Loop, quiet
+from tests.hostile.targets.ends import Loop, Nowhere, quiet
 
 _COMMON: dict[str, Any] = {"host": "127.0.0.1", "port": 1, "source": "10086"}
 _VISITED: dict[str, Any] = {
@@ -88,7 +88,7 @@ def _fed(name: str, octets: bytes, visit: bool = False) -> None:
 
     async def talk() -> None:
         session: GatewaySession
-        session, far = channel._new_visit() if visit else channel.new_session(), Far()  # type: ignore[attr-defined]
+        session, far = channel._new_visit() if visit else channel.new_session(), Nowhere()  # type: ignore[attr-defined]
         stored = world.stored.count
         session.connection_made(far)
         if not visit:

@@ -16,7 +16,7 @@ from channels.sms.receipt import ReceiptIds
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
 from orchestrator.core import short_message
-from tests.hostile.targets.ends import Far, Loop, quiet, storable
+from tests.hostile.targets.ends import Loop, Nowhere, quiet, storable
 
 
 class _World(Loop):
@@ -42,7 +42,7 @@ def _world() -> _World:
     return _World()
 
 
-def _session(world: _World) -> tuple[Session, Far]:
+def _session(world: _World) -> tuple[Session, Nowhere]:
     session = Session(
         world.loop,
         window=10,
@@ -51,7 +51,7 @@ def _session(world: _World) -> tuple[Session, Far]:
         enquire_link_s=3600.0,
         deliver=world.channel.accounts[0]._delivered,
     )
-    kept = Far()
+    kept = Nowhere()
     session.connection_made(kept)
     return session, kept
 
@@ -161,7 +161,7 @@ def customers(octets: bytes) -> None:
     world = _world()
 
     async def talk() -> None:
-        customer, kept = Customer(world.loop, world.smsc), Far()
+        customer, kept = Customer(world.loop, world.smsc), Nowhere()
         customer.connection_made(kept)
         customer.data_received(pdu_of(pdu.BindTransceiver("outreach", "secret")))
         customer.data_received(octets)
