@@ -22,7 +22,7 @@ from orchestrator.project.forms import (
     ProjectForm,
     SegmentsForm,
 )
-from orchestrator.project.reader import Places, keys
+from orchestrator.project.reader import Named, Places, keys
 
 Kind = TypeVar("Kind")
 
@@ -52,6 +52,8 @@ class Draft(Struct):
     pictures: dict[str, Picture] = {}
     broken: set[str] = set()
     broken_journeys: bool = False
+    named: list[Named] = []
+    """The words that journeys with errors refer to, by the `NewType` of each."""
     bot: Bot | None = None
     unread: frozenset[str] = frozenset()
     """Files that are there, and whose octets are no text or no picture: also a finding already."""
@@ -89,12 +91,16 @@ class Draft(Struct):
         return iter(self._kinds.get(kind, ()))
 
     def references(self, kind: Any) -> Iterator[tuple[str, Mark]]:
-        """Every word of this `NewType` in the journeys, and where it stands."""
+        """Every word of this `NewType` in the journeys, those with errors as well, and where it
+        stands."""
+        yield from ((word, mark) for it, word, mark in self.named if it is kind)
         mark = self.places.mark
         for form in self.journeys.values():
             for struct in self.within(form):
                 for name, key, several in _of_kind(type(struct), kind):
                     value = getattr(struct, name)
+                    if value is None:
+                        continue
                     if not several:
                         yield value, mark(struct, key)
                     else:
@@ -121,7 +127,7 @@ class Draft(Struct):
 def _of_kind(struct: type[Struct], kind: Any) -> tuple[tuple[str, str, bool], ...]:
     """The fields of this kind, or of several of it: name, key, and which it is."""
     return tuple(
-        (entry.name, entry.encode_name, entry.type is not kind)
+        (entry.name, entry.encode_name, entry.type == tuple[kind, ...])
         for entry in keys(struct).values()
-        if entry.type is kind or entry.type == tuple[kind, ...]
+        if entry.type in (kind, kind | None, tuple[kind, ...])
     )

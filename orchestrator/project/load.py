@@ -28,7 +28,7 @@ from orchestrator.project.forms import (
     RewardsForm,
     SegmentsForm,
 )
-from orchestrator.project.reader import Places, Reader
+from orchestrator.project.reader import Named, Places, Reader
 
 Form = TypeVar("Form", bound=Struct)
 
@@ -85,8 +85,8 @@ def load_journey(path: str, text: str) -> Journey:
     """The journey in one text, as stored for those who still stand in it. It was checked against
     its project when it was applied, so only its form is checked here."""
     places = Places()
-    form, findings = _read_file(path, text, JourneyForm, places)
-    if form is None:
+    form, findings, _ = _read_file(path, text, JourneyForm, places)
+    if form is None or findings:
         raise ProjectErrors(findings)
     return form.compiled(source.version_hash(text))
 
@@ -98,10 +98,11 @@ def read(files: Mapping[str, str], unread: Sequence[Finding] = ()) -> Draft:
     _read_program(draft)
     for path in sorted(files):
         if _is_journey(path):
-            form, findings = _read_file(path, files[path], JourneyForm, draft.places)
+            form, findings, named = _read_file(path, files[path], JourneyForm, draft.places)
             draft.findings += findings
             if form is None:
                 draft.broken_journeys = True
+                draft.named += named
             else:
                 draft.journeys[path] = form
     _read_templates(draft)
@@ -116,7 +117,7 @@ def _read_program(draft: Draft) -> None:
     def part(name: str, form: type[Form], required: bool = False) -> Form | None:
         path = f"{PROGRAM}{name}.yaml"
         if path in draft.files:
-            value, findings = _read_file(path, draft.files[path], form, draft.places)
+            value, findings, _ = _read_file(path, draft.files[path], form, draft.places)
             draft.findings.extend(findings)
             return value
         if path in draft.unread:
@@ -147,16 +148,18 @@ def _read_program(draft: Draft) -> None:
 
 def _read_file(
     path: str, text: str, form: type[Form], places: Places
-) -> tuple[Form | None, Iterable[Finding]]:
+) -> tuple[Form | None, Sequence[Finding], Sequence[Named]]:
+    """What the file holds, what is wrong in it, and the words in it that refer to others."""
     try:
         node = yaml.parse(path, text)
     except ProjectErrors as errors:
-        return None, errors.findings
+        return None, errors.findings, ()
     reader = Reader(places)
     if node is None:
-        return None, [Finding(Mark(path), "the file is empty", "write it, or delete it", "file")]
+        empty = Finding(Mark(path), "the file is empty", "write it, or delete it", "file")
+        return None, [empty], ()
     value = reader.read(node, form)
-    return value, reader.findings
+    return value, reader.findings, reader.named
 
 
 def _read_templates(draft: Draft) -> None:

@@ -14,7 +14,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin
 
 from msgspec import Struct
-from msgspec.structs import FieldInfo, fields
+from msgspec.structs import FieldInfo, fields, replace
 
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.grammar import parse_date, parse_duration
@@ -34,6 +34,10 @@ BAD = _Bad()
 
 _SIMPLE = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 _COLUMN = re.compile(r"column (\d+): ")
+
+
+Named = tuple[Any, str, Mark]
+"""A word whose type has a name (a `NewType`), with that type and its place."""
 
 
 class Places:
@@ -78,18 +82,22 @@ class Reader:
     def __init__(self, places: Places | None = None) -> None:
         self.findings: list[Finding] = []
         self.places = places or Places()
+        self.named: list[Named] = []
 
     def read(self, node: Node, kind: type[T]) -> T | None:
-        """The value, or None with findings."""
+        """The value, or None if any of it cannot be read. A key that is a slip of another is a
+        finding, and read as that one."""
         value = self._read(node, kind)
         return None if value is BAD else value
 
     def _read(self, node: Node, kind: Any) -> Any:
-        way, arguments = _way(kind)
+        way, arguments, name = _way(kind)
         if way == "_any":
             return plain_value(node)
         if type(node) is Scalar and node.plain and node.text in ("", "null"):
             return self._wrong(node.mark, "nothing is written here", _write(_bare(kind)))
+        if name is not None and type(node) is Scalar:
+            self.named.append((name, node.text, node.mark))
         return getattr(self, way)(node, *arguments)
 
     def _scalar(self, node: Node, kind: type) -> Any:
@@ -149,7 +157,10 @@ class Reader:
         for key in written if not words else []:
             if key.text not in known:
                 hint = did_you_mean(key.text, STEP_TYPES, _step_words())
-                return self._wrong(key.mark, f"there is no step {key.text!r}", hint)
+                self._wrong(key.mark, f"there is no step {key.text!r}", hint)
+                for meant in closest(key.text, STEP_TYPES):
+                    return self._struct(_renamed(node, key, meant), STEP_TYPES[meant])
+                return BAD
         if not words:
             return self._wrong(node.mark, "this step does not say what it does", _step_words())
         said = " and ".join(f"`{key.text}`" for key in words)
@@ -159,22 +170,24 @@ class Reader:
     def _struct(self, node: Node, kind: type[Struct]) -> Any:
         if not isinstance(node, Table):
             return self._expected(node, kind)
-        found = len(self.findings)
         wanted = keys(kind)
         values: dict[str, Any] = {}
-        meant: set[str] = set()
         for key, inner in node.pairs:
             field = wanted.get(key.text)
             if field is None:
-                meant |= closest(key.text, wanted)
                 hint = did_you_mean(key.text, wanted)
-                self._wrong(key.mark, f"unknown key {key.text!r}", hint)
-            else:
+                values[key.text] = self._wrong(key.mark, f"unknown key {key.text!r}", hint)
+                for meant in closest(key.text, wanted):
+                    if node.key(meant) is None:
+                        del values[key.text]
+                        node, field = _renamed(node, key, meant), wanted[meant]
+            if field is not None:
                 values[field.name] = self._read(inner, field.type)
         for name, field in wanted.items():
-            if field.required and field.name not in values and name not in meant:
+            if field.required and field.name not in values:
+                values[field.name] = BAD
                 self._wrong(node.mark, f"`{name}` is missing", _write(field.type, name))
-        if len(self.findings) > found:
+        if any(value is BAD for value in values.values()):
             return BAD
         value = kind(**values)
         self.places.keep(value, node)
@@ -191,19 +204,35 @@ class Reader:
         return BAD
 
 
+def _renamed(node: Table, key: Scalar, meant: str) -> Table:
+    """The table with this key as it is meant."""
+    said = replace(key, text=meant)
+    return Table(node.mark, tuple((said if it is key else it, value) for it, value in node.pairs))
+
+
+def _present(kind: Any) -> Any:
+    """The type without its `| None`."""
+    if get_origin(kind) in (Union, UnionType):
+        return next(part for part in get_args(kind) if part is not type(None))
+    return kind
+
+
 def _bare(kind: Any) -> Any:
     """The type without its `| None` and its `NewType` name."""
-    if get_origin(kind) in (Union, UnionType):
-        kind = next(part for part in get_args(kind) if part is not type(None))
+    kind = _present(kind)
     while isinstance(kind, NewType):
         kind = kind.__supertype__
     return kind
 
 
 @cache
-def _way(kind: Any) -> tuple[str, tuple[Any, ...]]:
-    """The method of `Reader` that reads such a value, and what it is to be told."""
-    kind = _bare(kind)
+def _way(kind: Any) -> tuple[str, tuple[Any, ...], Any]:
+    """The method of `Reader` that reads such a value, what it is to be told, and the `NewType`."""
+    present = _present(kind)
+    return *_method(_bare(present)), present if isinstance(present, NewType) else None
+
+
+def _method(kind: Any) -> tuple[str, tuple[Any, ...]]:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return "_any", ()

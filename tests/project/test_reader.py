@@ -89,7 +89,6 @@ def test_a_value_is_read_as_its_field_says(text: str, name: str, value: object) 
         ("counts: {a: b}", "1:13: error: expected a whole number, found 'b'"),
         ("one_of: c", "'c' cannot stand here (write a or b)"),
         ("inner: {}", "1:8: error: `number` is missing"),
-        ("inner: {numbr: 1}", "1:9: error: unknown key 'numbr' (did you mean 'number'?)"),
         ("maybe:", "1:7: error: nothing is written here"),
         ("text: null", "nothing is written here"),
         ("span: 3", "write a number and a unit"),
@@ -97,7 +96,7 @@ def test_a_value_is_read_as_its_field_says(text: str, name: str, value: object) 
         ("when: [noon]", "1:7: error: expected a text, found a list"),
         ("steps: [{send: a, wait: 1d}]", "1:19: error: one step cannot be `send` and `wait`"),
         ("steps: [{via: sms}]", "1:9: error: this step does not say what it does"),
-        ("steps: [{sned: a}]", "there is no step 'sned' (did you mean 'send'?)"),
+        ("inner: {numbr: 1, number: 2}", "1:9: error: unknown key 'numbr' (did you mean"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_place_and_what_would(text: str, said: str) -> None:
@@ -107,9 +106,14 @@ def test_what_does_not_fit_is_refused_with_its_place_and_what_would(text: str, s
     assert said in wrong[0]
 
 
-def test_a_key_that_is_a_slip_for_a_missing_one_is_one_mistake() -> None:
-    _, wrong = read("inner: {numbr: 1}")
-    assert len(wrong) == 1
+def test_a_key_that_is_a_slip_of_another_is_one_mistake_and_read_as_that_one() -> None:
+    form, wrong = read("inner: {numbr: 1}\nsteps: [{sned: a}]")
+    assert form is not None
+    assert (form.inner, form.steps) == (Inner(1), (Send(send="a"),))
+    assert [it.partition(" ")[2] for it in wrong] == [
+        "error: unknown key 'numbr' (did you mean 'number'?) [form]",
+        "error: there is no step 'sned' (did you mean 'send'?) [form]",
+    ]
 
 
 def test_a_step_is_known_by_its_word_wherever_it_stands() -> None:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from zoneinfo import available_timezones
 
 from orchestrator.core import calendar
+from orchestrator.core.journey import SegmentName
 from orchestrator.core.model import CHANNEL_WORDS, word_of
 from orchestrator.core.steps.base import JourneyName, Step, TemplateName, ViaWord
 from orchestrator.core.steps.hand_over import HandOver
 from orchestrator.core.steps.split import Split
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, did_you_mean
-from orchestrator.project.forms import LOCALE
+from orchestrator.project.forms import LOCALE, ClassName
 from orchestrator.project.rules.base import Rule
 
 _MESSAGES = ("send", "ask", "hand_over")
@@ -63,10 +64,9 @@ class UnknownClass(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         known = draft.contact.classes if draft.contact else {}
-        for form in draft.journeys.values():
-            if draft.contact and form.class_ not in known:
-                mark = draft.places.mark(form, "class")
-                yield self.at(mark, did_you_mean(form.class_, known), name=form.class_)
+        for name, mark in draft.references(ClassName) if draft.contact else ():
+            if name not in known:
+                yield self.at(mark, did_you_mean(name, known), name=name)
 
 
 class UnknownSegment(Rule):
@@ -76,13 +76,11 @@ class UnknownSegment(Rule):
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
-        known = draft.segments.segments if draft.segments else None
-        for form in draft.journeys.values():
-            for entry in form.enter:
-                if entry.segment and known is not None and entry.segment not in known:
-                    hint = did_you_mean(entry.segment, known, "write it in program/segments.yaml")
-                    mark = draft.places.mark(entry, "segment")
-                    yield self.at(mark, hint, name=entry.segment)
+        known = draft.segments.segments if draft.segments else {}
+        for name, mark in draft.references(SegmentName) if draft.segments else ():
+            if name not in known:
+                hint = did_you_mean(name, known, "write it in program/segments.yaml")
+                yield self.at(mark, hint, name=name)
 
 
 class MissingWording(Rule):
