@@ -1,0 +1,78 @@
+"""Where the matcher of one partition stands, what changes of it, and what it says. Instants are in
+seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.core.sieve import Who
+
+Key = tuple[str, int, Who]
+"""A trigger, as a journey and the number of its entry, and a subscriber."""
+
+State = Mapping[str, tuple[float, Any]]
+"""What is known of a subscriber: the value by name, and since when."""
+
+
+class Fired(Struct, frozen=True, gc=False):
+    """A trigger fired: the entry `number` of `journey`, for `who`, at `at` (the end of the wait),
+    since the event `name`, `source_id`, with these `properties`, which was at `began`. In seconds
+    since 1970."""
+
+    journey: str
+    number: int
+    who: Who
+    name: str
+    at: float
+    began: float
+    source_id: str
+    properties: dict[str, Any]
+
+
+class Wait(Struct, frozen=True, gc=False):
+    """A trigger waits until `due`; the rest as of `Fired`. There is one per trigger and `who`."""
+
+    journey: str
+    number: int
+    who: Who
+    name: str
+    began: float
+    due: float
+    source_id: str
+    properties: dict[str, Any]
+
+
+class FiredAt(Struct, frozen=True, gc=False):
+    """When a trigger with `once_per` fired last for somebody."""
+
+    journey: str
+    number: int
+    who: Who
+    at: float
+
+
+class Standing(Struct, frozen=True):
+    """Where a matcher stands: everything that later judgements depend on, but for the events after
+    the watermark."""
+
+    waits: tuple[Wait, ...] = ()
+    states: Mapping[Who, State] = {}
+    fired: tuple[FiredAt, ...] = ()
+    watermark: float = -inf
+
+
+class Changes(Struct, frozen=True):
+    """How a standing differs from the one before. `waits` and `fired` are as they are now, instead
+    of any there were of the same key; `ended` and `forgotten` are the keys of waits and firings
+    that are no more. `states` are whole, one for each subscriber of whom something changed."""
+
+    waits: tuple[Wait, ...]
+    ended: tuple[Key, ...]
+    states: Mapping[Who, State]
+    fired: tuple[FiredAt, ...]
+    forgotten: tuple[Key, ...]
+    watermark: float

@@ -1,0 +1,263 @@
+"""The triggers of a project, compiled: what an event may begin, end or make known, found by a few
+look-ups. Most events match nothing, and `Triggers.wants` says so in about a microsecond.
+
+A trigger is an entry of a journey that is judged where events arrive (`Entry.is_trigger`). Of its
+`if` and `still`, the parts that ask about `subscriber`, `usage` and `points` are left to the turn
+(`left_to_turn`); the others are judged here, where nothing is known of the subscriber but their
+number, the lists it is on, and `state`. The cheapest parts of an `if` come first, for all triggers
+of an event together: what the event says (areas and texts by one look-up), then the lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from orchestrator.core.chance import draw
+from orchestrator.core.expression import Condition, Part, reading
+from orchestrator.core.expression.predicate import Reading
+from orchestrator.core.feed import Happened
+from orchestrator.core.journey import Entry
+from orchestrator.core.project import Project
+from orchestrator.core.sieve import Gate, Lists, Sieve, Test, Who, rank
+
+Rest = tuple["Trigger", Test | None]
+"""A trigger, and what must hold besides (None: nothing)."""
+
+
+class Trigger:
+    """One entry of a journey, compiled. `index` is its place among all triggers of the project.
+
+    `parts` are what its `if` says of the event and the subscriber's number, `own` a test of those
+    that ask about nothing but the number, `chance` one of its `sample`. `knowing` reads what its
+    `if` says of `state`, `still` what must hold at the end of the wait, `ends` the conditions of
+    each event that ends it. None always holds. Spans are in seconds. `at_once`: nothing is waited
+    for, and nothing need be known but the event.
+    """
+
+    __slots__ = (
+        *("after_s", "at_once", "chance", "ends", "entry", "index", "journey", "knowing"),
+        *("number", "on", "once_per_s", "own", "own_parts", "parts", "still"),
+    )
+
+    def __init__(self, index: int, journey: str, number: int, entry: Entry, sieve: Sieve) -> None:
+        self.index, self.journey, self.number, self.entry = index, journey, number, entry
+        self.on = str(entry.on)
+        self.after_s = entry.after.total_seconds() if entry.after else 0.0
+        self.once_per_s = entry.once_per.total_seconds() if entry.once_per else 0.0
+        hot = _hot(entry.condition)
+        self.parts = tuple(part for part in hot if not _looks_back(part))
+        self.own_parts = frozenset(part for part in self.parts if not part.names())
+        self.own = sieve.every(self.own_parts)
+        self.chance = _chance(journey, entry)
+        self.knowing = _reading(part for part in hot if _looks_back(part))
+        self.still = _reading(_hot(entry.still))
+        self.ends = tuple((str(it.on), _hot(it.condition)) for it in entry.unless)
+        self.at_once = not (self.after_s or self.once_per_s or self.still or self.knowing)
+
+    @property
+    def asks(self) -> frozenset[str]:
+        """The names under `state` that it asks about."""
+        conditions = (self.entry.condition, self.entry.still)
+        asked = [part for it in conditions for part in _hot(it)]
+        asked += [part for _, parts in self.ends for part in parts]
+        return frozenset(
+            name.split(".")[1]
+            for part in asked
+            for name in part.names()
+            if name.startswith("state.")
+        )
+
+
+class Triggers:
+    """All triggers of a project. It never changes, but for `lists`, which may at any time.
+
+    `names` are the events that matter to any of them: no other need be looked at. `known` are the
+    names under `state` that any of them asks about, `sets` what each event says of those, `ends`
+    which triggers each event may end.
+    """
+
+    def __init__(self, project: Project, lists: Lists) -> None:
+        self.project = project
+        sieve = Sieve(project.areas, lists)
+        self.scope = sieve.scope
+        self.all = tuple(
+            Trigger(index, journey.name, number, entry, sieve)
+            for index, (journey, number, entry) in enumerate(project.triggers)
+        )
+        asked = frozenset[str]().union(*(it.asks for it in self.all))
+        self.known = tuple(sorted(asked & project.feed.state))
+        self.sets = {
+            name: tuple((key, it) for key, it in sets.items() if key in self.known)
+            for name, sets in project.feed.setting.items()
+            if not asked.isdisjoint(sets)
+        }
+        self.ends: dict[str, tuple[tuple[Trigger, Reading | None], ...]] = {}
+        for trigger in self.all:
+            for on, parts in trigger.ends:
+                self.ends[on] = (*self.ends.get(on, ()), (trigger, _reading(parts)))
+        self.names = frozenset(self.sets) | frozenset(self.ends) | {it.on for it in self.all}
+        self._plans = {name: _Plan(name, self, sieve) for name in self.names}
+
+    def wants(self, it: Happened) -> bool:
+        """Whether an event may matter: begin or end something, or make known what somebody asks
+        about. It never says no to one that does, as long as the lists stay the same."""
+        plan = self._plans.get(it.name)
+        return plan is not None and plan.wants(it.who, it.properties)
+
+    def begins(self, it: Happened) -> list[Trigger]:
+        """The triggers whose `if` holds, but for what it says of `state`."""
+        plan = self._plans.get(it.name)
+        return [] if plan is None else plan.begins(it.who, it.properties)
+
+    def follows(self, it: Happened) -> bool:
+        """Whether an event may end something, or make known what somebody asks about."""
+        plan = self._plans.get(it.name)
+        return plan is not None and plan.follows(it.who, it.properties)
+
+
+class _Plan:
+    """How one event is judged: `gates` by a look-up of a property, `groups` by a test that their
+    triggers share, `followed` by tests of whom it is about."""
+
+    def __init__(self, name: str, triggers: Triggers, sieve: Sieve) -> None:
+        starting = [it for it in triggers.all if it.on == name]
+        self._gates = [*_gates(starting, sieve)]
+        self._groups = [*_groups(starting, sieve)]
+        followed: dict[frozenset[Part], None] = {}
+        for trigger in triggers.all:
+            own = trigger.own_parts
+            if any(key in trigger.asks for key, _ in triggers.sets.get(name, ())):
+                followed[own] = None
+            for on, parts in trigger.ends:
+                if on == name:
+                    followed[own.union(it for it in parts if not _looks_back(it))] = None
+        self._always = frozenset[Part]() in followed
+        self._followed = [test for parts in followed if (test := sieve.every(parts)) is not None]
+
+    def wants(self, who: Who, event: Mapping[str, Any]) -> bool:
+        for key, table, place, outlined in self._gates:
+            value = event.get(key)
+            if type(value) is str:
+                found = table.get(value)
+            elif place:
+                found = table.get(str(value)) if type(value) is int else outlined
+            else:
+                continue
+            if found is not None:
+                for _, rest in found:
+                    if rest is None or rest(who, event):
+                        return True
+        for head, triggers in self._groups:
+            if head is None or head(who, event):
+                for _, rest in triggers:
+                    if rest is None or rest(who, event):
+                        return True
+        return self.follows(who, event)
+
+    def begins(self, who: Who, event: Mapping[str, Any]) -> list[Trigger]:
+        begun: list[Trigger] = []
+        for key, table, place, outlined in self._gates:
+            value = event.get(key)
+            if type(value) is str:
+                found = table.get(value)
+            elif place:
+                found = table.get(str(value)) if type(value) is int else outlined
+            else:
+                continue
+            if found is not None:
+                for trigger, rest in found:
+                    if rest is None or rest(who, event):
+                        begun.append(trigger)
+        for head, triggers in self._groups:
+            if head is None or head(who, event):
+                for trigger, rest in triggers:
+                    if rest is None or rest(who, event):
+                        begun.append(trigger)
+        return begun
+
+    def follows(self, who: Who, event: Mapping[str, Any]) -> bool:
+        if self._always:
+            return True
+        for test in self._followed:  # noqa: SIM110  (a generator takes twice as long)
+            if test(who, event):
+                return True
+        return False
+
+
+_Gates = tuple[str, dict[str, tuple[Rest, ...]], bool, tuple[Rest, ...] | None]
+
+
+def _gates(starting: Iterable[Trigger], sieve: Sieve) -> Iterator[_Gates]:
+    """By property and kind: the triggers that need it to be this text. Those with an outline of an
+    area are also looked at for a point."""
+    tables: dict[tuple[str, bool], dict[str, tuple[Rest, ...]]] = {}
+    outlined: dict[tuple[str, bool], tuple[Rest, ...]] = {}
+    for trigger in starting:
+        chosen = _gate(trigger, sieve)
+        if chosen is None:
+            continue
+        gate, part = chosen
+        key = gate.property, gate.place
+        rest = _rest(trigger, sieve, [it for it in trigger.parts if it is not part])
+        table = tables.setdefault(key, {})
+        for value in gate.values:
+            table[value] = (*table.get(value, ()), rest)
+        if gate.outline:
+            whole = _rest(trigger, sieve, trigger.parts)
+            outlined[key] = (*outlined.get(key, ()), whole)
+    for key, table in tables.items():
+        yield key[0], table, key[1], outlined.get(key)
+
+
+def _groups(
+    starting: Iterable[Trigger], sieve: Sieve
+) -> Iterator[tuple[Test | None, tuple[Rest, ...]]]:
+    """The triggers without a gate, by their cheapest part."""
+    groups: dict[Part | None, tuple[Rest, ...]] = {}
+    for trigger in starting:
+        if _gate(trigger, sieve) is None:
+            head = min(trigger.parts, key=rank, default=None)
+            rest = _rest(trigger, sieve, [it for it in trigger.parts if it is not head])
+            groups[head] = (*groups.get(head, ()), rest)
+    for head, rests in groups.items():
+        yield (None if head is None else sieve.test(head)), rests
+
+
+def _gate(trigger: Trigger, sieve: Sieve) -> tuple[Gate, Part] | None:
+    """The narrowest gate among the trigger's parts."""
+    gates = [(gate, part) for part in trigger.parts if (gate := sieve.gate(part)) is not None]
+    return min(gates, key=lambda it: len(it[0].values), default=None)
+
+
+def _rest(trigger: Trigger, sieve: Sieve, parts: Iterable[Part]) -> Rest:
+    return trigger, sieve.every(parts, *filter(None, [trigger.chance]))
+
+
+def _chance(journey: str, entry: Entry) -> Test | None:
+    """Whether somebody is in the sample: the same people for all entries of a journey."""
+    if entry.sample is None:
+        return None
+    share = entry.sample.share
+    return lambda who, event: draw("sample", journey, who) < share
+
+
+def _hot(condition: Condition | None) -> tuple[Part, ...]:
+    """What is judged where events arrive."""
+    return () if condition is None else tuple(it for it in condition.parts() if it.hot)
+
+
+def _looks_back(part: Part) -> bool:
+    return any(name.startswith("state.") for name in part.names())
+
+
+def _reading(parts: Iterable[Part]) -> Reading | None:
+    some = [*parts]
+    return reading(some) if some else None
+
+
+@lru_cache(maxsize=4096)
+def left_to_turn(condition: Condition | None) -> Reading:
+    """What a trigger's condition asks that only a turn knows: true at once if nothing."""
+    return reading([it for it in condition.parts() if not it.hot] if condition else ())
