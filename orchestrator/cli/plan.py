@@ -110,9 +110,8 @@ def say(plan: Plan) -> None:
 def told(plan: Plan) -> Iterator[str]:
     """The plan, line by line."""
     yield typer.style(words.headline(plan), bold=True)
-    yield from (f"migration: {name}" for name in plan.migrations)
     for it in words.worth_telling(plan):
-        yield from _journey(it, plan.currency)
+        yield from _journey(it, plan)
     for kind, sign, changes in words.grouped(plan):
         names = ", ".join(change.name for change in changes)
         yield typer.style(f"{words.SIGNS[sign]} {kind}: {plain(names)}", fg=_COLOURS[sign])
@@ -125,16 +124,18 @@ def told(plan: Plan) -> Iterator[str]:
         yield typer.style(words.consequence(plan), fg=colour, bold=True)
 
 
-def _journey(it: JourneyPlan, currency: str) -> Iterator[str]:
+def _journey(it: JourneyPlan, plan: Plan) -> Iterator[str]:
     sign = words.SIGNS.get(it.kind, " ")
     yield typer.style(f"{sign} journey {words.title(it)}", fg=_COLOURS.get(it.kind), bold=True)
+    if said := words.itself(it):
+        yield typer.style(f"    ~ {said}", fg=_COLOURS["changed"])
     for change in it.steps:
         line = f"    {words.SIGNS[change.change]} {words.step_line(change)}"
         yield typer.style(line, fg=_COLOURS[change.change])
     for stand in it.stands:
         if stand.fate != "stays":
             where = f"{words.place(stand)} ({words.short(stand.version)})"
-            line = f"    {stand.people:>9,} {where:<34} {words.fate(stand)}"
+            line = f"    {stand.people:>9,} {where:<34} {words.fate(stand, it, plan.back_to > 0)}"
             yield typer.style(line, fg=_COLOURS[stand.fate])
     for version, people, is_new in words.staying(it):
         if not is_new:
@@ -146,5 +147,5 @@ def _journey(it: JourneyPlan, currency: str) -> Iterator[str]:
             f"{lost.step}: the message is gone"
         )
         yield typer.style(line, fg=typer.colors.YELLOW)
-    if said := words.cost(it, currency):
+    if said := words.cost(it, plan.currency):
         yield f"    {said}"

@@ -63,6 +63,34 @@ def of_steps(was: Journey | None, will: Journey | None) -> tuple[StepChange, ...
     return tuple(it for it in found if it.step.rpartition(".")[0].rpartition(".")[0] not in whole)
 
 
+def of_journey(was: Journey | None, will: Journey | None) -> tuple[str, ...]:
+    """The journey's own keys by which two versions differ; `steps` if what they have in common
+    stands in another order."""
+    if was is None or will is None or was.version == will.version:
+        return ()
+    keys = [
+        _WRITTEN.get(name, name)
+        for name in (field.name for field in fields(Journey))
+        if name not in _NOT_KEYS and getattr(was, name) != getattr(will, name)
+    ]
+    return (*keys, *(["steps"] if _order(was, will) != _order(will, was) else []))
+
+
+def _order(journey: Journey, other: Journey) -> list[tuple[str, Any]]:
+    """The steps that both have, in this one's order; and what each leads to, if both have all."""
+    whole = journey.steps.keys() == other.steps.keys()
+    return [
+        (name, (placed.next, placed.blocks) if whole else None)
+        for name, placed in journey.steps.items()
+        if name in other.steps
+    ]
+
+
+_NOT_KEYS = frozenset({"name", "version", "first", "steps"})
+_WRITTEN = {"contact_class": "class"}
+"""Keys that a journey's file calls otherwise."""
+
+
 def _other_keys(before: Step, after: Step) -> tuple[str, ...]:
     """The keys by which they differ, but for the steps within."""
     if type(before) is not type(after):

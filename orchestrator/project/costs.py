@@ -1,7 +1,8 @@
-"""What a journey costs for one person who takes the dearest way through it.
+"""What a journey costs for one person, on the cheapest and on the dearest way through it.
 
 Each message is priced on the first channel of its `via`, in the project's locale, for somebody
-made up: what a fallback or a long name adds is not in it.
+made up: what a fallback or a long name adds is not in it, nor what leaving early or a message that
+is withheld saves.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Struct
+
 from orchestrator.core.cost import Prices
 from orchestrator.core.errors import RenderError
-from orchestrator.core.journey import Journey
+from orchestrator.core.journey import Journey, Placed
 from orchestrator.core.links import rendered
 from orchestrator.core.model import word_of
 from orchestrator.core.project import Project
@@ -20,6 +23,7 @@ from orchestrator.core.steps.base import Step
 from orchestrator.core.steps.hand_over import HandOver
 from orchestrator.core.steps.leave import Leave
 from orchestrator.core.steps.send import Send
+from orchestrator.core.steps.when import When
 
 _WORD, _NUMBER = "Name Name", 100
 """What somebody made up has wherever a message asks."""
@@ -49,24 +53,45 @@ def ahead(journey: Journey, step: str, waiting: bool) -> set[str]:
     return found
 
 
-def shown(journey: Journey, project: Project, prices: Prices) -> str | None:
-    """The dearest way's cost as people write it; None if nothing has a price, or a message cannot
-    be said to somebody made up."""
+class Cost(Struct, frozen=True):
+    """What one person costs on the cheapest and on the dearest way, as people write it."""
+
+    least: str
+    most: str
+
+
+def shown(journey: Journey, project: Project, prices: Prices) -> Cost | None:
+    """What one person costs; None if nothing has a price, or a message cannot be said to somebody
+    made up."""
     if prices == Prices(currency=prices.currency):
         return None
-    amount = dearest(journey, project, prices)
-    return None if amount is None else f"{amount.normalize():f}"
+    found = extremes(journey, project, prices)
+    return Cost(*(f"{amount.normalize():f}" for amount in found)) if found else None
 
 
-def dearest(journey: Journey, project: Project, prices: Prices) -> Decimal | None:
-    """What the dearest way through costs; None if a message of it cannot be priced."""
-    best: dict[str, Decimal] = {}
+def extremes(journey: Journey, project: Project, prices: Prices) -> tuple[Decimal, Decimal] | None:
+    """What the cheapest way through costs, and the dearest; None if a message on any way cannot be
+    priced."""
+    least: dict[str | None, Decimal] = {None: Decimal(0)}
+    most = {**least}
     for step, placed in reversed([*journey.steps.items()]):
         own = _price(placed.step, project, prices)
         if own is None:
             return None
-        best[step] = own + max((best[it] for it in _following(journey, step)), default=Decimal(0))
-    return best[journey.first] if journey.first else Decimal(0)
+        ways = _ways_on(placed)
+        least[step] = own + min(least[it] for it in ways)
+        most[step] = own + max(most[it] for it in ways)
+    return least[journey.first], most[journey.first]
+
+
+def _ways_on(placed: Placed) -> list[str | None]:
+    """What may come next: None is the journey's end. One of its branches is taken, unless there are
+    only conditions of which none may hold."""
+    step = placed.step
+    if isinstance(step, Leave):
+        return [None]
+    passes = isinstance(step, When) and all(case.if_ is not None for case in step.when)
+    return [*placed.blocks.values(), *([placed.next] if passes or not placed.blocks else [])]
 
 
 def _following(journey: Journey, step: str) -> list[str]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.core.cost import Prices
 from orchestrator.core.journey import InFlight, Journey
@@ -27,9 +28,13 @@ from orchestrator.core.moving import (
     routes,
 )
 from orchestrator.core.project import Project
-from orchestrator.project import changes, costs
+from orchestrator.project import changes, costs, counterpart
 from orchestrator.project.changes import Change, StepChange
+from orchestrator.project.costs import Cost
 from orchestrator.project.findings import Finding
+
+FORM = 2
+"""Of a plan in a file; another number, and it was made by another Outreach."""
 
 Kind = Literal["new", "changed", "unchanged", "removed"]
 Fate = Literal["stays", "moves", "leaves", "stranded"]
@@ -77,6 +82,8 @@ class Stand(Struct, frozen=True):
     why: str = ""
     again: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    meant: Mapping[str, str] = {}
+    slip: str = ""
 
 
 class Lost(Struct, frozen=True):
@@ -90,19 +97,21 @@ class Lost(Struct, frozen=True):
 
 class JourneyPlan(Struct, frozen=True):
     """One journey's change, and what becomes of everybody in it. `rule` is what holds for people in
-    older versions. Costs are of one person on the dearest way through, see `costs`; None if
-    a message of it cannot be priced."""
+    older versions; `what` are the journey's own keys that say something else, `steps` if their
+    order is another. Costs are of one person, see `costs`; None if a message of it cannot be
+    priced."""
 
     journey: str
     kind: Kind
     before: str
     after: str
     rule: InFlight
+    what: tuple[str, ...]
     steps: tuple[StepChange, ...]
     stands: tuple[Stand, ...]
     lost: tuple[Lost, ...]
-    cost_before: str | None
-    cost_after: str | None
+    cost_before: Cost | None
+    cost_after: Cost | None
 
     def count(self, *fates: Fate) -> int:
         """How many people have one of these fates."""
@@ -133,8 +142,7 @@ class Plan(Struct, frozen=True):
     findings: tuple[Finding, ...]
     currency: str = ""
     back_to: int = 0
-    migrations: tuple[str, ...] = ()
-    form: int = 1
+    form: int = FORM
 
     @property
     def changed(self) -> bool:
@@ -242,7 +250,6 @@ def plan(
     findings: Sequence[Finding] = (),
     rulings: Mapping[str, Ruling] = NO_RULINGS,
     back_to: int = 0,
-    migrations: Sequence[str] = (),
 ) -> Plan:
     """What making `after` the project that runs would do. `base` is the hash of the one that runs
     now, also if it can no longer be read and `before` is None. `rulings` take the place of what
@@ -270,7 +277,6 @@ def plan(
         findings=tuple(findings),
         currency=prices.currency,
         back_to=back_to,
-        migrations=tuple(migrations),
     )
 
 
@@ -298,6 +304,7 @@ def _journey(
         before=was.version if was else "",
         after=will.version if will else "",
         rule=ruling.rule,
+        what=changes.of_journey(was, will),
         steps=changes.of_steps(was, will),
         stands=stands,
         lost=tuple(_lost(stands, flight, before, after)),
@@ -334,7 +341,8 @@ def _stand(
     if isinstance(route, Stranded):
         again = route.steps if route.why == "again" else ()
         skipped = route.steps if route.why == "skipped" else ()
-        return Stand(*fields, "stranded", why=route.why, again=again, skipped=skipped)
+        stranded = Stand(*fields, "stranded", why=route.why, again=again, skipped=skipped)
+        return _guessed(stranded, flight.versions[it.version], will, rule)
     if route.to is None:
         return Stand(*fields, "leaves", keeps=False)
     at_once = it.due if route.keep else it.people
@@ -348,6 +356,15 @@ def _stand(
     return Stand(
         *fields, "moves", route.to, route.keep, at_once, again=route.again, skipped=route.skipped
     )
+
+
+def _guessed(stand: Stand, old: Journey, will: Journey, rule: InFlight) -> Stand:
+    """Of people whose step is gone: with what the author may have meant."""
+    if stand.why != "gone" or stand.step not in old.steps:
+        return stand
+    found = counterpart.renamed(old, will, stand.step)
+    slip = counterpart.misspelt(old, rule.move or {}, stand.step)
+    return replace(stand, meant=dict([found]) if found else {}, slip=slip)
 
 
 def _is_due(

@@ -52,7 +52,6 @@ async def foresee(
     findings: Sequence[Finding] = (),
     rulings: Mapping[str, Ruling] = NO_RULINGS,
     back_to: int = 0,
-    migrations: Sequence[str] = (),
 ) -> Plan:
     """What making these files the project that runs would do. Raises `ProjectErrors`."""
     after = Side(load(files), files, source.content_hash(files))
@@ -97,7 +96,6 @@ async def foresee(
         findings=findings,
         rulings=rulings,
         back_to=back_to,
-        migrations=migrations,
     )
 
 
