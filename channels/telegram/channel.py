@@ -41,6 +41,7 @@ from channels.telegram.updates import (
     read_polled,
 )
 from channels.telegram.words import MAX_TEXT, Said, said, units
+from channels.underway import UnderWay
 
 log = logging.getLogger("outreach.telegram")
 
@@ -82,8 +83,7 @@ class Telegram:
         self._quiet_until_s = 0.0
         self._doubt = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sending = 0
-        self._sent = asyncio.Event()
+        self._under_way = UnderWay()
 
     def routes(self) -> list[web.RouteDef]:
         """Where Telegram tells us what happened."""
@@ -101,9 +101,7 @@ class Telegram:
         """What is under way has been answered, within the deadline; then nothing is sent."""
         api, self._api, self._inbox = self._api, None, None
         self._health = "down"
-        while self._sending:
-            self._sent.clear()
-            await self._sent.wait()
+        await self._under_way.end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -120,12 +118,8 @@ class Telegram:
         by_chat: dict[str, list[Outgoing]] = {}
         for message in batch:
             by_chat.setdefault(message.address, []).append(message)
-        self._sending += 1
-        try:
+        with self._under_way.one():
             chats = await asyncio.gather(*(self._send_all(it) for it in by_chat.values()))
-        finally:
-            self._sending -= 1
-            self._sent.set()
         return [outcome for outcomes in chats for outcome in outcomes]
 
     async def _send_all(self, messages: Sequence[Outgoing]) -> list[Outcome]:

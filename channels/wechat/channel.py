@@ -27,6 +27,7 @@ from channels.base import (
     no_media,
 )
 from channels.calls import NoAnswerError, NotConnectedError
+from channels.underway import UnderWay
 from channels.wechat.api import Api, RefusedError
 from channels.wechat.crypt import Seal, SealError, signature, signed
 from channels.wechat.envelope import MalformedError, heard, presence, read, write
@@ -77,8 +78,7 @@ class WeChat:
         self._inbox: Inbox | None = None
         self._health: Health = "down"
         self._doubt = asyncio.Event()
-        self._sending = 0
-        self._sent = asyncio.Event()
+        self._under_way = UnderWay()
         self._keeping: asyncio.Task[None] | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -105,9 +105,7 @@ class WeChat:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})
         if api is not None:
-            while self._sending:  # what is under way ends first, within its deadline
-                self._sent.clear()
-                await self._sent.wait()
+            await self._under_way.end()  # within its deadline
             await api.end()
 
     def health(self) -> Health:
@@ -115,12 +113,8 @@ class WeChat:
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Outcome]:
         """One outcome each."""
-        self._sending += 1
-        try:
+        with self._under_way.one():
             return await asyncio.gather(*(self._send(message) for message in batch))
-        finally:
-            self._sending -= 1
-            self._sent.set()
 
     async def _send(self, message: Outgoing) -> Outcome:
         number, address, text = message.message_id, message.address, said(message.content)

@@ -25,6 +25,7 @@ from channels.base import (
     Outgoing,
 )
 from channels.calls import Answer, NoAnswerError, NotConnectedError, call, open_session
+from channels.underway import UnderWay
 from channels.whatsapp.hooks import MalformedError, read, receipts, replies, signed
 from channels.whatsapp.settings import WhatsAppSettings, chat_link
 from channels.whatsapp.showing import NotTakenError, Shows
@@ -85,8 +86,7 @@ class WhatsApp:
         self._doubt = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._free = asyncio.Semaphore(settings.connections)
-        self._sending = 0
-        self._sent = asyncio.Event()
+        self._under_way = UnderWay()
 
     def routes(self) -> list[web.RouteDef]:
         """Where Meta asks who we are, and tells us what happened."""
@@ -111,9 +111,7 @@ class WhatsApp:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})
-        while self._sending:
-            self._sent.clear()
-            await self._sent.wait()
+        await self._under_way.end()
         if session is not None:
             await session.close()
 
@@ -124,12 +122,8 @@ class WhatsApp:
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Outcome]:
         """One outcome each."""
-        self._sending += 1
-        try:
+        with self._under_way.one():
             return await asyncio.gather(*(self._send(message) for message in batch))
-        finally:
-            self._sending -= 1
-            self._sent.set()
 
     async def _send(self, message: Outgoing) -> Outcome:
         number, address, content = message.message_id, message.address, message.content
