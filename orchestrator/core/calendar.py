@@ -72,6 +72,10 @@ def local_hour(moment: datetime, tz: ZoneInfo) -> int:
     return moment.astimezone(tz).hour
 
 
+def local_time(moment: datetime, tz: ZoneInfo) -> time:
+    return _local(moment, tz).time()
+
+
 def day_start(moment: datetime, tz: ZoneInfo) -> datetime:
     """When the local day of `moment` began."""
     return instant(local_day(moment, tz), time(), tz)

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core import contact, verdict
+from orchestrator.core import contact, firing, verdict
 from orchestrator.core.due import due_at
 from orchestrator.core.effects import RerouteMessage, Suppress
 from orchestrator.core.events import (
@@ -19,6 +19,7 @@ from orchestrator.core.events import (
     ReplyReceived,
     SubscriberEvent,
     TimerDue,
+    Triggered,
 )
 from orchestrator.core.expression import Condition
 from orchestrator.core.journey import Journey, Placed
@@ -44,6 +45,8 @@ def decide(scene: Scene, event: Event, now: datetime) -> Decision:
             _time_passed(stage)
         case SubscriberEvent():
             _event_happened(stage, event)
+        case Triggered():
+            _triggered(stage, event)
         case ReplyReceived():
             _reply_came(stage, event)
         case Entered():
@@ -126,6 +129,12 @@ def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
     for journey, entries in stage.project.entering.get(on, ()):
         if any(_holds(entry.condition, stage.scope(properties)) for entry in entries):
             _enter(stage, journey, properties)
+
+
+def _triggered(stage: Stage, event: Triggered) -> None:
+    scope = stage.scope(event.properties)
+    if not firing.refusal(stage.project, event, scope, stage.subscriber.timezone):
+        _enter(stage, stage.project.journeys[event.journey], event.properties)
 
 
 def _holds(condition: Condition | None, scope: Mapping[str, Any]) -> bool:

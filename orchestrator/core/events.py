@@ -30,6 +30,19 @@ class Entered(Struct, frozen=True):
     at: datetime
 
 
+class Triggered(Struct, frozen=True):
+    """A trigger fired: entry `number` of `journey`, at `at`, of the event `name` at `began`. What
+    its conditions ask of the subscriber, and its hours, are still to be judged."""
+
+    journey: str
+    number: int
+    name: str
+    began: datetime
+    at: datetime
+    properties: Mapping[str, Any]
+    source_id: str
+
+
 class TimerDue(Struct, frozen=True):
     """Time has come for every enrollment whose `due_at` has passed."""
 
@@ -60,4 +73,4 @@ class MessageFailed(Struct, frozen=True):
     at: datetime
 
 
-Event = SubscriberEvent | Entered | TimerDue | ReplyReceived | MessageFailed
+Event = SubscriberEvent | Triggered | Entered | TimerDue | ReplyReceived | MessageFailed

@@ -107,6 +107,10 @@ class Window(Struct, frozen=True):
             )
         return window
 
+    def __str__(self) -> str:
+        closes = "24:00" if self.closes == MIDNIGHT else f"{self.closes:%H:%M}"
+        return f"{self.opens:%H:%M}-{closes}"
+
     def holds(self, clock: time) -> bool:
         """Whether a clock that shows this stands within the window."""
         return self.opens <= clock and (clock < self.closes or self.closes == MIDNIGHT)

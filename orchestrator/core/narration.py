@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.core import points
+from orchestrator.core import firing, points
 from orchestrator.core.effects import (
     Effect,
     EmitEvent,
@@ -24,7 +24,7 @@ from orchestrator.core.effects import (
     SetLocale,
     Suppress,
 )
-from orchestrator.core.events import Event, ReplyReceived, SubscriberEvent
+from orchestrator.core.events import Event, ReplyReceived, SubscriberEvent, Triggered
 from orchestrator.core.explain import rule_text, seen
 from orchestrator.core.expression import subscriber_scope
 from orchestrator.core.journey import Journey
@@ -62,13 +62,15 @@ def lines_of(scene: Scene, event: Event, decision: Decision) -> Iterator[Line]:
         if (line := _way(scene, decision.scene, passed, properties)) is not None:
             yield line
     running = _Running(scene)
+    if isinstance(event, Triggered):
+        yield _fired(event, running, scene, properties)
     for effect in decision.effects:
         running.take(effect)
         yield from _effect(effect, running, decision.scene, properties)
 
 
 def _properties(event: Event) -> Mapping[str, Any]:
-    if isinstance(event, SubscriberEvent):
+    if isinstance(event, SubscriberEvent | Triggered):
         return event.properties
     return {"text": event.text} if isinstance(event, ReplyReceived) else {}
 
@@ -97,6 +99,25 @@ class _Running:
             self.person, balance_points=self.balance, earned_points=self.earned
         )
         return {**known, "event": properties}
+
+
+def _fired(
+    event: Triggered, running: _Running, scene: Scene, properties: Mapping[str, Any]
+) -> Line:
+    """What the turn made of a trigger: the hours or the condition that did not hold, and the values
+    that it saw."""
+    what = f"{event.journey}: trigger {event.number + 1} fired, of {event.began:%Y-%m-%d %H:%M:%S}Z"
+    project = scene.project
+    scope = running.scope(properties) | {"lists": scene.members, "areas": project.areas}
+    refused = firing.refusal(project, event, scope, scene.subscriber.timezone)
+    key, _, rule = refused.partition(": ")
+    if not rule:
+        return Line(f"{what}, but {refused}" if refused else what)
+    entry = firing.entry_of(project, event)
+    condition = {"if": entry.condition, "still": entry.still}.get(key) if entry else None
+    names = condition.names() if condition is not None else frozenset()
+    saw = seen(scope, (it for it in names if not it.startswith("state.")))
+    return Line(f"{what}, but `{key}` does not hold", rule, saw)
 
 
 def _way(before: Scene, after: Scene, passed: Passed, properties: Mapping[str, Any]) -> Line | None:

@@ -21,6 +21,7 @@ from orchestrator.core.events import (
     ReplyReceived,
     SubscriberEvent,
     TimerDue,
+    Triggered,
 )
 from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber
 from orchestrator.core.narration import Line, changed, lines_of
@@ -335,6 +336,8 @@ def _name(event: Event) -> str:
     match event:
         case SubscriberEvent():
             return f"event {event.name}"
+        case Triggered():
+            return f"trigger of {event.journey}"
         case ReplyReceived():
             return f"reply by {event.channel}"
         case Entered():
