@@ -14,14 +14,16 @@ from orchestrator.core.media import MediaError, is_picture, pointed
 from orchestrator.core.project import PointsProgram, Project
 from orchestrator.core.render import TemplateError, compile_message
 from orchestrator.core.retention import Retention
-from orchestrator.project import lint, source, yaml
+from orchestrator.project import cells, lint, source, yaml
 from orchestrator.project.allowances import allowances
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.draft import Bot, Draft
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean, in_order
 from orchestrator.project.forms import (
     LOCALE,
+    AreasForm,
     ContactForm,
+    EventsForm,
     HolidaysForm,
     JourneyForm,
     ProjectForm,
@@ -29,12 +31,13 @@ from orchestrator.project.forms import (
     SegmentsForm,
 )
 from orchestrator.project.reader import Named, Places, Reader
+from orchestrator.project.source import PROGRAM
 
 Form = TypeVar("Form", bound=Struct)
 
-PROGRAM = "journeys/program/"
 PROGRAM_FILES = (
-    *("audience", "contact", "holidays", "points", "retention", "rewards", "segments", "project"),
+    *("areas", "audience", "contact", "events", "holidays", "points", "project", "retention"),
+    *("rewards", "segments"),
 )
 
 _TEMPLATE = re.compile(rf"templates/(?P<name>[^.]+)(?:\.(?P<locale>{LOCALE.pattern}))?\.j2")
@@ -138,12 +141,41 @@ def _read_program(draft: Draft) -> None:
     draft.segments = part("segments", SegmentsForm)
     draft.retention = part("retention", Retention)
     draft.audience = part("audience", AudienceForm)
+    draft.feed = part("events", EventsForm)
+    draft.map = part("areas", AreasForm)
+    _read_cells(draft)
     for path in draft.files:
         name = PurePosixPath(path)
-        if path.startswith(PROGRAM) and name.stem not in PROGRAM_FILES:
+        if not path.startswith(PROGRAM) or path == _table_of_cells(draft):
+            continue
+        if name.suffix == source.TABLE and draft.map is None:
+            continue  # perhaps it names this one
+        if name.suffix == source.TABLE or name.stem not in PROGRAM_FILES:
             hint = did_you_mean(name.stem, PROGRAM_FILES)
+            if name.suffix == source.TABLE:
+                hint = f"a table of cells is named in {PROGRAM}areas.yaml: `cells: {name.name}`"
             message = f"{name.name} is no part of the programme"
             draft.findings.append(Finding(Mark(path), message, hint, "file"))
+
+
+def _table_of_cells(draft: Draft) -> str:
+    """The path of the table that the map names, or ''."""
+    return f"{PROGRAM}{draft.map.cells}" if draft.map and draft.map.cells else ""
+
+
+def _read_cells(draft: Draft) -> None:
+    if draft.map is None:
+        return
+    path = _table_of_cells(draft)
+    if path in draft.files and path.endswith(source.TABLE):
+        draft.cells, findings = cells.read(path, draft.files[path])
+        draft.findings += findings
+    elif path and path not in draft.unread:
+        mark = draft.places.mark(draft.map, "cells")
+        tables = [it.removeprefix(PROGRAM) for it in draft.files if it.endswith(source.TABLE)]
+        hint = did_you_mean(draft.map.cells, tables, "write it beside this file: cells.csv")
+        draft.findings.append(Finding(mark, f"there is no table {draft.map.cells!r}", hint, "file"))
+    draft.areas = draft.map.compiled(draft.cells)
 
 
 def _read_file(
@@ -207,7 +239,7 @@ def _each_locale(name: str, sources: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _in_template(error: TemplateError) -> Finding:
-    mark = Mark(f"templates/{error.file}", error.line)
+    mark = Mark(f"templates/{error.file}", error.line, error.column)
     return Finding(mark, error.message, error.hint, "template")
 
 
@@ -217,6 +249,7 @@ def _compiled(draft: Draft) -> Project:
     assert draft.points is not None
     assert draft.segments is not None
     assert draft.retention is not None
+    assert draft.feed is not None
     journeys = [
         form.compiled(source.version_hash(draft.files[path]))
         for path, form in draft.journeys.items()
@@ -234,4 +267,6 @@ def _compiled(draft: Draft) -> Project:
         name=draft.settings.name,
         retention=draft.retention,
         prices=draft.settings.prices,
+        feed=draft.feed.compiled(),
+        areas=draft.areas,
     )

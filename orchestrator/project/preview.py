@@ -145,7 +145,7 @@ def preview(
         try:
             wording = compile_message(name, {written: draft.files[files[written]]}, written)
         except TemplateError as error:
-            mark = Mark(f"templates/{error.file}", error.line)
+            mark = Mark(f"templates/{error.file}", error.line, error.column)
             told.append(Finding(mark, error.message, error.hint, "template"))
             whole[asked] = ()
             continue

@@ -256,8 +256,8 @@ def test_a_button_needs_a_label_and_a_reply(buttons: str) -> None:
         ("Hello", 1, "stands outside of a block", "block sms"),
         ("{% set a = 1 %}{% block sms %}x{% endblock %}", 1, "outside of a block", "block sms"),
         ("", 1, "says nothing", "block sms"),
-        ("{% block sms %}x", 1, "Unexpected end of template", "left open"),
-        ("{% block sms %}\n{{ x y }}{% endblock %}", 2, "expected token", "left open"),
+        ("{% block sms %}x", 1, "this `block` is never closed", "write {% endblock %}"),
+        ("{% block sms %}\n{{ x y }}{% endblock %}", 2, "y cannot follow here", "write }}"),
         ("{% block sms %}\n\n{{ x|uper }}{% endblock %}", 3, "unknown filter uper", "upper?"),
         ("{% block sms %}{{ x|e }}{% endblock %}", 1, "unknown filter e", "there are:"),
         ("{% block sms %}{{ x is numbr }}{% endblock %}", 1, "unknown test: is numbr", "number?"),
@@ -276,7 +276,7 @@ def test_a_button_needs_a_label_and_a_reply(buttons: str) -> None:
         ("{% block chat_image %}a.png{% endblock %}", 1, "chat_image needs chat", "block chat"),
         ("{% block wap_push_text %}a{% endblock %}", 1, "needs wap_push_href", "wap_push_href"),
         ("{% block mms_subject %}a{% endblock %}", 1, "mms_subject needs mms_text", "mms_text"),
-        ("{% block sms %}a{% endblock %}{% block sms %}b{% endblock %}", 1, "defined twice", ""),
+        ("{% block sms %}a{% endblock %}{% block sms %}b{% endblock %}", 1, "here twice", "in one"),
     ],
 )
 def test_a_slip_in_a_template_is_found_at_its_line(
@@ -287,6 +287,43 @@ def test_a_slip_in_a_template_is_found_at_its_line(
     assert message in raised.value.message
     assert hint in raised.value.hint
     assert (raised.value.file, raised.value.line) == ("seven-days/m.en.j2", line)
+
+
+@pytest.mark.parametrize(
+    ("said", "place", "message", "hint"),
+    [
+        ("Hi {% if x %}a", "2:4", "this `if` is never closed", "write {% endif %} where it ends"),
+        ("{% for x in y %}", "2:1", "this `for` is never closed", "write {% endfor %}"),
+        ("{% raw %}", "2:1", "this `raw` is never closed", "write {% endraw %}"),
+        ("a {# b", "2:3", "this {# is never closed", "write #}"),
+        ("a {{ x.y", "2:3", "this {{ is never closed", "write }}"),
+        ("{{ x.y }", "2:8", "this } closes nothing", "what {{ opens, }} closes"),
+        ("{{ 'x }}", "2:4", "this quote is never closed", "write ' where the text ends"),
+        ('{{ "x }}', "2:4", "this quote is never closed", 'write " where the text ends'),
+        ("{% if x = 3 %}{% endif %}", "2:8", "= does not compare", "write =="),
+        ("{{ x && y }}", "2:6", "& cannot stand here", "write `and`"),
+        ("{{ x y }}", "2:6", "y cannot follow here", "write }} before it"),
+        ("{% iff x %}", "2:4", "there is no tag 'iff'", "did you mean 'if'?"),
+        ("{% if x %}{% elseif y %}{% endif %}", "2:14", "no tag 'elseif'", "mean 'elif'?"),
+        ("{% if x %}a{% end %}", "2:15", "there is no tag 'end'", "did you mean 'endif'?"),
+        ("a{% endif %}", "2:5", "`endif` belongs to nothing", "take it out"),
+        ("{% else %}", "2:4", "`else` belongs to nothing", "take it out"),
+        ("{{ }}", "2:1", "nothing is said here", "subscriber.name"),
+        ("{% %}", "2:1", "this tag is empty", "write {% if … %}"),
+        ("{{ x | }}", "2:1", "a name is missing here", "behind |"),
+        ("{{ x|defualt(3) }}", "2:6", "unknown filter defualt", "did you mean default?"),
+        ("{{ lnk(x) }}", "2:4", "lnk is no function", "did you mean link?"),
+    ],
+)
+def test_what_jinja_cannot_read_is_told_as_an_author_sees_it(
+    said: str, place: str, message: str, hint: str
+) -> None:
+    with pytest.raises(TemplateError) as raised:
+        compile_message("m", {"en": f"{{% block sms %}}\n{said}{{% endblock %}}"}, "en")
+    found = raised.value
+    assert f"{found.line}:{found.column}" == place
+    assert message in found.message
+    assert hint in found.hint
 
 
 def test_a_message_has_a_wording_in_the_projects_own_locale() -> None:

@@ -64,12 +64,17 @@ _LONE = re.compile(
 
 
 class TemplateError(GrammarError):
-    """A message's template is wrong, at `line` of `file`."""
+    """A message's template is wrong, at `line` and `column` of `file`. `word` is what is wrong in
+    the line, for whoever looks for the column there."""
 
-    def __init__(self, message: str, hint: str, file: str, line: int) -> None:
+    def __init__(
+        self, message: str, hint: str, file: str, line: int, column: int = 1, word: str = ""
+    ) -> None:
         super().__init__(message, hint)
         self.file = file
         self.line = line
+        self.column = column
+        self.word = word
 
 
 def without_lone_lines(source: str) -> str:
@@ -95,8 +100,8 @@ class _Checker(NodeTransformer):
         self.names: set[str] = set()
         self._own: set[str] = set()
 
-    def fail(self, node: nodes.Node, message: str, hint: str) -> NoReturn:
-        raise TemplateError(message, hint, self.file, node.lineno)
+    def fail(self, node: nodes.Node, message: str, hint: str, word: str = "") -> NoReturn:
+        raise TemplateError(message, hint, self.file, node.lineno or 1, word=word)
 
     def top(self, node: nodes.Node) -> None:
         """Outside of blocks stand blocks, comments and white space only."""
@@ -107,7 +112,7 @@ class _Checker(NodeTransformer):
         if not isinstance(node, nodes.Block):
             self.fail(node, "this stands outside of a block", "put it into {% block sms %}")
         if node.name not in BLOCKS:
-            self.fail(node, f"unknown block {node.name}", _meant(node.name, BLOCKS))
+            self.fail(node, f"unknown block {node.name}", _meant(node.name, BLOCKS), node.name)
         # Names that a block sets or loops over are its own; the others come from outside.
         self._own = {
             name.name for name in node.find_all(nodes.Name) if name.ctx in ("store", "param")
@@ -143,13 +148,13 @@ class _Checker(NodeTransformer):
 
     def _name(self, node: nodes.Node, name: str, dotted: str) -> None:
         if name.startswith("_") or name in _TAKEN:
-            self.fail(node, f"{name} cannot be used here", "choose another name")
+            self.fail(node, f"{name} cannot be used here", "choose another name", name)
         if name not in self._own:
             self.names.add(dotted)
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
         if node.attr.startswith("_"):
-            self.fail(node, f"{node.attr} is no attribute", "names begin with a letter")
+            self.fail(node, f"{node.attr} is no attribute", "names begin with a letter", node.attr)
         if isinstance(node.node, nodes.Name) and node.node.name == "loop" and node.attr not in LOOP:
             self.fail(node, f"loop has no {node.attr}", _meant(node.attr, LOOP))
         dotted = _dotted(node)
@@ -196,17 +201,19 @@ class _Checker(NodeTransformer):
         function = node.node
         if isinstance(function, nodes.Getattr):
             hint = f"write a filter: |{function.attr}" if function.attr in FILTERS else ""
-            self.fail(node, f"{function.attr}() cannot be called", hint or "use a filter")
+            said = f"{function.attr}() cannot be called"
+            self.fail(node, said, hint or "use a filter", function.attr)
         if not isinstance(function, nodes.Name) or function.name not in FUNCTIONS:
             name = function.name if isinstance(function, nodes.Name) else "this"
-            self.fail(node, f"{name} is no function", _meant(name, FUNCTIONS))
+            self.fail(node, f"{name} is no function", _meant(name, FUNCTIONS), name)
         if len(node.args) != 1 or node.kwargs or node.dyn_args or node.dyn_kwargs:
             self.fail(node, "link takes one address", "write link('https://example.com/')")
         return _filtered(node, function, "_called", [self.visit(node.args[0])])
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
         if node.name not in FILTERS or node.node is None:
-            self.fail(node, f"unknown filter {node.name}", _meant(node.name, FILTERS))
+            said = f"unknown filter {node.name}"
+            self.fail(node, said, _meant(node.name, FILTERS), node.name)
         if node.dyn_args or node.dyn_kwargs:
             self.fail(node, f"{node.name} takes no * arguments", "write its arguments out")
         named = {str(pair.key): pair.value for pair in node.kwargs}
@@ -218,7 +225,8 @@ class _Checker(NodeTransformer):
 
     def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
         if node.name not in TESTS or node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
-            self.fail(node, f"unknown test: is {node.name}", _meant(node.name, TESTS))
+            said = f"unknown test: is {node.name}"
+            self.fail(node, said, _meant(node.name, TESTS), node.name)
         return self.generic_visit(node)
 
 

@@ -17,6 +17,7 @@ from orchestrator.core.render import grammar
 from orchestrator.core.render.bounds import refill
 from orchestrator.core.render.filters import FILTERS, REWRITTEN, TESTS, calculated
 from orchestrator.core.render.grammar import TemplateError
+from orchestrator.core.render.mistakes import column_of, mistake
 from orchestrator.core.render.skim import skimmed
 from orchestrator.core.render.values import Missing, plain
 
@@ -101,12 +102,12 @@ def compiled(file: str, source: str) -> Template:
     """The template, or TemplateError with file and line."""
     refill()
     checked, _ = _checked(file, source)
-    with _told(file):
+    with _told(file, source):
         return Template.from_code(_SANDBOX, _SANDBOX.compile(checked, file, file), {})
 
 
 def _checked(file: str, source: str) -> tuple[nodes.Template, frozenset[str]]:
-    with _told(file):
+    with _told(file, source):
         parsed = _SANDBOX.parse(source, file, file)
         fewer = grammar.without_lone_lines(source)
         if fewer != source:
@@ -115,14 +116,16 @@ def _checked(file: str, source: str) -> tuple[nodes.Template, frozenset[str]]:
 
 
 @contextmanager
-def _told(file: str) -> Iterator[None]:
+def _told(file: str, source: str) -> Iterator[None]:
     """What Jinja and Python say of a template is a TemplateError."""
     try:
         yield
+    except TemplateError as error:
+        error.column = column_of(source, error.line, error.word)
+        raise
     except JinjaError as error:
-        line = getattr(error, "lineno", 1)
-        hint = "see the line above it, too: something may be left open there"
-        raise TemplateError(error.message or "this is no template", hint, file, line) from None
+        it = mistake(source, error.message or "", getattr(error, "lineno", 1))
+        raise TemplateError(it.message, it.hint, file, it.line, it.column) from None
     except (RecursionError, SyntaxError, MemoryError, ValueError):
         raise TemplateError("the template is nested too deeply", "split it", file, 1) from None
 
