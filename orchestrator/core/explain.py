@@ -9,8 +9,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from orchestrator.core import firing
 from orchestrator.core.contact import ContactClass
 from orchestrator.core.effects import Suppress
+from orchestrator.core.events import Triggered
 from orchestrator.core.expression import Condition, subscriber_scope
 from orchestrator.core.grammar import Pace
 from orchestrator.core.journey import Entry, Journey, Placed
@@ -90,12 +92,13 @@ class Happened(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """All that is on record about messages to one subscriber, oldest first, and the last event of
-    each name."""
+    """All that is on record about messages to one subscriber, oldest first, the last event of each
+    name, and the triggers that fired for them, oldest first."""
 
     letters: Sequence[Letter] = ()
     refusals: Sequence[Refusal] = ()
     events: Mapping[str, Happened] = {}
+    fired: Sequence[Triggered] = ()
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
@@ -228,8 +231,29 @@ def _standing(enrollment: Enrollment, version: Journey | None, now: datetime) ->
 def _not_in(scene: Scene, record: Record, version: Journey | None) -> str:
     if version is None:
         return "there is no such journey"
-    why = "; ".join(_missed(scene, record, entry) for entry in version.enter)
+    why = "; ".join(
+        _not_fired(scene, record, version, number)
+        if entry.is_trigger(scene.project.feed)
+        else _missed(scene, record, entry)
+        for number, entry in enumerate(version.enter)
+    )
     return f"never entered: {why or 'only another journey lets people in'}"
+
+
+def _not_fired(scene: Scene, record: Record, version: Journey, number: int) -> str:
+    """Why a trigger did not let them in: its events are not kept, what fired is."""
+    on = version.enter[number].on
+    fired = [it for it in record.fired if (it.journey, it.number) == (version.name, number)]
+    if not fired:
+        return f"the trigger on {on} never fired for them"
+    last = fired[-1]
+    told = f"the trigger on {on} fired at {_time(last.at)}"
+    scope = _scope(scene, last.properties)
+    refused = firing.refusal(scene.project, last, scope, scene.subscriber.timezone)
+    if not refused:
+        return f"{told}, and its turn is still to come, or `again` did not let them in"
+    key, _, rule = refused.partition(": ")
+    return f"{told}, but {f'{key} `{rule}` does not hold' if rule else refused}"
 
 
 def _missed(scene: Scene, record: Record, entry: Entry) -> str:
@@ -278,7 +302,8 @@ def _scope(scene: Scene, properties: Mapping[str, Any]) -> dict[str, Any]:
         balance_points=scene.account.balance_points,
         earned_points=scene.account.earned_points,
     )
-    return {**scope, "event": properties}
+    project = scene.project
+    return {**scope, "event": properties, "lists": scene.members, "areas": project.areas}
 
 
 def _time(moment: datetime) -> str:
