@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 LONGEST = 15
@@ -18,6 +19,14 @@ def number_of(value: Any) -> int | None:
         if not (0 < len(digits) <= LONGEST and digits.isascii() and digits.isdecimal()):
             return None
         return int(digits) if digits[0] != "0" else None
-    if type(value) is float and value.is_integer():
+    number = whole(value)
+    return number or None
+
+
+def whole(value: Any) -> int | None:
+    """The whole number from 0 on, of at most 15 digits, that a value is; None for anything else."""
+    if type(value) is not int:
+        if type(value) not in (float, Decimal) or not 0 <= value < _BEYOND or value % 1:
+            return None
         value = int(value)
-    return value if type(value) is int and 0 < value < _BEYOND else None
+    return value if 0 <= value < _BEYOND else None

@@ -93,7 +93,7 @@ def default(field: FieldInfo) -> str:
 
 
 def _span(span: timedelta) -> str:
-    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         if span and not span % timedelta(seconds=seconds):
             return f"`{span // timedelta(seconds=seconds)}{unit}`"
     return ""

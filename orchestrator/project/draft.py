@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
+from orchestrator.core.area import Area, Cells
 from orchestrator.core.media import Picture
 from orchestrator.core.project import PointsProgram, Reward
 from orchestrator.core.render import MessageTemplate
@@ -16,7 +17,9 @@ from orchestrator.project.allowances import Allowance
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.findings import Finding, Mark
 from orchestrator.project.forms import (
+    AreasForm,
     ContactForm,
+    EventsForm,
     HolidaysForm,
     JourneyForm,
     ProjectForm,
@@ -47,6 +50,12 @@ class Draft(Struct):
     retention: Retention | None = None
     settings: ProjectForm | None = None
     audience: AudienceForm | None = None
+    feed: EventsForm | None = None
+    map: AreasForm | None = None
+    cells: Cells = Cells({})
+    """Where each cell stands, if the map names a table of them."""
+    areas: Mapping[str, Area] = {}
+    """The map's areas, each with the cells in it."""
     messages: dict[str, MessageTemplate] = {}
     template_files: dict[str, dict[str, str]] = {}
     pictures: dict[str, Picture] = {}
@@ -60,6 +69,8 @@ class Draft(Struct):
     allowances: tuple[Allowance, ...] = ()
     idle: tuple[Allowance, ...] = ()
     """Those of the allowances that nothing was found for."""
+    allowed: tuple[tuple[Finding, Allowance], ...] = ()
+    """What was found and is meant."""
     _walked: dict[int, list[Struct]] = {}
     _written: list[Struct] = []
     _kinds: dict[type, list[tuple[JourneyForm, Any]]] = {}
@@ -70,7 +81,7 @@ class Draft(Struct):
             for form in self.journeys.values():
                 self._written += self.within(form)
             classes = self.contact.classes if self.contact else {}
-            parts = self.points, self.rewards, self.settings, self.holidays, classes
+            parts = self.points, self.rewards, self.settings, self.holidays, classes, self.feed
             self._walk(tuple(part for part in parts if part is not None), self._written)
         return self._written
 

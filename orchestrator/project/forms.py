@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, NewType
+from datetime import timedelta
+from typing import Any, Literal, NewType
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from orchestrator.core.area import Area, Cells, Outline, point_of
 from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.contact import ContactClass, ContactPolicy, ListName
 from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
+from orchestrator.core.feed import EventType, Feed, Keep, PropertyKind, Setting
 from orchestrator.core.grammar import Again, Pace, Share, Window
 from orchestrator.core.journey import Entry, Goal, InFlight, Journey, LeaveRule, lay_out
 from orchestrator.core.project import Reward
 from orchestrator.core.steps.base import Block, JourneyName
+from orchestrator.core.usage import Amount, Measure
 
 LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 
@@ -106,6 +110,89 @@ class SegmentsForm(Struct, frozen=True):
     """`segments` are conditions over subscribers, by name."""
 
     segments: dict[str, Condition] = {}
+
+
+class EventForm(Struct, frozen=True):
+    """One kind of event, with a `summary` for whoever writes journeys. `keep` says what is stored:
+    `all` of them, or, of those that come by the hundred thousand, what is `matching` a trigger.
+    `properties` says of what kind each is: one that is lacking or of another kind sets an event
+    aside, but for those that may be missing (`note?: text`); others may come along. `sets` is what
+    is then known of the subscriber, as `state.cell`: a property of the event (`cell: event.cell`),
+    or a constant. `counts` is how much of each measure one counts, see `usage`."""
+
+    summary: str = ""
+    keep: Keep = "all"
+    properties: dict[str, PropertyKind] = {}
+    sets: dict[str, Any] = {}
+    counts: dict[str, Amount] = {}
+
+    def compiled(self) -> EventType:
+        """The event, as it is judged."""
+        return EventType(
+            summary=self.summary,
+            keep=self.keep,
+            properties={name.removesuffix("?"): kind for name, kind in self.properties.items()},
+            may_lack=frozenset(it[:-1] for it in self.properties if it.endswith("?")),
+            sets={name: setting(value) for name, value in self.sets.items()},
+            counts=self.counts,
+        )
+
+
+def setting(value: Any) -> Setting:
+    """What `event.cell`, or a constant, sets."""
+    if isinstance(value, str) and value.startswith("event."):
+        return Setting(property=value.removeprefix("event."))
+    return Setting(value=value)
+
+
+class EventsForm(Struct, frozen=True):
+    """`events` are those that are reported from outside, by name, and what each tells. `lateness`
+    is how late one may reach us and still count in its order: triggers wait so long for those that
+    come late. `usage` are the measures that events count, by name."""
+
+    events: dict[str, EventForm] = {}
+    lateness: timedelta = Feed().lateness
+    usage: dict[str, Measure] = {}
+
+    def compiled(self) -> Feed:
+        """What arrives from the network."""
+        types = {name: it.compiled() for name, it in self.events.items()}
+        return Feed(events=types, lateness=self.lateness, usage=self.usage)
+
+
+class AreaForm(Struct, frozen=True):
+    """One area: its `cells`, as events name them, and those inside the `polygon`, the corners of
+    its outline as `[longitude, latitude]`, one after the other."""
+
+    cells: tuple[str, ...] = ()
+    polygon: tuple[tuple[float, ...], ...] = ()
+
+    def outline(self) -> Outline | None:
+        """The polygon, if it can be one."""
+        points = [point_of(it) for it in self.polygon]
+        whole = [it for it in points if it is not None]
+        return Outline(tuple(whole)) if len(whole) == len(points) >= LEAST_CORNERS else None
+
+
+LEAST_CORNERS = 3
+
+
+class AreasForm(Struct, frozen=True):
+    """`areas` are parts of the map, by name, as `in_area('campus', event.cell)` asks for them.
+    `cells` is the table of where each cell stands, a file beside this one with the columns `cell`,
+    `lon` and `lat`: the cells inside an area's polygon are found in it."""
+
+    areas: dict[str, AreaForm] = {}
+    cells: str = ""
+
+    def compiled(self, cells: Cells) -> Mapping[str, Area]:
+        """The areas, on a map with these cells."""
+        areas: dict[str, Area] = {}
+        for name, form in self.areas.items():
+            outline = form.outline()
+            inside = cells.within(outline) if outline else frozenset[str]()
+            areas[name] = Area(inside.union(form.cells), outline)
+        return areas
 
 
 AttributeKind = Literal["text", "number", "boolean", "list", "any"]

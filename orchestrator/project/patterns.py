@@ -19,6 +19,7 @@ from orchestrator.core.expression import Condition
 from orchestrator.core.grammar import Share
 from orchestrator.core.retention import Keep
 from orchestrator.core.steps.wait import Pause
+from orchestrator.core.usage import Amount
 
 TEXT = ("string", "number", "boolean")
 """What YAML may take for something else than the text that we read."""
@@ -92,6 +93,9 @@ LOOKS: Mapping[Any, Look] = {
     Share: Look(r"\s*[0-9]{1,3}(?:\.[0-9]+)?\s*%\s*", ("5%",), Share.parse),
     Keep: Look(f"forever|{_SPAN}", ("90d", "forever"), Keep.parse),
     Price: Look(r"\s*[0-9]{1,9}(?:\.[0-9]{1,6})?\s*", ("0.05",), Price.parse, _NUMBER),
+    Amount: Look(
+        r"[0-9]{1,6}|event\.[A-Za-z_][A-Za-z0-9_]*", ("event.mb", "1"), Amount.parse, _NUMBER
+    ),
     Condition: Look("", ("usage.mb_7d >= 30", "'keen' in subscriber.tags"), Condition.parse, TEXT),
 }
 """Every type of value with a grammar of its own, but for those that keys may be written for."""

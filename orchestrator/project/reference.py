@@ -19,7 +19,7 @@ from orchestrator.core import expression, grammar, render
 from orchestrator.core.calendar import HolidayPack
 from orchestrator.core.contact import ContactClass, ListName
 from orchestrator.core.expression import Condition
-from orchestrator.core.journey import Entry, Goal, InFlight, LeaveRule, SegmentName
+from orchestrator.core.journey import Entry, Goal, InFlight, LeaveRule, SegmentName, Unless
 from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.core.project import EarningRule, PointsProgram, Reward, Tier
 from orchestrator.core.retention import Keep, Retention
@@ -35,8 +35,12 @@ from orchestrator.core.steps.wait import Pause
 from orchestrator.project.audience import Arrival, AudienceForm, Habit, People, Prompt, Replies
 from orchestrator.project.docstrings import default, label, one_line, text
 from orchestrator.project.forms import (
+    AreaForm,
+    AreasForm,
     ClassName,
     ContactForm,
+    EventForm,
+    EventsForm,
     HolidaysForm,
     JourneyForm,
     ProjectForm,
@@ -120,7 +124,7 @@ def _parts() -> Iterator[str]:
     yield _HEAD
     yield "## A journey: `journeys/**/*.yaml`"
     yield from _described(JourneyForm, "")
-    for kind in (Entry, Goal, LeaveRule):
+    for kind in (Entry, Unless, Goal, LeaveRule):
         yield from _described(kind)
     yield "## Steps"
     yield f"{_STEPS}\n\n{_table(Step)}"
@@ -164,13 +168,14 @@ def _messages() -> Iterator[str]:
 def _program() -> Iterator[str]:
     forms: tuple[type[Struct], ...] = (
         *(ProjectForm, ContactForm, HolidaysForm, PointsProgram, RewardsForm, SegmentsForm),
-        Retention,
-        AudienceForm,
+        *(EventsForm, AreasForm, Retention, AudienceForm),
     )
     for form in forms:
         file = form.__name__.removesuffix("Form").removesuffix("Program").lower()
         yield f"### {file}.yaml\n\n{text(form)}\n\n{_table(form)}"
         inner: dict[Any, tuple[type[Struct], ...]] = {
+            AreasForm: (AreaForm,),
+            EventsForm: (EventForm,),
             AudienceForm: (Arrival, People, Habit, Prompt, Replies),
             ContactForm: (ContactClass,),
             HolidaysForm: (HolidayPack,),

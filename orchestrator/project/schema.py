@@ -37,8 +37,10 @@ from orchestrator.project.audience import AudienceForm
 from orchestrator.project.docstrings import default, label, said_of, text, unwrapped
 from orchestrator.project.draft import Draft
 from orchestrator.project.forms import (
+    AreasForm,
     ClassName,
     ContactForm,
+    EventsForm,
     HolidaysForm,
     JourneyForm,
     ProjectForm,
@@ -56,8 +58,10 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 
 FORMS: Mapping[str, type[Struct]] = {
     "journey": JourneyForm,
+    "areas": AreasForm,
     "audience": AudienceForm,
     "contact": ContactForm,
+    "events": EventsForm,
     "holidays": HolidaysForm,
     "points": PointsProgram,
     "project": ProjectForm,

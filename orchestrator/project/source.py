@@ -17,13 +17,21 @@ from orchestrator.project import pictures
 from orchestrator.project.findings import Finding, Mark, ProjectErrors
 
 MAX_FILE_OCTETS = 256 * 1024
+MAX_TABLE_OCTETS = 8 * 1024 * 1024
+"""Of a table beside the programme, such as where 100,000 cells stand."""
+
 MAX_PROJECT_OCTETS = 32 * 1024 * 1024
 MAX_FILES = 10_000
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 
+PROGRAM = "journeys/program/"
+"""Where the programme is, whose tables are part of the project: others below journeys/ are not."""
+
+TABLE = ".csv"
+
 BELONGS: Mapping[str, tuple[str, ...]] = {
-    "journeys": (".yaml", ".yml"),
+    "journeys": (".yaml", ".yml", TABLE),
     "templates": (".j2", *SUFFIXES),
 }
 """What belongs to a project: below which of its folders, and how the names of files end."""
@@ -63,7 +71,7 @@ def look(folder: Path) -> tuple[dict[str, str], list[Finding]]:
         if _tests(name):
             continue
         with open(f"{root}/{name}", "rb") as file:
-            raw = file.read(max(MAX_FILE_OCTETS, pictures.MAX_OCTETS) + 1)
+            raw = file.read(max(MAX_TABLE_OCTETS, pictures.MAX_OCTETS) + 1)
         octets += len(raw)
         if len(texts) >= MAX_FILES or octets > MAX_PROJECT_OCTETS:
             raise OutreachError(
@@ -102,8 +110,9 @@ def read_pictures(folder: Path, files: Mapping[str, str]) -> dict[str, bytes]:
 
 def decode(name: str, raw: bytes) -> str:
     """The file's text; `ProjectErrors` if it is too large or not UTF-8."""
-    if len(raw) > MAX_FILE_OCTETS:
-        message = f"the file is larger than {MAX_FILE_OCTETS} octets"
+    most = MAX_TABLE_OCTETS if name.endswith(TABLE) else MAX_FILE_OCTETS
+    if len(raw) > most:
+        message = f"the file is larger than {most} octets"
         raise ProjectErrors([Finding(Mark(name), message, "split it", "file")])
     try:
         return raw.removeprefix(_UTF8_MARK).decode()
@@ -160,6 +169,7 @@ def _names(folder: Path) -> list[str]:
         for top, endings in BELONGS.items()
         if (folder / top).resolve().is_relative_to(folder)
         for name in _below(folder, top, endings)
+        if not name.endswith(TABLE) or name.startswith(PROGRAM)
     ]
     return sorted(names, key=lambda name: name.split("/"))
 

@@ -107,7 +107,10 @@ def described(part: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(part, dict):
         for key, value in part.get("properties", {}).items():
             yield f"{path}.{key}", value.get("description", "")
+            yield from described(value, f"{path}.{key}")
         for key, inner in part.items():
+            if key == "properties":
+                continue
             yield from described(inner, path if key in ("items", "anyOf") else f"{path}.{key}")
 
 

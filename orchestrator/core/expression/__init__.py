@@ -49,6 +49,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from orchestrator.core.area import NOWHERE, Area
 from orchestrator.core.expression import tree
 from orchestrator.core.expression.grammar import KNOWN_LATER, parse
 from orchestrator.core.expression.predicate import Reading, predicate
@@ -124,11 +125,12 @@ class Condition(Struct, frozen=True):
         """What it says, for whoever reasons about it."""
         return _tree(self.source)
 
-    def sql(self, first_parameter: int = 1) -> SqlCondition:
+    def sql(self, first_parameter: int = 1, areas: Mapping[str, Area] = NOWHERE) -> SqlCondition:
         """The same condition over a row `s` of subscribers (key, locale, timezone, attributes,
-        tags, balance_points, earned_points, created_at): true, false or null. Its parameters are
-        numbered from `first_parameter`. GrammarError if it looks at an event."""
-        return sql_condition(_tree(self.source), first_parameter)
+        tags, addresses, balance_points, earned_points, created_at), with the lists that are in
+        force and these areas: true, false or null. Its parameters are numbered from
+        `first_parameter`. GrammarError if it looks at an event or at state."""
+        return sql_condition(_tree(self.source), first_parameter, areas)
 
 
 @lru_cache(maxsize=4096)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from msgspec import Struct
 
+from orchestrator.core.area import EAST, LEAST, NORTH, NOWHERE, Area, Outline
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import tree
 from orchestrator.core.expression.numbers import LARGEST, PLACES
 from orchestrator.core.expression.tree import Node
+from orchestrator.core.telephone import LONGEST
 
 _COLUMNS = {"key": "s.key", "locale": "s.locale", "timezone": "s.timezone"}
 _TAGS = (
@@ -21,6 +23,7 @@ _TAGS = (
 )
 _CREATED = "to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 _POINTS = {"balance": "s.balance_points::numeric", "earned": "s.earned_points::numeric"}
+_OWN_NUMBER = "number_of(s.addresses ->> 'sms')"
 _SHORT = 120
 _MARK = re.compile(r"\$\d+")
 
@@ -39,9 +42,11 @@ class _Sql(Struct, frozen=True):
     type: Literal["jsonb", "text", "numeric", "boolean"]
 
 
-def sql_condition(node: Node, first_parameter: int) -> SqlCondition:
+def sql_condition(
+    node: Node, first_parameter: int, areas: Mapping[str, Area] = NOWHERE
+) -> SqlCondition:
     """The condition for a WHERE clause."""
-    writer = _Writer()
+    writer = _Writer(areas)
     written = writer.truth(node)
     # What was written and then found not to matter has left its parameters behind.
     kept: dict[str, str] = {}
@@ -53,8 +58,9 @@ def sql_condition(node: Node, first_parameter: int) -> SqlCondition:
 
 
 class _Writer:
-    def __init__(self) -> None:
+    def __init__(self, areas: Mapping[str, Area]) -> None:
         self.parameters: dict[str, int] = {}
+        self._areas = areas
         self._bound = 0
 
     def _parameter(self, value: str) -> str:
@@ -75,6 +81,11 @@ class _Writer:
                 return f"({self._exact(item)} IN ({inside}))" if items else "false"
             case tree.Contains(container, item):
                 return self._contains(container, item)
+            case tree.OnList(name, item):
+                number = _OWN_NUMBER if item is None else self._telephone(self.value(item))
+                return f"on_list({self._parameter(name)}, {number})"
+            case tree.InArea(name, place):
+                return self._in_area(self._areas.get(name), self.value(place))
             case tree.All(items):
                 return f"({' AND '.join(self.truth(item) for item in items)})"
             case tree.Some(items):
@@ -175,6 +186,64 @@ class _Writer:
         name = {"text": "string", "numeric": "number", "boolean": "boolean"}[value.type]
         return f"({value.text} IS NOT NULL)" if name == kind else "false"
 
+    # Lists and areas
+
+    def _telephone(self, value: _Sql) -> str:
+        """bigint, NULL for what is no telephone number."""
+        match value.type:
+            case "text":
+                return f"number_of({value.text})"
+            case "numeric":
+                return self._with(value.text, lambda v: _whole(v, 1))
+            case "boolean":
+                return "NULL::bigint"
+        return self._with(
+            value.text,
+            lambda v: (
+                f"CASE jsonb_typeof({v}) WHEN 'string' THEN number_of({v} #>> '{{}}')"
+                f" WHEN 'number' THEN {_whole(f'({v})::numeric', 1)} END"
+            ),
+        )
+
+    def _in_area(self, area: Area | None, value: _Sql) -> str:
+        if area is None or value.type == "boolean":
+            return "NULL::boolean"
+        names = json.dumps(dict.fromkeys(sorted(area.cells), 0), ensure_ascii=False)
+        cells = f"(SELECT {self._parameter(names)}::jsonb)"  # asked for once, not for every row
+        if value.type == "text":
+            return f"({cells} ? {value.text})"
+        if value.type == "numeric":
+            return self._with(value.text, lambda v: f"({cells} ? {_whole(v, 0)}::text)")
+        return self._with(
+            value.text,
+            lambda v: (
+                f"CASE jsonb_typeof({v}) WHEN 'string' THEN {cells} ? ({v} #>> '{{}}')"
+                f" WHEN 'number' THEN {cells} ? {_whole(f'({v})::numeric', 0)}::text"
+                f" WHEN 'array' THEN {self._covers(area.covers, v)} END"
+            ),
+            short=0,
+        )
+
+    def _covers(self, outline: Outline | None, v: str) -> str:
+        """What `Outline` says of the point that the array is; see there."""
+        if outline is None:
+            return "NULL::boolean"
+        columns = (
+            self._parameter("{" + ",".join(map(repr, column)) + "}") + "::float8[]"
+            for column in (zip(*outline.edges, strict=True) if outline.edges else ((),) * 4)
+        )
+        lon, lat = f"({v} -> 0)::numeric", f"({v} -> 1)::numeric"
+        return (
+            f"CASE WHEN jsonb_array_length({v}) = 2 THEN"
+            f" CASE WHEN jsonb_typeof({v} -> 0) = 'number' AND jsonb_typeof({v} -> 1) = 'number'"
+            f" THEN CASE WHEN abs({lon}) <= {EAST} AND abs({lat}) <= {NORTH}"
+            " THEN (SELECT count(*) % 2 = 1"
+            f" FROM unnest({', '.join(columns)}) AS e(x1, y1, x2, y2),"
+            f" (SELECT {_degrees(lon)}, {_degrees(lat)}) AS p(x, y)"
+            " WHERE CASE WHEN (e.y1 > p.y) <> (e.y2 > p.y)"
+            " THEN p.x < (e.x2 - e.x1) * (p.y - e.y1) / (e.y2 - e.y1) + e.x1 END) END END END"
+        )
+
     # Values
 
     def value(self, node: Node) -> _Sql:
@@ -212,6 +281,10 @@ class _Writer:
             raise GrammarError(
                 "event is unknown here: nothing has happened yet",
                 "event is only allowed in an entry's if, a goal's if, or in wait_for",
+            )
+        if node.root == "state":
+            raise GrammarError(
+                "state is unknown here", "state is only allowed in a trigger's if, still and unless"
             )
         if node.root == "points":
             return _Sql(_POINTS[str(node.path[0])], "numeric")
@@ -320,14 +393,24 @@ class _Writer:
             number, lambda v: f"CASE WHEN abs({v}) < {LARGEST} THEN round({v}, {PLACES}) END"
         )
 
-    def _with(self, text: str, build: Callable[[str], str]) -> str:
+    def _with(self, text: str, build: Callable[[str], str], short: int = _SHORT) -> str:
         """`build` may name its argument often: what is long is computed once, so that neither the
         text nor the work doubles at every level."""
-        if len(text) <= _SHORT:
+        if len(text) <= short:
             return f"({build(text)})"
         self._bound += 1
         name = f"v{self._bound}"
         return f"(SELECT {build(name)} FROM (SELECT {text} AS {name} OFFSET 0) AS q{self._bound})"
+
+
+def _whole(v: str, least: int) -> str:
+    """bigint, NULL for what is no whole number from `least` on, of at most 15 digits."""
+    fits = f"{v} BETWEEN {least} AND {10**LONGEST - 1} AND {v} = trunc({v})"
+    return f"CASE WHEN {fits} THEN ({v})::bigint END"
+
+
+def _degrees(v: str) -> str:
+    return f"CASE WHEN abs({v}) < {LEAST} THEN 0 ELSE ({v})::float8 END"
 
 
 def _has(held: str, word: str) -> str:
