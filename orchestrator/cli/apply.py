@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import msgspec
 import typer
 from msgspec import Struct
@@ -30,10 +29,11 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import source
 from orchestrator.project.findings import Finding
-from orchestrator.project.plan import NO_RULINGS, Plan, Ruling
-from orchestrator.project.plan_words import many
-from orchestrator.runtime import applying, moving
+from orchestrator.project.plan import NO_RULINGS, Plan
+from orchestrator.project.plan_words import counted, many
+from orchestrator.runtime import applying, going_back, moving
 from orchestrator.runtime.embedded import run_servers
+from orchestrator.runtime.going_back import Back
 from orchestrator.runtime.logs import set_up_logs
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import projects as applied_projects
@@ -126,8 +126,10 @@ def on_terminal() -> bool:
 
 
 def ask(plan: Plan) -> bool:
-    """Whether somebody who has seen the plan agrees. Nobody is asked if nobody moves."""
+    """Whether somebody who has seen the plan agrees. Nobody is asked if nobody moves. Raises
+    OutreachError if it strands somebody."""
     say(plan)
+    applying.refuse_stranded(plan)
     return not plan.moving or typer.confirm("apply this?")
 
 
@@ -140,19 +142,17 @@ async def apply_files(
     planned: Plan | None = None,
     agree: Agree | None = None,
     findings: Sequence[Finding] = (),
-    back_to: int = 0,
-    stay: bool = False,
+    back: Back | None = None,
 ) -> Applied:
     """The database has the newest schema, these files, without errors, are the project that runs,
     and everybody whom it moves has moved. `pictures` are the octets of those in it, by hash.
 
-    With `planned`, or when `agree` has said yes to a plan, exactly that is done. `back_to` is the
-    number of the project that a rollback brings back; with `stay` nobody goes back with it.
-    Raises OutreachError, and then nothing is applied.
+    With `planned`, or when `agree` has said yes to a plan, exactly that is done. `back` is for a
+    rollback. Raises OutreachError, and then nothing is applied.
     """
     async with connected(database_url) as connection:
         migrations = await migrate(connection)
-        rulings = await _rulings(connection, files, back_to, stay)
+        rulings = await going_back.rulings(connection, back) if back else NO_RULINGS
 
         async def foresee() -> Plan:
             return await applying.foresee(
@@ -161,12 +161,11 @@ async def apply_files(
                 settings.clock.now(),
                 findings=findings,
                 rulings=rulings,
-                back_to=back_to,
+                back_to=back.to if back else 0,
             )
 
         if agree is not None:
             planned = await foresee()
-            applying.refuse_stranded(planned)
             if not agree(planned):
                 raise OutreachError("nothing was applied")
         async with connection.transaction():
@@ -189,8 +188,8 @@ async def apply_files(
                 }
                 after = {"files": source.content_hash(files), **summary}
                 what = "project.applied"
-                if back_to:
-                    what, after = "project.rolled_back", {"to": back_to, **after}
+                if back:
+                    what, after = "project.rolled_back", {"to": back.to, **after}
                 about = f"project:{project.name}"
                 await record(settings, connection, what, about, versions, after)
         with progress(applied.moved) as tell:
@@ -215,16 +214,6 @@ def progress(people: int) -> Iterator[moving.Told]:
             bar.advance(task, more)
 
         yield tell
-
-
-async def _rulings(
-    connection: asyncpg.Connection, files: Mapping[str, str], back_to: int, stay: bool
-) -> Mapping[str, Ruling]:
-    if not back_to:
-        return NO_RULINGS
-    if stay:
-        return applying.all_stay(files)
-    return await applying.way_back(connection, back_to)
 
 
 def _compared(project: Project, changed: bool, migrations: list[str], plan: Plan) -> Applied:
@@ -257,7 +246,7 @@ def told(applied: Applied) -> str:
         lines.append(f"{applied.project}: nothing has changed")
     else:
         lines.append(
-            f"{applied.project} is applied: {len(applied.new)} journeys new, "
+            f"{applied.project} is applied: {counted(len(applied.new), 'journey')} new, "
             f"{len(applied.edited)} changed, {len(applied.unchanged)} unchanged, "
             f"{len(applied.removed)} removed"
         )

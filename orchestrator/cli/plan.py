@@ -64,7 +64,7 @@ def plan(
         return await applying.foresee(connection, files, now, findings=findings)
 
     found = run_once(project, verbose, look)
-    encoded = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+    encoded = shown(found)
     if out is not None:
         out.write_text(encoded + "\n", encoding="utf-8")
     if json:
@@ -98,6 +98,11 @@ def checked(settings: Settings) -> tuple[dict[str, str], tuple[Finding, ...]]:
             f"the project has {said}: nothing was applied", f"mend {them} first"
         ) from None
     return files, findings
+
+
+def shown(plan: Plan) -> str:
+    """The plan for programs, and to be kept."""
+    return msgspec.json.format(msgspec.json.encode(plan), indent=2).decode()
 
 
 def say(plan: Plan) -> None:

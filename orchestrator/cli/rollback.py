@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
 import asyncpg
 import msgspec
@@ -20,11 +20,13 @@ from orchestrator.cli.options import (
     run,
     run_once,
 )
-from orchestrator.cli.plan import say
+from orchestrator.cli.plan import say, shown
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import plan_words as words
 from orchestrator.project.plan import Plan
+from orchestrator.runtime import applying
 from orchestrator.runtime.embedded import run_servers
+from orchestrator.runtime.going_back import Back, Mappings
 from orchestrator.runtime.logs import set_up_logs
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import projects
@@ -65,6 +67,18 @@ def rollback(
     stay: Annotated[
         bool, typer.Option("--stay", help="Nobody in flight goes back; they finish where they are.")
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Also who began in what is taken back goes back, by step."),
+    ] = False,
+    move: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JOURNEY/STEP=STEP",
+            help="Where people go who stand at a step that the older version lacks; `leave` ends "
+            "it for them. Can be given several times.",
+        ),
+    ] = None,
     project: ProjectOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = 0,
@@ -72,16 +86,21 @@ def rollback(
     """Make the project that was applied before this one the one that runs again.
 
     Who was moved by what is taken back goes back to the version they came from, at the step they
-    stand at; where that is not known it refuses, as `apply` does. Without --yes it asks on a
-    terminal, and else only tells. The project's folder stays as it is.
+    stand at; where that is not known it refuses, as `apply` does, and takes --move, or --stay.
+    Without --yes it asks on a terminal, and else only tells. The project's folder stays as it is.
     """
     set_up_logs(max(logging.DEBUG, logging.WARNING - 10 * verbose))
     settings = read_settings(project)
+    who = _who(stay, follow, mappings := _mappings(move or ()))
 
     def agree(plan: Plan) -> bool:
-        if on_terminal():
-            return ask(plan) if plan.moving else _sure(plan)
-        say(plan)
+        if on_terminal() and not json:
+            return ask(plan) if plan.moving or plan.stranded else _sure(plan)
+        if json:
+            typer.echo(shown(plan))
+        else:
+            say(plan)
+        applying.refuse_stranded(plan)
         raise OutreachError("nothing was rolled back", "add --yes to do this")
 
     with run_servers(settings) as urls:
@@ -89,28 +108,38 @@ def rollback(
         async def whole() -> str:
             async with connected(urls.database_url) as connection:
                 target = await _target(connection, to)
-            try:
-                applied = await apply_files(
-                    settings,
-                    urls.database_url,
-                    target.files,
-                    agree=None if yes or json else agree,
-                    back_to=target.id,
-                    stay=stay,
-                )
-            except OutreachError as error:
-                if "stranded" not in error.message:
-                    raise
-                hint = (
-                    "add --stay and they finish where they are; or apply a project that says "
-                    "where they go: in_flight: {move: {step: other}}"
-                )
-                raise OutreachError(error.message, hint) from None
+            applied = await apply_files(
+                settings,
+                urls.database_url,
+                target.files,
+                agree=None if yes else agree,
+                back=Back(target.id, who, mappings),
+            )
             if json:
                 return msgspec.json.encode(applied).decode()
-            return f"{told(applied)}\nproject {target.id} runs again"
+            return f"{told(applied)}\nproject {target.id} runs again; the folder is as it was"
 
         typer.echo(run(whole))
+
+
+def _who(stay: bool, follow: bool, mappings: Mappings) -> Literal["moved", "all", "none"]:
+    if stay and (follow or mappings):
+        raise OutreachError("--stay goes with neither --follow nor --move", "choose one of them")
+    return "none" if stay else "all" if follow else "moved"
+
+
+def _mappings(given: Iterable[str]) -> Mappings:
+    """By journey, where people at a step go: of `hello/question=welcome` each."""
+    found: dict[str, dict[str, str]] = {}
+    for text in given:
+        place, _, to = text.partition("=")
+        journey, _, step = place.rpartition("/")
+        if not (journey and step and to):
+            raise OutreachError(
+                f"{text} does not say who goes where", "write --move JOURNEY/STEP=STEP"
+            )
+        found.setdefault(journey, {})[step] = to
+    return found
 
 
 def _sure(plan: Plan) -> bool:
@@ -137,6 +166,11 @@ def _before(every: Sequence[Applied]) -> int:
         for it in every:
             if it.id < now.id and it.hash != every[0].hash:
                 return it.id
+        if now.id != every[0].id:
+            raise OutreachError(
+                f"project {every[0].id} is project {now.id} again, and there is none before that",
+                f"to take the rollback back: outreach rollback --to {every[1].id}",
+            )
     raise OutreachError("there is no project before this one", "see: outreach history")
 
 

@@ -12,10 +12,9 @@ from datetime import datetime
 import asyncpg
 
 from orchestrator.core.errors import OutreachError
-from orchestrator.core.journey import InFlight, Journey
-from orchestrator.core.moving import NO_HISTORY, History, carried, joined, reverse
+from orchestrator.core.journey import Journey
+from orchestrator.core.moving import NO_HISTORY, History, carried, joined
 from orchestrator.core.project import Project
-from orchestrator.core.steps.base import StepName
 from orchestrator.project import plan as planning
 from orchestrator.project import source
 from orchestrator.project.findings import Finding, ProjectErrors
@@ -31,9 +30,9 @@ from orchestrator.project.plan import (
     Standing,
     Times,
 )
+from orchestrator.project.plan_words import many
 from orchestrator.runtime import projects as running
 from orchestrator.store import moves, projects
-from orchestrator.store.moves import Move
 
 RECENT = 20
 """So many last versions of a journey may still be entered, by a process that has not heard yet."""
@@ -41,6 +40,10 @@ RECENT = 20
 STRANDED_HINT = (
     "see `outreach plan`; say where they go with in_flight: {move: {step: other}} in the journey, "
     "or let them stay with in_flight: stay"
+)
+STRANDED_ON_THE_WAY_BACK_HINT = (
+    "say where they go with --move JOURNEY/STEP=STEP (`leave` ends the journey for them), or let "
+    "them finish where they are with --stay; `outreach rollback` without --yes shows all"
 )
 
 
@@ -65,7 +68,7 @@ async def foresee(
             group.version, group.step, group.status, group.waiting, group.people, group.due
         )
         standing.setdefault(group.journey, []).append(stand)
-    versions = await _read(
+    versions = await read_versions(
         connection, {it.version for stands in standing.values() for it in stands}
     )
     histories = await histories_of(
@@ -143,12 +146,13 @@ def refuse_stranded(plan: Plan) -> None:
     if not plan.stranded:
         return
     places = [
-        f"{stand.people} at {it.journey}/{stand.step} ({stand.why})"
+        f"{stand.people:,} at {it.journey}/{stand.step} ({stand.why})"
         for it in plan.journeys
         for stand in it.stranded
     ]
     raise OutreachError(
-        f"{plan.stranded} people would be stranded: {', '.join(places)}", STRANDED_HINT
+        f"{many(plan.stranded)} would be stranded: {', '.join(places)}",
+        STRANDED_ON_THE_WAY_BACK_HINT if plan.back_to else STRANDED_HINT,
     )
 
 
@@ -182,55 +186,13 @@ def _place(stand: Stand) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def all_stay(files: Mapping[str, str]) -> Mapping[str, Ruling]:
-    """Nobody in flight moves, whatever these journeys say."""
-    return {name: Ruling(InFlight()) for name in load(files).journeys}
-
-
-async def way_back(connection: asyncpg.Connection, number: int) -> Mapping[str, Ruling]:
-    """What holds for people in flight if the project of this number is applied again: those who
-    stand in versions that came after it go back, if they were moved there, by the reversed
-    mappings; others stay."""
-    target = await projects.read(connection, number)
-    later = await projects.since(connection, number)
-    assert target is not None
-    assert later
-    will, was = load(target.files), load(later[-1].files)
-    hashes = {source.version_hash(text) for kept in later for text in kept.files.values()}
-    every = [it for it in await moves.every(connection) if it.project_id > number]
-    befores = await _read(connection, {it.sources[0] for it in every})
-    rulings = {}
-    for name, journey in will.journeys.items():
-        now = was.journeys.get(name)
-        if now is None or now.version == journey.version:
-            continue
-        chain = [it for it in every if it.journey == name and it.sources[0] != it.version]
-        known = await projects.latest_versions(connection, name, len(hashes))
-        rulings[name] = Ruling(
-            _reversed(now, chain, befores), frozenset(hashes.intersection(known))
-        )
-    return rulings
-
-
-def _reversed(journey: Journey, chain: Sequence[Move], befores: Mapping[str, Journey]) -> InFlight:
-    """The way back through all these moves."""
-    if not chain:
-        return InFlight()
-    names = {step: StepName(step) for step in journey.steps}
-    for move in reversed(chain):
-        before = befores.get(move.sources[0])
-        back = (reverse(before, move.rule).move if before else None) or {}
-        names = {step: back.get(name, name) for step, name in names.items()}
-    return InFlight({step: name for step, name in names.items() if step != name})
-
-
 async def histories_of(
     connection: asyncpg.Connection, journeys: Iterable[str]
 ) -> dict[str, History]:
     """By version of these journeys: what people in it may have done in versions they moved from."""
     wanted = {*journeys}
     every = [it for it in await moves.every(connection) if it.journey in wanted]
-    versions = await _read(
+    versions = await read_versions(
         connection, {version for it in every for version in (*it.sources, it.version)}
     )
     found: dict[str, History] = {}
@@ -244,7 +206,9 @@ async def histories_of(
     return found
 
 
-async def _read(connection: asyncpg.Connection, wanted: Iterable[str]) -> dict[str, Journey]:
+async def read_versions(
+    connection: asyncpg.Connection, wanted: Iterable[str]
+) -> dict[str, Journey]:
     """These versions, as far as they can be read."""
     found = {}
     for version, text in (await projects.versions(connection, wanted)).items():

@@ -31,9 +31,20 @@ async def test_a_change_is_planned_kept_applied_and_taken_back(
 
     assert "1 changed" in outreach("apply", str(kept), env=env).stdout
 
+    told = outreach("rollback", "--json", env=env)
+    assert (told.returncode, json.loads(told.stdout)["back_to"]) == (1, 1)
+    assert "nothing was rolled back" in told.stderr
+
     back = outreach("rollback", "--yes", env=env)
-    assert (back.returncode, back.stdout.splitlines()[-1]) == (0, "project 1 runs again")
+    assert back.returncode == 0
+    assert back.stdout.splitlines()[-1] == "project 1 runs again; the folder is as it was"
     listed = json.loads(outreach("history", "--json", env=env).stdout)
     assert [(it["id"], it["copy_of"]) for it in listed] == [(3, 1), (2, None), (1, None)]
     assert listed[0]["hash"] == listed[2]["hash"]
     assert listed[0]["applied_by"].startswith("cli:")
+    again = outreach("rollback", "--yes", env=env)
+    assert (again.returncode, again.stderr) == (
+        1,
+        "error: project 3 is project 1 again, and there is none before that\n"
+        "  hint: to take the rollback back: outreach rollback --to 2\n",
+    )

@@ -15,6 +15,7 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.project.plan import JourneyPlan, Plan
 from orchestrator.runtime import applying, moving
 from orchestrator.runtime.context import Context
+from orchestrator.runtime.going_back import Back
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
 from orchestrator.runtime.sweep import sweep
@@ -249,7 +250,7 @@ async def test_a_rollback_takes_back_who_was_moved(place: Place) -> None:
     (first,) = {row[1] for row in await rows(place.office, STANDS)}
     text = edited(("id: rest, wait", "id: pause, wait"), in_flight="{move: {rest: pause}}")
     await place.apply(text)
-    back = await place.apply("", files=written(FIRST), back_to=1)
+    back = await place.apply("", files=written(FIRST), back=Back(1))
     assert back.moved == 2
     assert await rows(place.office, STANDS) == [(str(n), first, "rest", "active") for n in range(2)]
     async with place.office.pool.acquire() as connection:
@@ -270,8 +271,52 @@ async def test_a_rollback_strands_nobody_either(place: Place) -> None:
     await enter(place.office, 1)
     await turns(later(place.office, hours=3))  # at `extra`
     with pytest.raises(OutreachError, match="1 at tour/extra"):
-        await place.apply("", files=written(FIRST), back_to=1)
-    assert (await place.apply("", files=written(FIRST), back_to=1, stay=True)).moved == 0
+        await place.apply("", files=written(FIRST), back=Back(1))
+    assert (await place.apply("", files=written(FIRST), back=Back(1, "none"))).moved == 0
+
+
+async def test_a_rollback_is_told_where_those_go_whose_step_the_older_version_lacks(
+    place: Place,
+) -> None:
+    extra = edited(("- {id: second,", "- {id: extra, wait: 3h}\n  - {id: second,"))
+    await place.apply(extra)
+    await hear(place.office)
+    await enter(place.office, 2)
+    await turns(later(place.office, hours=3))  # at `extra`
+    back = Back(1, move={"tour": {"extra": "second"}})
+    applied = await place.apply("", later(place.office, hours=3), files=written(FIRST), back=back)
+    assert (applied.moved, applied.now) == (2, 2)
+    await turns(later(place.office, hours=3))
+    assert await rows(place.office, SENT) == [(str(n), ["first", "second"]) for n in range(2)]
+    await sound(place.office)
+
+
+async def test_who_began_in_what_is_taken_back_goes_back_only_if_all_do(place: Place) -> None:
+    await place.apply(edited(("wait: 2h", "wait: 5h"), in_flight="stay"))
+    await hear(place.office)
+    await enter(place.office, 1)
+    assert (await place.apply("", files=written(FIRST), back=Back(1))).moved == 0
+    await place.apply("", files=written(edited(("wait: 2h", "wait: 6h"), in_flight="stay")))
+    assert (await place.apply("", files=written(FIRST), back=Back(1, "all"))).moved == 1
+
+
+async def test_who_was_moved_goes_back_also_if_the_journey_was_removed_since(place: Place) -> None:
+    await enter(place.office, 2)
+    (first,) = {row[1] for row in await rows(place.office, STANDS)}
+    await place.apply(
+        edited(("id: rest, wait", "id: pause, wait"), in_flight="{move: {rest: pause}}")
+    )
+    await place.apply("", files=FILES)
+    assert (await place.apply("", files=written(FIRST), back=Back(1))).moved == 2
+    assert {row[1:3] for row in await rows(place.office, STANDS)} == {(first, "rest")}
+
+
+async def test_a_way_back_to_where_nobody_can_stand_is_refused(place: Place) -> None:
+    await place.apply(edited(("wait: 2h", "wait: 5h")))
+    back = Back(1, move={"tour": {"rest": "secnd"}})
+    with pytest.raises(OutreachError, match="tour has no step secnd in project 1") as refused:
+        await place.apply("", files=written(FIRST), back=back)
+    assert "did you mean 'second'?" in refused.value.hint
 
 
 async def test_a_sweep_goes_on_with_a_move_whose_command_died(place: Place) -> None:
