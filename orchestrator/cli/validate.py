@@ -17,6 +17,7 @@ from orchestrator.cli.folders import AlsoProjectOption
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import formats, source
+from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, did_you_mean
 from orchestrator.project.load import inspect, whole
 from orchestrator.project.rules import RULES
@@ -53,7 +54,7 @@ def validate(
         return
     project = also_project or project
     try:
-        sound, findings = _inspected(project)
+        draft, findings = _inspected(project)
     except OutreachError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(NO_PROJECT) from None
@@ -63,27 +64,28 @@ def validate(
         case "sarif":
             from importlib.metadata import version  # which takes as long as to start
 
-            typer.echo(formats.as_sarif(findings, _folder(project), version("outreach")))
+            about = _folder(project), version("outreach")
+            typer.echo(formats.as_sarif(findings, *about, draft.allowed))
         case "github":
             if findings:
                 typer.echo(formats.as_github(findings, _folder(project)))
-            typer.echo(_summary(sound, findings))
+            typer.echo(_summary(whole(draft, findings), findings))
         case _:
             _print(findings)
-            typer.echo(_summary(sound, findings))
+            typer.echo(_summary(whole(draft, findings), findings))
     if any(strict or found.severity == "error" for found in findings):
         raise typer.Exit(FOUND_ERRORS)
 
 
-def _inspected(folder: Path) -> tuple[Project | None, tuple[Finding, ...]]:
-    """The project, or None, and what was found. Schemas that an editor looks for are in step with
-    it, where we may write them."""
+def _inspected(folder: Path) -> tuple[Draft, tuple[Finding, ...]]:
+    """The project, as far as it can be read, and what was found. Schemas that an editor looks for
+    are in step with it, where we may write them."""
     with _no_collecting():
         files, unread = source.look(folder)
         draft, findings = inspect(files, command_of, unread)
         with suppress(OutreachError):
             editing.refresh(folder, draft)
-        return whole(draft, findings), findings
+        return draft, findings
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from orchestrator.project.allowances import Allowance
 from orchestrator.project.findings import Finding
 from orchestrator.project.rules import RULES
 
@@ -54,8 +55,14 @@ def as_github(findings: Sequence[Finding], folder: PurePosixPath) -> str:
     )
 
 
-def as_sarif(findings: Sequence[Finding], folder: PurePosixPath, version: str) -> str:
-    """A SARIF log with one run, by which every rule there is was asked."""
+def as_sarif(
+    findings: Sequence[Finding],
+    folder: PurePosixPath,
+    version: str,
+    allowed: Sequence[tuple[Finding, Allowance]] = (),
+) -> str:
+    """A SARIF log with one run, by which every rule there is was asked. What is `allowed` stands in
+    it as suppressed, with its reason (SARIF 2.1.0 §3.35)."""
     names = [*dict.fromkeys((*READING, *sorted(RULES), *(found.rule for found in findings)))]
     driver = {
         "name": "outreach",
@@ -65,7 +72,10 @@ def as_sarif(findings: Sequence[Finding], folder: PurePosixPath, version: str) -
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(found, folder, names) for found in findings],
+        "results": [
+            *(_result(found, folder, names) for found in findings),
+            *(_result(found, folder, names) | _suppressed(it) for found, it in allowed),
+        ],
     }
     return _json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
@@ -114,6 +124,10 @@ def _result(found: Finding, folder: PurePosixPath, names: Sequence[str]) -> dict
         "message": {"text": _said(found)},
         "locations": [{"physicalLocation": place}],
     }
+
+
+def _suppressed(allowance: Allowance) -> dict[str, Any]:
+    return {"suppressions": [{"kind": "inSource", "justification": allowance.because}]}
 
 
 def _said(found: Finding) -> str:

@@ -17,7 +17,7 @@ def findings(draft: Draft) -> Iterator[Finding]:
         for it in draft.allowances
         if it.because and it.rule in RULES and RULES[it.rule].may_be_allowed()
     }
-    used: set[Allowance] = set()
+    used: dict[Finding, Allowance] = {}
     for rule in RULES.values():
         if not rule.last:
             for found in rule().check(draft):
@@ -25,8 +25,9 @@ def findings(draft: Draft) -> Iterator[Finding]:
                 if meant is None:
                     yield found
                 else:
-                    used.add(meant)
-    draft.idle = tuple(it for it in allowed.values() if it not in used)
+                    used[found] = meant
+    draft.allowed = tuple(used.items())
+    draft.idle = tuple(it for it in allowed.values() if it not in used.values())
     for rule in RULES.values():
         if rule.last:
             yield from rule().check(draft)

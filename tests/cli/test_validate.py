@@ -175,6 +175,22 @@ def test_sarif_tells_the_rules_and_what_they_found(
     ]
 
 
+def test_sarif_tells_what_was_allowed_and_why(broken: Path) -> None:
+    path = broken / "journeys/hello.yaml"
+    text = path.read_text().replace("hello/welcom\n", "hello/welcome\n")
+    text = text.replace("enter:\n  - on: subscriber.activated\n", "")
+    said = "# outreach: allow nobody-enters because it is entered by hand\n"
+    path.write_text(text.replace("journey: hello", f"{said}journey: hello"))
+    code, output = run(str(broken), "--format", "sarif")
+    assert code == 0
+    (result,) = json.loads(output)["runs"][0]["results"]
+    assert result["ruleId"] == "nobody-enters"
+    assert result["suppressions"] == [
+        {"kind": "inSource", "justification": "it is entered by hand"}
+    ]
+    assert run(str(broken), "--json") == (0, "[]\n")
+
+
 def test_a_rule_is_explained_whole() -> None:
     code, output = run("--explain", "dead-branch")
     assert code == 0
