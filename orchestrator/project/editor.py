@@ -60,18 +60,19 @@ def schema_name(path: str) -> str | None:
     return "tests" if path.endswith(source.TESTS) else "journey"
 
 
-def line(path: str) -> str:
+def line(path: str, folder: str = FOLDER) -> str:
     """The comment by which an editor finds the schema of the file at this path, which has one. It
-    leads there from the file, so that the project may lie anywhere in what the editor opened."""
+    leads there from the file, so that the project may lie anywhere in what the editor opened.
+    `folder` is where the schemas are, seen from the project's."""
     up = "../" * (len(PurePosixPath(path).parts) - 1)
-    return f"# yaml-language-server: $schema={up}{FOLDER}/{schema_name(path)}.json\n"
+    return f"# yaml-language-server: $schema={up}{folder}/{schema_name(path)}.json"
 
 
-def with_line(path: str, text: str) -> str:
+def with_line(path: str, text: str, folder: str = FOLDER) -> str:
     """The text with that line at its top, unless it names a schema already or can have none."""
     if schema_name(path) is None or _LINE.search(text):
         return text
-    return line(path) + text
+    return line(path, folder) + ("\r\n" if "\r\n" in text else "\n") + text
 
 
 def vs_code() -> dict[str, str]:

@@ -145,6 +145,35 @@ def test_files_that_name_no_schema_can_be_given_one(shop: Path) -> None:
     )
 
 
+def test_the_line_leads_to_where_the_schemas_are_and_keeps_the_files_line_breaks(
+    shop: Path,
+) -> None:
+    new = shop / "journeys/sale.yaml"
+    new.write_bytes(b"journey: sale\r\nclass: friendly\r\nsteps: []\r\n")
+    run("schema", str(shop), "--out", str(shop / "schemas"), "--modelines")
+    assert new.read_bytes().startswith(
+        b"# yaml-language-server: $schema=../schemas/journey.json\r\njourney: sale\r\n"
+    )
+
+
+def test_one_schema_can_be_printed_and_nothing_is_written(shop: Path) -> None:
+    shutil.rmtree(shop / ".outreach")
+    for kind in ("journey", "channels"):
+        code, said = run("schema", str(shop), "--print", kind)
+        assert code == 0
+        assert json.loads(said)["properties"]
+    assert not (shop / ".outreach").exists()
+    code, said = run("schema", str(shop), "--print", "journeys")
+    assert code == 1
+    assert "did you mean 'journey'?" in said
+
+
+def test_the_folder_may_be_named_as_validate_takes_it(shop: Path) -> None:
+    code, said = run("schema", str(shop))
+    assert code == 0
+    assert said.startswith(f"{shop / editor.FOLDER}: ")
+
+
 def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
     code, said = run("schema", "--project", str(tmp_path))
     assert code == 1
