@@ -57,6 +57,15 @@ class ConsentRecord(Struct, frozen=True):
     wording: str
 
 
+class Used(Struct, frozen=True):
+    """What was counted of a measure in a month that begins on `month`, and on its `days`."""
+
+    measure: str
+    month: date
+    total: float
+    days: dict[str, float]
+
+
 class Enrollment(Struct, frozen=True):
     """One run of a journey, in one version of it."""
 
@@ -306,6 +315,7 @@ class Dossier(Struct, frozen=True, kw_only=True):
     addresses: list[Reach]
     lists: list[Listing]
     consents: list[ConsentRecord]
+    usage: list[Used]
     enrollments: list[Enrollment]
     past_enrollments: list[Enrollment]
     versions: list[Version]

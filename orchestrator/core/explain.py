@@ -301,6 +301,7 @@ def _scope(scene: Scene, properties: Mapping[str, Any]) -> dict[str, Any]:
         scene.subscriber,
         balance_points=scene.account.balance_points,
         earned_points=scene.account.earned_points,
+        usage=scene.usage,
     )
     project = scene.project
     return {**scope, "event": properties, "lists": scene.members, "areas": project.areas}

@@ -82,6 +82,7 @@ class _Running:
         self.person = scene.subscriber
         self.balance = scene.account.balance_points
         self.earned = scene.account.earned_points
+        self.usage = scene.usage
 
     def take(self, effect: Effect) -> None:
         match effect:
@@ -96,7 +97,10 @@ class _Running:
 
     def scope(self, properties: Mapping[str, Any]) -> dict[str, Any]:
         known = subscriber_scope(
-            self.person, balance_points=self.balance, earned_points=self.earned
+            self.person,
+            balance_points=self.balance,
+            earned_points=self.earned,
+            usage=self.usage,
         )
         return {**known, "event": properties}
 

@@ -34,7 +34,8 @@ class Retention(Struct, frozen=True):
     `failures` the errors of turns, and events that were given up; `timeline` what did not go and
     why, past runs of journeys, turns and what changed between them; `messages` what remains of a
     message without its words: the contact history, which is kept at least as long as the contact
-    policy looks back; `source_ids` the ids by which a report that comes twice is known.
+    policy looks back; `usage` what was counted in a month, from the end of that; `source_ids` the
+    ids by which a report that comes twice is known.
 
     Points, consents and the audit log are kept as long as there is an installation, or until
     somebody is erased. Nothing goes that is still needed: messages on their way, receipts that
@@ -48,4 +49,5 @@ class Retention(Struct, frozen=True):
     failures: Keep = _days(30)
     timeline: Keep = _days(400)
     messages: Keep = _days(400)
+    usage: Keep = _days(60)
     source_ids: Keep = _days(90)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -29,7 +29,8 @@ class Scene(Struct, frozen=True, gc=False):
     last ledger lines (points, reason, at), newest first; both only for a reply. `lists` says when
     the lists of numbers that contact classes name were loaded, `listed` on which of them the
     subscriber stands. `halted` says which journeys operators hold up. `members` are the numbers on
-    each list that conditions may ask about; a list that is not there is unknown.
+    each list that conditions may ask about; a list that is not there is unknown. `usage` is what
+    was counted of the subscriber, by the names after `usage.`.
     """
 
     project: Project
@@ -47,6 +48,7 @@ class Scene(Struct, frozen=True, gc=False):
     listed: frozenset[str] = frozenset()
     halted: Mapping[str, Halt] = {}
     members: Mapping[str, Container[int]] = {}
+    usage: Mapping[str, Any] = {}
 
 
 class Passed(Struct, frozen=True, gc=False):

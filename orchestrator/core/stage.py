@@ -83,6 +83,7 @@ class Stage:
                 self.subscriber,
                 balance_points=self.account.balance_points,
                 earned_points=self.account.earned_points,
+                usage=self._scene.usage,
             )
             self._scope["lists"] = self._scene.members
             self._scope["areas"] = self.project.areas

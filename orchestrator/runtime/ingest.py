@@ -84,7 +84,8 @@ class Ingest:
             await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def events(self, reported: Sequence[EventIn], source: str) -> Counts:
-        """Events are stored, once per source id, and their subscribers' turns rung for."""
+        """Events are stored, once per source id, have counted what the project says they count,
+        and their subscribers' turns are rung for."""
         now = await self._context.now()
         async with self._context.pool.acquire() as connection, connection.transaction():
             known = await subscribers.find_keys(connection, (e.subscriber for e in reported))
@@ -96,7 +97,8 @@ class Ingest:
                 for e in reported
                 if e.subscriber in known
             ]  # fmt: skip
-            stored = await events.add(connection, news, now, self._context.ids)
+            project = await self._context.projects.counting(connection)
+            stored = await events.add(connection, news, now, self._context.ids, project)
         await self._context.bell.ring_turns(shard for _, shard in stored)
         strangers = tuple(i for i, e in enumerate(reported) if e.subscriber not in known)
         return Counts(len(stored), len(news) - len(stored), strangers)

@@ -75,6 +75,16 @@ class Projects:
             self._project = replace(project, versions=versions)
         return self.project
 
+    async def counting(self, connection: asyncpg.Connection) -> Project | None:
+        """The newest project, which says what events count; None if none was applied. One that
+        cannot be read must not keep events from being stored: then the one before says it."""
+        try:
+            return await self.follow(connection)
+        except OutreachError as error:
+            if self._number or self._project:
+                log.warning("project_unreadable", extra={"reason": error.message})
+            return self._project
+
     async def with_versions(self, connection: asyncpg.Connection, wanted: set[str]) -> Project:
         """The current project, knowing these journey versions as well, as far as they can be
         read: who stands in another fails alone."""

@@ -10,7 +10,18 @@ from orchestrator.core.acts import Deed
 from orchestrator.core.project import Project
 from orchestrator.runtime import moving
 from orchestrator.runtime.context import Context
-from orchestrator.store import acts, claims, due, halts, lists, outcomes, pace, receipts, retention
+from orchestrator.store import (
+    acts,
+    claims,
+    comparing,
+    due,
+    halts,
+    lists,
+    outcomes,
+    pace,
+    receipts,
+    retention,
+)
 
 RETENTION_S = 1.0
 """Real seconds of a sweep in which what has been kept long enough goes."""
@@ -47,6 +58,8 @@ async def sweep(context: Context) -> None:
         await pace.free(connection, project.paces)
         async with connection.transaction():
             await due.enter_segments(connection, project, now, context.ids)
+        for measure in await comparing.compare(connection, project, now):
+            log.info("usage_compared measure=%s", measure)
         shards = await due.due_shards(connection, now)
         channels = await claims.waiting_channels(connection, now)
     await context.bell.ring_turns(shards)

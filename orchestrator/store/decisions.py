@@ -239,7 +239,8 @@ async def save(
             now,
         )
     if emitted:
-        await events.add_emitted(connection, emitted, now, ids)
+        project = decided[0].after.project
+        await events.add_emitted(connection, emitted, now, ids, project)
     if posted:
         await points.save_points(connection, posted)
     if invited:

@@ -40,6 +40,14 @@ SELECT at, purpose, granted, how, wording
 FROM consent_records WHERE subscriber_id = $1 ORDER BY at, purpose
 """
 
+# What was counted of their use, by the days of each month.
+USAGE = """
+SELECT measure, month, total::float8 AS total, (
+    SELECT jsonb_object_agg(month + number - 1, days[number])
+    FROM generate_subscripts(days, 1) AS number WHERE days[number] IS NOT NULL)::text AS days
+FROM usage_months WHERE subscriber_id = $1 ORDER BY measure, month
+"""
+
 # Where they stand, and where they stood in earlier runs.
 ENROLLMENTS = """
 SELECT journey, version, run, status, step, due_at, entered_at, waiting, ran_at, ran_step, goal_at,
@@ -142,7 +150,7 @@ FROM acts WHERE entry::json ->> 'about' = 'subscriber:' || $1::bigint ORDER BY n
 
 _JSON = frozenset({
     *("attributes", "addresses", "consents", "conversation", "waiting", "content"),
-    *("properties", "awards", "taken", "person", "enrollment"),
+    *("properties", "awards", "taken", "person", "enrollment", "days"),
 })  # fmt: skip
 
 
@@ -168,6 +176,7 @@ async def load(connection: asyncpg.Connection, subscriber_id: int, now: datetime
             "addresses": await several(ADDRESSES),
             "lists": await several(LISTS),
             "consents": await several(CONSENTS),
+            "usage": await several(USAGE),
             "enrollments": await several(ENROLLMENTS),
             "past_enrollments": await several(PAST_ENROLLMENTS),
             "versions": await several(VERSIONS),

@@ -8,6 +8,7 @@ import asyncpg
 
 from orchestrator.core import calendar
 from orchestrator.core.project import Project
+from orchestrator.store import usage
 from orchestrator.store.ids import Ids
 
 # Shards in which a timer, an event or an expiry waits for a turn.
@@ -36,15 +37,13 @@ RETURNING next_at
 # Nobody is erased meanwhile: an event would be left for somebody who is gone.
 LOCK_ERASING = "SELECT pg_advisory_xact_lock_shared($1)"
 
-# Everyone in a segment gets the event that lets them enter a journey. The placeholder is the
-# segment's condition, made by core.expression from whitelisted nodes with its values as parameters.
+# Everyone in a segment gets the event that lets them enter a journey. The placeholders are who
+# there is, as store.usage tells it, and the segment's condition, made by core.expression from
+# whitelisted nodes, both with their values as parameters.
 ENTER_SEGMENT = """
 INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
 SELECT $1 + row_number() OVER (), s.id, s.shard, 'entered', $2, '{{}}', $3, 'segment', $4
-FROM (SELECT s.*, coalesce(a.balance_points, 0) AS balance_points,
-             coalesce(a.earned_points, 0) AS earned_points
-      FROM subscribers s LEFT JOIN accounts a ON a.subscriber_id = s.id) s
-WHERE {condition}
+FROM ({people}) s WHERE {condition}
 """
 
 ENTERING = 0x656E746572
@@ -72,11 +71,16 @@ async def enter_segments(
             at = await connection.fetchval(SCHEDULE, journey.name, name, following)
             if at > now or not await connection.fetchval(RUN, journey.name, name, at, following):
                 continue
-            condition = project.segments[entry.segment].sql(first_parameter=5)
+            segment = project.segments[entry.segment]
+            condition = segment.sql(first_parameter=5)
+            people, more = await usage.people(
+                connection, segment.names(), project, now, 5 + len(condition.parameters)
+            )
             await connection.execute(LOCK_ERASING, ENTERING)
             status = await connection.execute(
-                ENTER_SEGMENT.format(condition=condition.text),
-                ids.draw(now), journey.name, now, f"{name}:{at.isoformat()}", *condition.parameters,
+                ENTER_SEGMENT.format(people=people, condition=condition.text),
+                ids.draw(now), journey.name, now, f"{name}:{at.isoformat()}",
+                *condition.parameters, *more,
             )  # fmt: skip
             count += int(status.split()[-1])
     return count

@@ -125,6 +125,7 @@ FORGET_EVENTS = "DELETE FROM events WHERE subscriber_id = $1"
 FORGET_SUPPRESSIONS = "DELETE FROM suppressions WHERE subscriber_id = $1"
 FORGET_FAILURES = "DELETE FROM failures WHERE subscriber_id = $1"
 FORGET_CONSENTS = "DELETE FROM consent_records WHERE subscriber_id = $1"
+FORGET_USAGE = "DELETE FROM usage_months WHERE subscriber_id = $1"
 FORGET_LIVES = "DELETE FROM lives WHERE subscriber_id = $1"
 FORGET_ERRANDS = "DELETE FROM errands WHERE subscriber_id = $1"
 FORGET_DESK = "DELETE FROM desk_items WHERE subscriber_id = $1"
@@ -195,6 +196,6 @@ async def erase(
 
 _FORGOTTEN = (
     *(FORGET_EVENTS, FORGET_SUPPRESSIONS, FORGET_FAILURES, FORGET_CONSENTS, FORGET_LOTS),
-    *(FORGET_DESK, FORGET_ERRANDS, FORGET_LIVES),
+    *(FORGET_DESK, FORGET_ERRANDS, FORGET_LIVES, FORGET_USAGE),
     *(FORGET_CODES, FORGET_SUBSCRIBER),
 )

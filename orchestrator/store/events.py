@@ -11,10 +11,12 @@ from msgspec import Struct
 
 from orchestrator.core.effects import EmitEvent
 from orchestrator.core.model import Subscriber
-from orchestrator.store import json
+from orchestrator.core.project import Project
+from orchestrator.store import json, usage
 from orchestrator.store.ids import Ids
 
-# Events whose source id is new are written; the rest are known already. Returns whose they are.
+# Events whose source id is new are written; the rest are known already. Returns those, and whose
+# they are.
 # Their order is the same for all who write at once, so that none waits for another in a circle.
 # Their subscribers are locked against being erased, and whoever was erased gets none.
 ADD = """
@@ -35,7 +37,7 @@ SELECT DISTINCT ON (source, source_id)
     id, subscriber_id, shard, kind, name, properties::jsonb, at, source, source_id
 FROM given JOIN fresh USING (source, source_id)
 ORDER BY source, source_id, id
-RETURNING subscriber_id, shard
+RETURNING subscriber_id, shard, id
 """
 
 # A turn has looked at these events.
@@ -68,13 +70,19 @@ class NewEvent(Struct, frozen=True):
 
 
 async def add(
-    connection: asyncpg.Connection, news: Sequence[NewEvent], now: datetime, ids: Ids
+    connection: asyncpg.Connection,
+    news: Sequence[NewEvent],
+    now: datetime,
+    ids: Ids,
+    project: Project | None = None,
 ) -> list[tuple[int, int]]:
-    """Events not seen before are stored; returns (subscriber id, shard) of each of those."""
+    """Events not seen before are stored, and have counted what `project` says they count; returns
+    (subscriber id, shard) of each of those."""
     if not news:
         return []
+    drawn = [ids.draw(now) for _ in news]
     columns = [
-        [ids.draw(now) for _ in news],
+        drawn,
         [e.subscriber_id for e in news],
         [e.shard for e in news],
         [e.kind for e in news],
@@ -84,7 +92,17 @@ async def add(
         [e.source for e in news],
         [e.source_id for e in news],
     ]
-    return [(row[0], row[1]) for row in await connection.fetch(ADD, *columns, now)]
+    stored = await connection.fetch(ADD, *columns, now)
+    if project is not None and project.feed.counting:
+        by_id = dict(zip(drawn, news, strict=True))
+        fresh = (by_id[row["id"]] for row in stored)
+        counted = [
+            usage.Told(it.subscriber_id, it.name, it.at, it.properties)
+            for it in fresh
+            if it.kind == "event"
+        ]
+        await usage.count(connection, counted, project, now)
+    return [(row[0], row[1]) for row in stored]
 
 
 async def add_emitted(
@@ -92,6 +110,7 @@ async def add_emitted(
     emitted: Iterable[tuple[Subscriber, EmitEvent]],
     now: datetime,
     ids: Ids,
+    project: Project,
 ) -> None:
     """Events that journeys let happen wait for the next turn of their subscribers."""
     await add(
@@ -111,6 +130,7 @@ async def add_emitted(
         ],
         now,
         ids,
+        project,
     )
 
 

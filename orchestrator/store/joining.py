@@ -116,6 +116,18 @@ ON CONFLICT (subscriber_id) DO UPDATE SET
     earned_points = a.earned_points + excluded.earned_points,
     due_at = least(a.due_at, excluded.due_at)
 """
+# What was counted of the one is added to what was counted of the other, day by day.
+ADD_USAGE = """
+INSERT INTO usage_months AS u (subscriber_id, measure, month, total, days)
+SELECT $2, measure, month, total, days FROM usage_months WHERE subscriber_id = $1
+ON CONFLICT (subscriber_id, measure, month) DO UPDATE SET
+    total = u.total + excluded.total,
+    days = ARRAY(SELECT CASE WHEN u.days[n] IS NULL THEN excluded.days[n]
+                             ELSE u.days[n] + coalesce(excluded.days[n], 0) END
+                 FROM generate_series(1, 31) AS n ORDER BY n)
+"""
+DROP_USAGE = "DELETE FROM usage_months WHERE subscriber_id = $1"
+
 # Their turns were made of what was known of the one alone.
 DROP_LIVES = "DELETE FROM lives WHERE subscriber_id = $1"
 DROP_ACCOUNT = "DELETE FROM accounts WHERE subscriber_id = $1"
@@ -132,9 +144,10 @@ DROP = "DELETE FROM subscribers WHERE id = $1"
 _MOVES = (
     *(MOVE_CONSENTS, MOVE_SUPPRESSIONS, MOVE_FAILURES, MOVE_ADDRESSES, MOVE_INVITATIONS),
     *(MOVE_CODES, MOVE_DESK, MOVE_ERRANDS, MOVE_ENTRIES, MOVE_LOTS, MOVE_HOLDS),
+    ADD_USAGE,
 )
 _MOVES_TO_SHARD = (MOVE_EVENTS, MOVE_ENROLLMENTS, MOVE_RUNS, ADD_ACCOUNT)
-_DROPS = (DROP_ENROLLMENTS, DROP_RUNS, DROP_LIVES, DROP_ACCOUNT, DROP)
+_DROPS = (DROP_ENROLLMENTS, DROP_RUNS, DROP_LIVES, DROP_ACCOUNT, DROP_USAGE, DROP)
 
 
 class Person(Struct, frozen=True):

@@ -64,6 +64,7 @@ TABLES: Mapping[str, Treatment] = {
     "events": Treatment(
         dossier.EVENTS, left_out={"subscriber_id": _WHOSE, "shard": _SHARD}, erased="deleted"
     ),
+    "usage_months": Treatment(dossier.USAGE, left_out={"subscriber_id": _WHOSE}, erased="deleted"),
     "suppressions": Treatment(
         dossier.SUPPRESSIONS, left_out={"subscriber_id": _WHOSE}, erased="deleted"
     ),
@@ -152,6 +153,15 @@ TABLES: Mapping[str, Treatment] = {
     "invitation_tries": Treatment(
         because="keyed hashes: whose they are cannot be told without the address",
         kept="it is forgotten within an hour of the next wrong code that anybody says",
+    ),
+    "usage_comparisons": _impersonal(),
+    "usage_places": Treatment(
+        because="how many people of a region used how much: whose a figure is, it does not tell",
+        kept="counted anew every hour, without whoever is gone",
+    ),
+    "usage_regions": Treatment(
+        because="how many people a region has and what they use on average",
+        kept="counted anew every hour, without whoever is gone",
     ),
     "attempts": _impersonal("batches of messages: channel, time, which gateway"),
     "paces": _impersonal(),

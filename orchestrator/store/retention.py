@@ -99,6 +99,12 @@ PAST_RUNS = """
 DELETE FROM past_enrollments WHERE ctid >= $1 AND ctid < $2 AND ended_at < $3
 """
 
+# What was counted in months long over.
+USAGE = """
+DELETE FROM usage_months
+WHERE ctid >= $1 AND ctid < $2 AND month + interval '1 month' < $3::timestamptz::date
+"""
+
 # Ids of reports, whether or not the report is still there.
 SOURCE_IDS = "DELETE FROM sources WHERE ctid >= $1 AND ctid < $2 AND at < $3"
 
@@ -124,6 +130,7 @@ PASSES: Mapping[str, Pass] = {
     "failures": Pass("failures", FAILURES, "failures"),
     "suppressions": Pass("suppressions", SUPPRESSIONS, "timeline"),
     "lives": Pass("lives", LIVES, "timeline"),
+    "usage": Pass("usage_months", USAGE, "usage"),
     "past_enrollments": Pass("past_enrollments", PAST_RUNS, "timeline"),
     "source_ids": Pass("sources", SOURCE_IDS, "source_ids"),
 }
@@ -141,11 +148,13 @@ class Taken(Struct, frozen=True):
 
 def span_of(retention: Retention, policy: ContactPolicy, kind: str) -> timedelta | None:
     """How long this kind is kept; None: for ever. Messages are kept for as long as the contact
-    policy looks back, and a day more."""
+    policy looks back, and a day more; what was counted, until its month and the week that begins
+    in it are over."""
     keep: Keep = getattr(retention, PASSES[kind].keep)
-    if keep.span is None or kind != "messages":
-        return keep.span
-    return max(keep.span, policy.memory + timedelta(days=1))
+    if keep.span is None:
+        return None
+    least = {"messages": policy.memory + timedelta(days=1), "usage": timedelta(days=8)}
+    return max(keep.span, least.get(kind, keep.span))
 
 
 async def take(

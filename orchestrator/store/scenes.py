@@ -16,7 +16,7 @@ from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber, 
 from orchestrator.core.points import Account
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
-from orchestrator.store import halts, lists, points
+from orchestrator.store import halts, lists, points, usage
 from orchestrator.store.ids import first_id, instant_of
 from orchestrator.store.subscribers import subscriber_of
 
@@ -141,7 +141,8 @@ async def load(
     members: Mapping[str, Container[int]] = {},
 ) -> list[Case]:
     """A case for each claimed subscriber, in seven queries however many they are;
-    one more if a class of the contact policy names lists of numbers. `members` are the lists that
+    one more if a class of the contact policy names lists of numbers, and one if the project counts
+    anything. `members` are the lists that
     conditions ask about."""
     ids = [row["id"] for row in claimed]
     enrollments: dict[int, dict[str, Enrollment]] = {}
@@ -167,6 +168,7 @@ async def load(
         numbers = {address for person in people for address in person.addresses.values()}
         loaded_at, on_lists = await lists.load(connection, names, numbers, now)
     halted = await halts.read(connection)
+    counted = await usage.load(connection, people, project, now)
     return [
         Case(
             Scene(
@@ -180,6 +182,7 @@ async def load(
                 listed=_standing_on(on_lists, person) if on_lists else _ON_NONE,
                 halted=halted,
                 members=members,
+                usage=counted.get(row["id"], _NOT_COUNTED),
             ),
             tuple(pending.get(row["id"], ())),
         )
@@ -213,6 +216,7 @@ async def _recent(
 _NO_ACCOUNT = Account()
 _NO_LISTS: tuple[Mapping[str, datetime], Mapping[str, frozenset[str]]] = ({}, {})
 _ON_NONE: frozenset[str] = frozenset()
+_NOT_COUNTED: Mapping[str, Any] = {}
 
 
 def _standing_on(on_lists: Mapping[str, frozenset[str]], person: Subscriber) -> frozenset[str]:

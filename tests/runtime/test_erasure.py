@@ -61,6 +61,7 @@ EVERYTHING_ELSE = (
        VALUES ($1, 'hold:sms:canary2', 'available', 'held', 2, 'cup', now())""",
     "UPDATE accounts SET balance_points = 3, held_points = 2 WHERE subscriber_id = $1",
     "UPDATE lots SET points = 3 WHERE subscriber_id = $1",
+    "INSERT INTO usage_months VALUES ($1, 'canary', '2026-03-01', 3, '[2:2]={3}')",
     """INSERT INTO codes (subscriber_id, code_hash, hold, reward, given_at)
        VALUES ($1, '\\x01', 'sms:canary', 'cup', now())""",
 )

@@ -52,6 +52,7 @@ OLD = (
     """INSERT INTO failures (subscriber_id, at, what, error)
        SELECT id, $1, 'turn', 'x' FROM subscribers""",
     "INSERT INTO past_enrollments SELECT * FROM enrollments",
+    """INSERT INTO usage_months SELECT id, 'mb', '2026-02-01', 3, '{3}' FROM subscribers""",
     f"""INSERT INTO events
        SELECT {FIRST} + 100 + id, id, shard, 'reply', 'sms', '{{}}', $1, 'sms', 'r' || id, $1
        FROM subscribers""",
@@ -70,6 +71,7 @@ SELECT (SELECT count(*) FROM messages WHERE content <> '{}') AS texts,
     (SELECT count(*) FROM failures) AS failures,
     (SELECT count(*) FROM suppressions) AS suppressions,
     (SELECT count(*) FROM past_enrollments) AS past_enrollments,
+    (SELECT count(*) FROM usage_months) AS usage,
     (SELECT count(*) FROM lives WHERE project_id IS NOT NULL) AS turns,
     (SELECT count(*) FROM sources) AS source_ids
 """
@@ -117,6 +119,8 @@ async def test_each_kind_goes_when_its_time_is_over_and_not_before(house: Contex
     assert await swept(house, 31) == {
         **before, "receipts": 0, "letters": 0, "failures": 0,
     }  # fmt: skip
+    assert (await swept(house, 58))["usage"] == 3
+    assert (await swept(house, 61))["usage"] == 0
     left = await swept(house, 91)
     assert (left["texts"], left["source_ids"]) == (0, 0)
     assert (left["replies"], left["events"]) == (3, 3)

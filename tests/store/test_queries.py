@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 import orchestrator.store as store
+from orchestrator.store.usage import PEOPLE
 
 _FIRST_WORDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
@@ -32,7 +33,8 @@ QUERIES = dict(_queries())
 async def test_every_query_is_understood_by_postgresql(name: str, database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        query = QUERIES[name].replace("{condition}", "true").replace("{{", "{").replace("}}", "}")
+        query = QUERIES[name].replace("{condition}", "true").replace("{people}", PEOPLE)
+        query = query.replace("{{", "{").replace("}}", "}")
         await connection.prepare(query)
     finally:
         await connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -14,10 +15,15 @@ BUILT_IN = ("key", "locale", "timezone", "tags", "created_at")
 
 
 def subscriber_scope(
-    subscriber: Subscriber, *, balance_points: int = 0, earned_points: int = 0
+    subscriber: Subscriber,
+    *,
+    balance_points: int = 0,
+    earned_points: int = 0,
+    usage: Mapping[str, Any] = {},
 ) -> dict[str, Any]:
     """The names `subscriber`, `usage` and `points`, as plain JSON values, and the telephone number
-    that `in_list` asks about. Tags are a sorted list, `created_at` is text like
+    that `in_list` asks about. `usage` is what was counted of them: it takes the place of what an
+    import said under the same names. Tags are a sorted list, `created_at` is text like
     2026-01-31T09:30:00Z. Add `event` where something has happened, `state` in a trigger, and
     `lists` (numbers by list) and `areas` wherever they are known."""
     view = {
@@ -28,6 +34,9 @@ def subscriber_scope(
         "tags": sorted(subscriber.tags),
         "created_at": _written(subscriber.created_at),
     }
+    if usage:
+        said = view.get("usage")
+        view["usage"] = {**said, **usage} if isinstance(said, dict) else {**usage}
     return {
         "subscriber": view,
         "usage": view.get("usage"),

@@ -1,0 +1,41 @@
+-- What was counted of each subscriber, by local day: a row for each measure and month, `days[1]` is
+-- what was counted on the 1st. A month stands together, so that reading it is reading one row, and
+-- an update of it touches no index.
+CREATE TABLE usage_months (
+    subscriber_id bigint NOT NULL,
+    measure text NOT NULL,
+    month date NOT NULL,
+    total numeric NOT NULL,
+    days numeric[] NOT NULL,
+    PRIMARY KEY (subscriber_id, measure, month)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+
+-- When each measure is compared next.
+CREATE TABLE usage_comparisons (
+    measure text PRIMARY KEY,
+    next_at timestamptz NOT NULL
+);
+
+-- How a month stood in each region when it was last looked at: how many people there are in it,
+-- and how much they used each, on average.
+CREATE TABLE usage_regions (
+    measure text NOT NULL,
+    month date NOT NULL,
+    region text NOT NULL,
+    people bigint NOT NULL,
+    mean numeric NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (measure, month, region)
+);
+
+-- Places in it: of whoever has `total`, or more but less than the next row's, so many people are
+-- above and so many below.
+CREATE TABLE usage_places (
+    measure text NOT NULL,
+    month date NOT NULL,
+    region text NOT NULL,
+    total numeric NOT NULL,
+    above bigint NOT NULL,
+    below bigint NOT NULL,
+    PRIMARY KEY (measure, month, region, total)
+);
