@@ -35,8 +35,8 @@ def allowances(files: Mapping[str, str]) -> Iterator[Allowance]:
     """Every allowance in these files."""
     for path, text in files.items():
         if "outreach:" in text:
-            comments = _of_template(text) if path.endswith(".j2") else _of_yaml(text)
-            for start, end in comments:
+            found = _of_template(text) if path.endswith(".j2") else comments(text)
+            for start, end in found:
                 if said := _SAID.search(text, start, end):
                     yield _read(path, text, start, end, said)
 
@@ -68,8 +68,8 @@ def _of_template(text: str) -> Iterator[tuple[int, int]]:
         yield found.start(), found.end()
 
 
-def _of_yaml(text: str) -> Iterator[tuple[int, int]]:
-    """Comments, but not what only looks like one within a value."""
+def comments(text: str) -> Iterator[tuple[int, int]]:
+    """Where each comment of a YAML text is, but not what only looks like one within a value."""
     try:
         values = [
             (token.start_mark.index, token.end_mark.index)

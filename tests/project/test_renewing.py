@@ -50,6 +50,36 @@ def fresh(project: Project, text: str) -> str:
     return renewed(text, stale)
 
 
+def test_comments_stay_with_what_they_are_about(starter: Project) -> None:
+    before = (
+        f"{PEOPLE}tests:\n  - test: it\n    who: ann\n    until: day 4 00:00\n{HAPPENS}"
+        "    expect:  # in order\n"
+        "      # First of all\n\n"
+        "# and so on\n"
+        "      - {at: day 1 08:00, message: hello/welcome}  # it's # this\n"
+        "      # gone with it\n"
+        "      - {at: day 2 09:00, message: hello/reminder}\n"
+        "      # The question\n"
+        "      - at: day 3 11:00\n"
+        "        # in words\n"
+        "        message: hello/question\n"
+        "        says: ['# no comment']\n"
+        "    # hers\n"
+    )
+    before = before.replace("hello/reminder", "bot/help")
+    assert fresh(starter, before) == (
+        before[: before.index("      # First")] + "      # First of all\n"
+        "      # and so on\n"
+        "      - {at: day 1 09:00, message: hello/welcome, by: sms}  # it's # this\n"
+        "      # The question\n"
+        "      # in words\n"
+        "      - {at: day 3 10:00, message: hello/question, by: sms}\n"
+        "    # hers\n"
+    )
+    windows = before.replace("\n", "\r\n")
+    assert fresh(starter, windows) == fresh(starter, before).replace("\n", "\r\n")
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

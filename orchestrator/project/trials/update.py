@@ -14,7 +14,8 @@ from msgspec import Struct
 from orchestrator.core.grammar import At
 from orchestrator.project.findings import Finding, Mark, ProjectErrors
 from orchestrator.project.trials.compare import compared, kind_of, told_at
-from orchestrator.project.trials.forms import Trial
+from orchestrator.project.trials.forms import Expected, Trial
+from orchestrator.project.trials.remarks import Remarks, remarks
 from orchestrator.project.trials.story import Came, Story
 from orchestrator.project.yaml import parse, plain_value
 
@@ -88,14 +89,17 @@ def _renewal(text: str, node: yaml.MappingNode, it: Renewed) -> tuple[int, int, 
     if node.flow_style:
         raise _refused(it.mark)
     margin = " " * node.start_mark.column
-    written = [*_written(it.trial, it.story, margin)]
+    before = it.trial.expect or ()
     for key, value in node.value:
         if key.value == "expect":
+            end = _line_end(text, _end(text, value, key))
+            said = remarks(text, key, value, end, before)
+            written = [*_written(before, it.story, margin, said)]
             written[0] = written[0].removeprefix(margin)
-            return key.start_mark.index, _line_end(text, _end(text, value, key)), written
+            return key.start_mark.index, end, written
     key, value = node.value[-1]
     end = _line_end(text, _end(text, value, key))
-    return end, end, ["", *written]
+    return end, end, ["", *_written(before, it.story, margin, Remarks((), (), ""))]
 
 
 def _end(text: str, node: yaml.Node, before: yaml.Node) -> int:
@@ -114,9 +118,8 @@ def _line_end(text: str, index: int) -> int:
     return found.end() if found else index
 
 
-def _written(trial: Trial, story: Story, margin: str) -> Iterator[str]:
+def _written(before: Sequence[Expected], story: Story, margin: str, said: Remarks) -> Iterator[str]:
     """`expect` as it should be."""
-    before = trial.expect or ()
     kinds = {"message", *map(kind_of, before)}
     had = {
         line.number: before[line.number]
@@ -126,10 +129,17 @@ def _written(trial: Trial, story: Story, margin: str) -> Iterator[str]:
     texts = {(it.at, str(it.message)) for it in had.values() if it.text is not None}
     says = {(it.at, str(it.message)): it.says for it in had.values() if it.says}
     came = [it for it in story.came if it.kind in kinds]
-    yield f"{margin}expect:" + ("" if came else " []")
+    head = f"  {said.head}" if said.head else ""
+    yield f"{margin}expect:" + ("" if came else " []") + head
     for it in came:
-        key = (it.at, str(it.what))
-        yield from _item(it, f"{margin}  ", key in texts, says.get(key, ()))
+        key, remark = (it.at, str(it.what)), said.of(it)
+        item = [*_item(it, f"{margin}  ", key in texts, says.get(key, ()))]
+        above, behind = [*remark.above], f"  {remark.behind}" if remark.behind else ""
+        if behind and len(item) > 1:
+            above, behind = [*above, remark.behind], ""
+        yield from (f"{margin}  {words}" for words in above)
+        yield item[0] + behind
+        yield from item[1:]
 
 
 def _item(came: Came, margin: str, worded: bool, says: Sequence[str]) -> Iterator[str]:
