@@ -21,14 +21,18 @@ class Lists(dict[str, Container[int]]):
     async def follow(self, connection: asyncpg.Connection, now: datetime) -> bool:
         """These are the lists in force now; whether one was not before, or is no longer. One small
         query while nothing changes."""
-        found = await lists.read(connection, {*self._versions.values()}, now)
-        versions = {name: version for name, (version, _) in found.items()}
-        if versions == self._versions:
+        found = await lists.versions(connection, now)
+        if found == self._versions:
             return False
+        read: dict[str, Container[int]] = {}
+        for name, _ in found.items() - self._versions.items():
+            now_it_is = await lists.numbers(connection, name)
+            if now_it_is is None:
+                del found[name]
+            else:
+                found[name], read[name] = now_it_is
         for name in self.keys() - found.keys():
             del self[name]
-        for name, (_, numbers) in found.items():
-            if numbers is not None:
-                self[name] = numbers
-        self._versions = versions
+        self.update(read)
+        self._versions = found
         return True

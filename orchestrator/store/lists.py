@@ -6,7 +6,7 @@ bitmap, which a process keeps in memory. A telephone number is an integer: +8613
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Container, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import cast
@@ -56,14 +56,17 @@ SELECT l.name, l.loaded_at, ARRAY(
 FROM lists l WHERE l.name = ANY($1::text[]) AND (l.expires_at IS NULL OR l.expires_at > $3)
 """
 
-# Every list that has not expired; the bitmaps of those versions that are not known yet.
-READ = """
-SELECT name, version, CASE WHEN version <> ALL($1::bigint[]) THEN bitmap END AS bitmap
-FROM lists WHERE expires_at IS NULL OR expires_at > $2
+# Every list that has not expired.
+READ = "SELECT name, version FROM lists WHERE expires_at IS NULL OR expires_at > $1"
+
+# A list's version and numbers; those that came without a bitmap one by one.
+NUMBERS = """
+SELECT version, bitmap, CASE WHEN bitmap IS NULL THEN
+    ARRAY(SELECT n.number FROM listed n WHERE n.version = l.version) END
+FROM lists l WHERE name = $1
 """
 
-# The numbers of a version that came without a bitmap, and the bitmap that they make.
-NUMBERS = "SELECT array_agg(number ORDER BY number) FROM listed WHERE version = $1"
+# The bitmap that a version's numbers make.
 KEEP_BITMAP = "UPDATE lists SET bitmap = $2 WHERE version = $1 AND bitmap IS NULL"
 
 # All lists.
@@ -190,22 +193,22 @@ async def load(
     return loaded_at, {address: frozenset(lists) for address, lists in found.items()}
 
 
-async def read(
-    connection: asyncpg.Connection, known: Collection[int], now: datetime
-) -> dict[str, tuple[int, Container[int] | None]]:
-    """Every list that has not expired: its version, and its numbers unless that is `known`."""
-    found: dict[str, tuple[int, Container[int] | None]] = {}
-    for name, version, octets in await connection.fetch(READ, [*known], now):
-        if version in known:
-            found[name] = version, None
-            continue
-        if octets is None:
-            numbers = BitMap64(await connection.fetchval(NUMBERS, version) or ())
-            await connection.execute(KEEP_BITMAP, version, numbers.serialize())
-        else:
-            numbers = BitMap64.deserialize(octets)
-        found[name] = version, cast(Container[int], numbers)
-    return found
+async def versions(connection: asyncpg.Connection, now: datetime) -> dict[str, int]:
+    """The version of every list that has not expired."""
+    return dict(map(tuple, await connection.fetch(READ, now)))
+
+
+async def numbers(connection: asyncpg.Connection, name: str) -> tuple[int, Container[int]] | None:
+    """A list's version and numbers, as it is now; None if it has been dropped."""
+    row = await connection.fetchrow(NUMBERS, name)
+    if row is None:
+        return None
+    version, octets, one_by_one = row
+    if octets is not None:
+        return version, cast(Container[int], BitMap64.deserialize(octets))
+    found = BitMap64(one_by_one)
+    await connection.execute(KEEP_BITMAP, version, found.serialize())
+    return version, cast(Container[int], found)
 
 
 async def show(connection: asyncpg.Connection) -> list[NumberList]:

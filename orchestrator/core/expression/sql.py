@@ -42,6 +42,13 @@ class _Sql(Struct, frozen=True):
     type: Literal["jsonb", "text", "numeric", "boolean"]
 
 
+def _on_list(name: str, number: str) -> str:
+    """Null if there is no such list. Its version is looked up once, not for every row."""
+    version = f"(SELECT l.version FROM lists l WHERE l.name = {name} AND NOT l.expired)"
+    found = f"SELECT FROM listed n WHERE n.version = {version} AND n.number = {number}"
+    return f"CASE WHEN {version} IS NOT NULL THEN EXISTS ({found}) END"
+
+
 def sql_condition(
     node: Node, first_parameter: int, areas: Mapping[str, Area] = NOWHERE
 ) -> SqlCondition:
@@ -83,7 +90,7 @@ class _Writer:
                 return self._contains(container, item)
             case tree.OnList(name, item):
                 number = _OWN_NUMBER if item is None else self._telephone(self.value(item))
-                return f"on_list({self._parameter(name)}, {number})"
+                return _on_list(self._parameter(name), number)
             case tree.InArea(name, place):
                 return self._in_area(self._areas.get(name), self.value(place))
             case tree.All(items):
