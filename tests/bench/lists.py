@@ -136,8 +136,6 @@ def main() -> None:
 
 async def _apart(url: str) -> dict[str, float]:
     """`hold` in a process of its own, that has loaded nothing."""
-    import sys
-
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.lists", "--hold", url, stdout=asyncio.subprocess.PIPE
     )
