@@ -10,7 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from channels.base import Channel, Inbox, Late, Outgoing, Presence, Receipt, Reply
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from channels.base import Called, Channel, Inbox, Late, Outgoing, Presence, Receipt, Reply
 from orchestrator.core.model import Content
 
 
@@ -90,6 +93,15 @@ class Rig:
 
     def message(self, message_id: int, text: str, address: str | None = None) -> Outgoing:
         return Outgoing(message_id, message_id, address or self.reachable[0], Content(text=text))
+
+
+async def serve(channel: Called, port: int | None = None) -> TestServer:
+    """Whoever calls the channel is answered, as by a web process, until the server is closed."""
+    application = web.Application()
+    application.add_routes(channel.routes())
+    server = TestServer(application, port=port)
+    await server.start_server()
+    return server
 
 
 async def until(true: Callable[[], object], within_s: float = 30.0) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 
 from channels.carriers.bot_api import TOKEN, BotApiServer
 from channels.telegram.channel import Telegram
 from channels.telegram.settings import TelegramSettings
-from tests.channels.contract.rig import Kept, Rig, until
+from tests.channels.contract.rig import Kept, Rig, serve, until
 from tests.channels.mms.conftest import MEANS
 
 
@@ -30,10 +29,7 @@ async def rig() -> AsyncIterator[Rig]:
         probe_s=0.05,
     )
     channel, kept = Telegram("telegram", settings, "a-secret-token", MEANS.media), Kept()
-    application = web.Application()
-    application.add_routes(channel.routes())
-    server = TestServer(application, port=port)
-    await server.start_server()
+    server = await serve(channel, port)
     await channel.start(kept.inbox)
     await until(lambda: channel.health() == "up")
     addresses = ("4200001", "4200002")

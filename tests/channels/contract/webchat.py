@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
 from channels.carriers.visitors import Visitors
 from channels.webchat import Line, WebChat
-from tests.channels.contract.rig import Kept, Rig, until
+from tests.channels.contract.rig import Kept, Rig, serve, until
 from tests.channels.mms.conftest import MEANS
 
 
@@ -22,10 +19,7 @@ async def no_history(address: str, limit: int) -> list[Line]:
 async def rig() -> AsyncIterator[Rig]:
     secret, kept = b"a secret of sixteen octets or more", Kept()
     channel = WebChat(secret, no_history, media=MEANS.media)
-    application = web.Application()
-    application.add_routes(channel.routes())
-    server = TestServer(application)
-    await server.start_server()
+    server = await serve(channel)
     await channel.start(kept.inbox)
     visitors = Visitors(str(server.make_url("/")), channel.link)
     addresses = ("ann", "web-2f6c")

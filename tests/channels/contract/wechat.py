@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
 from channels.carriers.weixin import APP_ID, APP_SECRET, TOKEN, Weixin
 from channels.wechat.channel import WeChat
 from channels.wechat.settings import WeChatSettings
-from tests.channels.contract.rig import Kept, Rig, until
+from tests.channels.contract.rig import Kept, Rig, serve, until
 from tests.channels.mms.conftest import MEANS
 
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
@@ -32,10 +29,7 @@ async def rig() -> AsyncIterator[Rig]:
         probe_s=0.05,
     )
     channel, kept = WeChat("wechat", settings, MEANS.media), Kept()
-    application = web.Application()
-    application.add_routes(channel.routes())
-    server = TestServer(application)
-    await server.start_server()
+    server = await serve(channel)
     weixin.callback = str(server.make_url("/wechat"))
     await channel.start(kept.inbox)
     await until(lambda: channel.health() == "up")

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
 from channels.carriers.graph import ACCESS_TOKEN, APP_SECRET, NUMBER_ID, VERIFY_TOKEN, Graph
 from channels.whatsapp.channel import WhatsApp
 from channels.whatsapp.settings import WhatsAppSettings
-from tests.channels.contract.rig import Kept, Rig, until
+from tests.channels.contract.rig import Kept, Rig, serve, until
 from tests.channels.mms.conftest import MEANS
 
 
@@ -29,10 +26,7 @@ async def rig() -> AsyncIterator[Rig]:
         probe_s=0.05,
     )
     channel, kept = WhatsApp("whatsapp", settings, MEANS), Kept()
-    application = web.Application()
-    application.add_routes(channel.routes())
-    server = TestServer(application)
-    await server.start_server()
+    server = await serve(channel)
     graph.webhook = str(server.make_url("/whatsapp"))
     await channel.start(kept.inbox)
     await until(lambda: channel.health() == "up")

@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 
 from channels.base import Means
 from channels.http.channel import HttpChannel
 from channels.http.settings import HttpSettings
 from orchestrator.core.delivery import Spoken
-from tests.channels.contract.rig import Kept
+from tests.channels.contract.rig import Kept, serve
 from tests.channels.http.aggregator import ACCOUNT, TOKEN, Aggregator
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -38,10 +37,7 @@ async def mounted(
 ) -> AsyncIterator[tuple[HttpChannel, Kept]]:
     """The channel, started, and its routes answered on this port of loopback."""
     channel, kept = HttpChannel(name, channel_settings, MEANS), Kept()
-    app = web.Application()
-    app.add_routes(channel.routes())
-    server = TestServer(app, port=port)
-    await server.start_server()
+    server = await serve(channel, port)
     await channel.start(kept.inbox)
     try:
         yield channel, kept

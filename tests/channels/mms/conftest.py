@@ -11,8 +11,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 from PIL import Image
 
 from channels.base import Means, Media, MediaError, Outgoing
@@ -24,7 +23,7 @@ from channels.mms.settings import MmsSettings
 from orchestrator.core.delivery import Spoken
 from orchestrator.core.media import Picture
 from orchestrator.core.model import Content
-from tests.channels.contract.rig import Kept
+from tests.channels.contract.rig import Kept, serve
 
 NUMBER = "+8613800138000"
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -92,10 +91,7 @@ class Bench:
             **self._settings,
         }
         self.channel = MmsChannel("mms", MmsSettings(**wishes), MEANS)
-        app = web.Application()
-        app.add_routes(self.channel.routes())
-        self.server = TestServer(app, port=self.port)
-        await self.server.start_server()
+        self.server = await serve(self.channel, self.port)
         await self.channel.start(self.kept.inbox)
         self.mmsc.callback = self.channel.callbacks().get("reports and replies", "")
 

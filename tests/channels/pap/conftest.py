@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 
 from channels.base import Means, Outgoing
 from channels.carriers.ppg import Ppg
@@ -18,7 +17,7 @@ from channels.pap.channel import PapChannel
 from channels.pap.settings import PapSettings
 from orchestrator.core.delivery import Spoken
 from orchestrator.core.model import Content
-from tests.channels.contract.rig import Kept
+from tests.channels.contract.rig import Kept, serve
 
 NUMBER = "+8613800138000"
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -56,10 +55,7 @@ class Bench:
         }
         means = Means(b"0123456789abcdef", self.now, no_history)
         self.channel = PapChannel("wap_push", PapSettings(**wishes), means)
-        app = web.Application()
-        app.add_routes(self.channel.routes())
-        self.server = TestServer(app, port=self.port)
-        await self.server.start_server()
+        self.server = await serve(self.channel, self.port)
         await self.channel.start(self.kept.inbox)
 
     async def stop(self) -> None:

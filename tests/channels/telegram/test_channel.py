@@ -10,8 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 
 from channels.base import Media, MediaError, Outcome, Outgoing, Presence
 from channels.carriers.bot_api import TOKEN, BotApiServer, Chatter
@@ -22,7 +21,7 @@ from channels.telegram.settings import TelegramSettings, start_link
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Button, Content
 from orchestrator.runtime.logs import Logfmt
-from tests.channels.contract.rig import Kept, until
+from tests.channels.contract.rig import Kept, serve, until
 from tests.channels.mms.conftest import media
 
 SMALL = "hello/small.png"
@@ -74,12 +73,9 @@ async def connected(
     fast = {"gap_s": 0, "rate_per_s": 1000, "deadline_s": 0.4, "probe_s": 0.05, "poll_s": 1}
     given = TelegramSettings(token=TOKEN, api_url=api.url, **{**fast, **settings})
     channel, kept = Telegram("telegram", given, SECRET, media), Kept()
-    application = web.Application()
-    application.add_routes(channel.routes())
-    server = TestServer(application, port=port)
     async with AsyncExitStack() as stack:
+        server = await serve(channel, port)
         stack.push_async_callback(server.close)
-        await server.start_server()
         stack.push_async_callback(channel.stop)
         await channel.start(kept.inbox)
         await until(lambda: channel.health() == "up")

@@ -9,14 +9,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from channels.base import Inbox, Outgoing, Receipt, Reply
 from channels.webchat import Line, WebChat
 from channels.webchat.channel import COOKIE
 from channels.webchat.link import mint
 from orchestrator.core.model import Button, Content
+from tests.channels.contract.rig import serve
 
 SECRET = b"a secret of sixteen octets or more"
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -62,10 +61,7 @@ class Chat:
         return self.lines[-limit:]
 
     async def run(self) -> None:
-        application = web.Application()
-        application.add_routes(self.channel.routes())
-        self.server = TestServer(application)
-        await self.server.start_server()
+        self.server = await serve(self.channel)
         await self.channel.start(Inbox(self.kept.take_replies, self.kept.take_receipts))
 
     async def end(self) -> None:

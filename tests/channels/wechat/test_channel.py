@@ -9,8 +9,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from channels.base import Inbox, Media, MediaError, Outcome, Outgoing, Presence, Receipt, Reply
 from channels.carriers.weixin import APP_ID, APP_SECRET, TOKEN, Follower, Weixin
@@ -19,7 +17,7 @@ from channels.wechat.crypt import Seal, SealError, signature
 from channels.wechat.envelope import MalformedError, heard, read, write
 from channels.wechat.settings import WeChatSettings
 from orchestrator.core.model import Button, Content
-from tests.channels.contract.rig import Kept, until
+from tests.channels.contract.rig import Kept, serve, until
 from tests.channels.contract.wechat import AES_KEY
 from tests.channels.mms.conftest import media
 from tests.channels.mutations import mutations
@@ -75,10 +73,7 @@ async def connected(aes_key: str = AES_KEY, answer: str = "", **more: Any) -> As
         async def presence(told: Sequence[Presence]) -> None:
             await kept.inbox.presence(told)
 
-        application = web.Application()
-        application.add_routes(channel.routes())
-        server = TestServer(application)
-        await server.start_server()
+        server = await serve(channel)
         stack.push_async_callback(server.close)
         weixin.callback = str(server.make_url("/wechat"))
         await channel.start(Inbox(replies, receipts, presence=presence))

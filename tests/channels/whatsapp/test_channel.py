@@ -12,8 +12,6 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from PIL import Image
 
 from channels.base import Means, Media, MediaError, Outcome, Outgoing
@@ -36,7 +34,7 @@ from channels.whatsapp.windows import Windows
 from orchestrator.core.delivery import Receipt, Reply, Spoken
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Button, Content
-from tests.channels.contract.rig import Kept, until
+from tests.channels.contract.rig import Kept, serve, until
 from tests.channels.mms.conftest import media
 from tests.channels.mutations import mutations
 
@@ -107,10 +105,7 @@ async def connected(**more: Any) -> AsyncIterator[Line]:
         past, kept = Past(), Kept()
         means = Means(b"0123456789abcdef", lambda: AT, past.history, media=pictures)
         channel = WhatsApp("whatsapp", WhatsAppSettings(**given), means)
-        application = web.Application()
-        application.add_routes(channel.routes())
-        server = TestServer(application)
-        await server.start_server()
+        server = await serve(channel)
         stack.push_async_callback(server.close)
         graph.webhook = str(server.make_url("/whatsapp"))
         await channel.start(kept.inbox)
