@@ -32,7 +32,7 @@ _NUMBER_FILTERS = {"round", "abs", "int"}
 _LIST_FILTERS = {"join", "first", "last", "sort", "unique"}
 _ARITHMETIC = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg)
 _ORDER = {"lt", "lteq", "gt", "gteq"}
-_PARSER = Environment(autoescape=False)
+PARSER = Environment(autoescape=False)
 
 _WORDS: Mapping[str, tuple[str, str, str, str]] = {
     "name": ("Ann", "Maximiliane Oberhuber-Kastner", "王芳", "买买提江·阿卜杜热合曼"),
@@ -108,7 +108,7 @@ def uses(texts: Iterable[str]) -> dict[str, Use]:
     constants: dict[str, list[Any]] = {}
     for text in texts:
         try:
-            tree = _PARSER.parse(text)
+            tree = PARSER.parse(text)
         except TemplateSyntaxError:
             continue
         own = {it.name for it in tree.find_all(nodes.Name) if it.ctx != "load"}
@@ -153,12 +153,20 @@ def examples(draft: Draft, used: Mapping[str, Use], locale: str) -> list[Example
     for name, use in used.items():
         for value in _others(use, usual.values.get(name)):
             if name.split(".")[0] in MAY_LACK:
-                said = f"{name.partition('.')[2]} = {value}"
-                made.append(Example(said, {**usual.values, name: value}))
+                made.append(Example(called(name, value), {**usual.values, name: value}))
     lacks = dict.fromkeys(lackable(used))
     if lacks:
         made.append(Example(LACKING, {**usual.values, **lacks}))
     return made
+
+
+def called(name: str, value: Any) -> str:
+    """What an example is called that has this value: `plan = gold`, or `no plan`."""
+    word = name.partition(".")[2]
+    if value is None:
+        return f"no {word}"
+    said = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return f"{word} = {said or 'none'}"
 
 
 def lackable(used: Mapping[str, Use]) -> list[str]:
@@ -230,9 +238,11 @@ def _value(name: str, kind: Kind, use: Use, locale: str, long: bool) -> Any:
 def _others(use: Use, usual: Any) -> Iterator[Any]:
     """Values that make a template take another way than the usual one does."""
     for constant in use.constants:
-        if isinstance(constant, bool):
+        if isinstance(usual, list):
+            yield [*usual, constant]
+        elif isinstance(constant, bool):
             continue
-        if not isinstance(constant, int | float):
+        elif not isinstance(constant, int | float):
             if constant != usual:
                 yield constant
         elif isinstance(usual, int | float):
@@ -259,9 +269,11 @@ def _hints(tree: nodes.Template) -> Iterator[tuple[str, Kind, Any]]:
     """What each use of a name says of its kind, and the constant it is compared with."""
     for compare in tree.find_all(nodes.Compare):
         for operand in compare.ops:
-            for one, other in ((compare.expr, operand.expr), (operand.expr, compare.expr)):
-                if name := _bare(one):
-                    yield from _compared(name, operand.op, other)
+            if name := _bare(compare.expr):
+                yield from _compared(name, operand.op, operand.expr)
+            if name := _bare(operand.expr):
+                for _, kind, constant in _compared(name, operand.op, compare.expr):
+                    yield name, "list" if operand.op in ("in", "notin") else kind, constant
     for loop in tree.find_all(nodes.For):
         if name := _bare(loop.iter):
             yield name, "list", None

@@ -21,6 +21,7 @@ from orchestrator.project.draft import Draft
 from orchestrator.project.examples import Example, Use, bots, examples, lackable, uses
 from orchestrator.project.findings import Finding, Mark, did_you_mean, in_order
 from orchestrator.project.stepwords import message as message_of
+from orchestrator.project.ways import deeper
 
 PushSize = Callable[[Content], tuple[int, int]]
 """How many octets a push takes, and in how many short messages. Raises OutreachError."""
@@ -151,7 +152,8 @@ def preview(
             continue
         here = _Wording(draft, wording, written, spoken, prices, means)
         made = examples(draft, used, spoken)
-        theirs = [it if it.complete else it.over(made[0]) for it in given] or made
+        theirs = [it if it.complete else it.over(made[0]) for it in given]
+        theirs = theirs or [*made, *here.ways(made, used)]
         kept = [*here.distinct(theirs, asked)]
         whole[asked] = tuple(example for example, _ in kept)
         shown += [cell for _, cells in kept for cell in cells]
@@ -212,6 +214,14 @@ class _Wording:
             seen |= {(it.channel, it.content, it.trouble) for it in cells}
             if fresh:
                 yield example, fresh
+
+    def ways(self, made: Sequence[Example], used: Mapping[str, Use]) -> Iterator[Example]:
+        """Examples for what none of those made is told."""
+        path = self._draft.template_files[self._wording.name][self._written]
+        return deeper(self._draft.files[path], used, made, self._said)
+
+    def _said(self, example: Example) -> list[Content]:
+        return [it.content for it in self.all(example, "") if it.content and not it.trouble]
 
     def lacks(self, example: Example, used: Mapping[str, Use]) -> Iterator[Finding]:
         """What somebody may lack without whom nothing goes."""

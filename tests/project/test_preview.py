@@ -96,6 +96,43 @@ def test_each_way_that_a_template_may_take_has_an_example() -> None:
     assert set(said.values()) == {"apple much", "other much", "apple", "none"}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "{% if subscriber.vip %}A {{ subscriber.plan }}{% else %}B {{ subscriber.name }}"
+            "{% endif %}",
+            {"usual": "A Smart M", "no vip": "B Ann"},
+        ),
+        (
+            "{% if subscriber.sex == 'f' %}{% if usage.mb > 30 %}a{% else %}b{% endif %}"
+            "{% elif usage.mb > 30 %}c {{ subscriber.name }}{% else %}d {{ subscriber.name }}"
+            "{% endif %}",
+            {
+                "usual": "a",
+                "mb = 29": "b",
+                "sex = another": "c Ann",
+                "sex = another, mb = 29": "d Ann",
+            },
+        ),
+        (
+            "{{ 'Mr' if subscriber.sex == 'm' else 'Ms' }} {{ subscriber.name }}",
+            {"usual": "Mr Ann", "sex = another": "Ms Ann"},
+        ),
+        (
+            "{% if 'vip' in subscriber.tags and 'x' in subscriber.apps %}both{% endif %}"
+            " {{ subscriber.name }}",
+            {"usual": "Ann", "tags = vip, apps = one, two, x": "both Ann"},
+        ),
+    ],
+)
+def test_a_way_that_takes_several_values_at_once_has_an_example_too(
+    text: str, said: dict[str, str]
+) -> None:
+    found = seen(preview(written(en=f"{{% block sms %}}{text}{{% endblock %}}"), "m"))
+    assert {name: words for name, words in found.items() if name in said} == said
+
+
 def test_whoever_would_get_nothing_is_warned_of_with_file_line_and_fix() -> None:
     text = (
         "{% block sms %}Hi\n{{ subscriber.name }}{% endblock %}\n"
