@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from orchestrator.cli.sms import sms_settings
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.settings import Settings, calling_code
 
@@ -17,18 +16,7 @@ def usual_country(given: str | None, settings: Settings) -> str:
             return calling_code(given)
         except ValueError as error:
             raise OutreachError(f"--country {given}: {error}", "write it like 86 or 44") from None
-    return settings.country or _of_sms(settings)
-
-
-def _of_sms(settings: Settings) -> str:
-    # Who names the country need not wait for the channels to load.
-    from channels.sms.settings import SmsSettings
-    from orchestrator.runtime.channels import configured
-
-    try:
-        found = configured(settings, os.environ).get("sms")
-    except OutreachError:
-        return ""  # a password that this shell does not know, say: nobody asked for the channels
-    if found is None or not isinstance(found.settings, SmsSettings):
-        return ""
-    return found.settings.accounts()[0].country
+    if settings.country:
+        return settings.country
+    sms = sms_settings(settings)
+    return sms.accounts()[0].country if sms is not None else ""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.core import short_message
-from orchestrator.core.alphabets import BASE, EXTENSION
+from orchestrator.core.alphabets import BASE, CODES, EXTENSION
 from orchestrator.core.cost import Prices
 from orchestrator.core.errors import OutreachError, RenderError
 from orchestrator.core.links import rendered, tracked
@@ -111,11 +111,13 @@ class Preview(Struct, frozen=True):
 
 
 class Means(Struct, frozen=True):
-    """What a project does not know of itself: how large pushes are, and the domain of short links
-    (`https://go.example`; empty: links stay as they are)."""
+    """What a project does not know of itself: how large pushes are, the domain of short links
+    (`https://go.example`; empty: links stay as they are), and the `languages` in whose national
+    tables SMS may be written."""
 
     push_size: PushSize | None = None
     site: str = ""
+    languages: tuple[str, ...] = ()
 
 
 def preview(
@@ -251,8 +253,8 @@ class _Wording:
             return replace(cell, content=content, trouble=Trouble("", error.message, error.hint))
 
     def _measured(self, cell: Shown, word: str, content: Content) -> Shown:
-        price = self._prices.of(word, content)
-        cell = replace(cell, content=content, price=price if self._prices != Prices() else None)
+        price = self._prices.of(word, content) if self._prices != Prices() else None
+        cell = replace(cell, content=content, price=price)
         if content.image:
             name = content.image.split(" ")[0]
             picture = self._draft.pictures.get(name)
@@ -260,7 +262,10 @@ class _Wording:
                 raise OutreachError(f"there is no picture {name}", f"put it at templates/{name}")
             cell = replace(cell, picture=picture)
         if word == "sms":
-            cell = replace(cell, sms=sms(content.text))
+            short = sms(content.text, self._means.languages)
+            cell = replace(cell, sms=short)
+            if price is not None:
+                cell = replace(cell, price=self._prices.sms.amount * len(short.parts))
         if word == "mms":
             words = len(f"{content.subject}{content.text}".encode())
             cell = replace(cell, octets=words + (cell.picture.size if cell.picture else 0))
@@ -270,20 +275,24 @@ class _Wording:
         return cell
 
 
-def sms(text: str) -> Sms:
-    """The text in short messages. Raises TextError for what cannot be sent."""
-    coded = short_message.split(text)
+def sms(text: str, languages: Sequence[str] = ()) -> Sms:
+    """The text in short messages; in the national tables of one of these languages, if that takes
+    fewer. Raises TextError for what cannot be sent."""
+    coded = short_message.split(text, languages=languages)
     wide = coded.data_coding == short_message.UCS2
     size = 2 if wide else 1
-    whole = 70 if wide else 160
-    room = whole if len(coded.parts) == 1 else (67 if wide else 153)
+    octets = short_message.MAX_OCTETS - (coded.parts[-1][0] + 1 if coded.headed else 0)
+    room = octets // 2 if wide else octets * 8 // 7
     bare = coded.bare()
     forced = [*_forced(text)] if wide else []
     plain = "".join(_INSTEAD.get(it, it) for it in text)
     saves = bool(forced) and not any(_forced(plain))
+    coding = short_message.coding(coded.data_coding, coded.tables)
+    tables = coded.tables.single or coded.tables.locking
+    spoken = "".join(f" {it}" for it in languages if CODES.get(it) == tables)
     return Sms(
-        encoding="UCS-2" if wide else "GSM-7",
-        parts=tuple(short_message.decode(coded.data_coding, part) for part in bare),
+        encoding="UCS-2" if wide else f"GSM-7{spoken}",
+        parts=tuple(short_message.decode(coding, part) for part in bare),
         units=sum(map(len, bare)) // size,
         left=room - len(bare[-1]) // size,
         forced=tuple(forced[:_MOST_FORCED]),

@@ -94,6 +94,15 @@ def test_who_would_get_nothing_is_warned_of_and_that_alone_is_no_failure(project
     assert "write ' for ’" in shown.output
 
 
+def test_the_languages_that_the_channel_writes_are_known(project: Path) -> None:
+    turkish = "Şu an ğ ile yazıyoruz, " * 6
+    (project / NAMED).write_text(f"{{% block sms %}}{turkish}{{% endblock %}}")
+    assert "UCS-2 · 3 parts" in preview("hello/named", folder=project).output
+    url = "smpp://us:secret@smsc.example:2775"
+    (project / "channels.yaml").write_text(f"sms:\n  url: {url}\n  languages: [tr]\n")
+    assert "GSM-7 tr · 1 part" in preview("hello/named", folder=project).output
+
+
 def test_a_program_reads_the_same(project: Path) -> None:
     shown = preview("hello/named", "--json", "--as", "name=Ann", folder=project)
     found = json.loads(shown.output)

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from orchestrator.core.cost import Price, Prices
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.model import Content
 from orchestrator.core.short_message import TextError
@@ -265,6 +267,20 @@ def test_an_sms_tells_what_is_left_of_its_last_part(
 ) -> None:
     found = sms(text)
     assert (found.encoding, len(found.parts), found.left) == (encoding, parts, left)
+
+
+def test_an_sms_is_measured_in_the_national_tables_that_its_channel_writes() -> None:
+    turkish = "Şu an ğ ile yazıyoruz, " * 6
+    assert (sms(turkish).encoding, len(sms(turkish).parts)) == ("UCS-2", 3)
+    found = sms(turkish, ("es", "tr"))
+    assert (found.encoding, len(found.parts), found.forced) == ("GSM-7 tr", 1, ())
+    assert "".join(found.parts) == turkish
+    assert 0 < found.left < 20
+    draft = written(en=f"{{% block sms %}}{turkish}{{% endblock %}}")
+    assert draft.settings is not None
+    draft.settings = replace(draft.settings, prices=Prices("EUR", sms=Price(Decimal("0.05"))))
+    cell = only(preview(draft, "m", means=Means(languages=("tr",))), "sms")
+    assert (cell.sms and len(cell.sms.parts), cell.price) == (1, Decimal("0.05"))
 
 
 def test_an_sms_tells_which_characters_cost_it_the_small_alphabet_and_what_would_not() -> None:
