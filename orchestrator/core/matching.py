@@ -116,6 +116,15 @@ class Matching:
                 heappush(self._kept, (it.at, it.source_id, next(self._numbers), it, begun))
         return fired
 
+    def learn(self, happened: Iterable[Happened], stored: float) -> None:
+        """What these events, taken before the checkpoint that this matcher began from, made known
+        is known again, where the states that were written are older: of all events up to `stored`.
+        What has yet to be judged says nothing yet."""
+        for it in sorted(happened, key=lambda it: (it.at, it.source_id)):
+            sets = self._sets.get(it.name)
+            if sets and it.at <= self.watermark:
+                self._learn(it.who, it.at, sets, it.properties, late=it.at <= stored)
+
     def _take_late(self, it: Happened) -> None:
         begun = self._triggers.begins(it)
         if begun and it.source_id not in self._seen and it.source_id not in self._seen_before:

@@ -1,0 +1,377 @@
+"""The matcher of one partition: in any order of arrival, with duplicates and after crashes, it
+comes to the same as looking at all events sorted."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from math import inf
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from orchestrator.core.area import Area
+from orchestrator.core.contact import ContactPolicy
+from orchestrator.core.expression import Condition
+from orchestrator.core.feed import EventType, Feed, Happened, Setting
+from orchestrator.core.grammar import Share
+from orchestrator.core.journey import Entry, Journey, Unless
+from orchestrator.core.matching import Changes, Fired, FiredAt, Matching, Standing, Wait
+from orchestrator.core.project import PointsProgram, Project
+from orchestrator.core.steps.base import EventName
+from orchestrator.core.triggers import Triggers
+from tests.core import matching_oracle
+
+ANN, BO, CY = 8613800000001, 8613800000002, 8613800000003
+LISTS = {"callers": {ANN, BO}, "tones": {8613900000001}}
+LATE_S = 15
+
+FEED = Feed(
+    events={
+        "call.ended": EventType(keep="matching", sets={"cell": Setting(property="cell")}),
+        "location.changed": EventType(keep="matching", sets={"cell": Setting(property="cell")}),
+        "phone.off": EventType(keep="matching", sets={"power": Setting(value="off")}),
+        "phone.on": EventType(keep="matching", sets={"power": Setting(value="on")}),
+    }
+)
+AREAS = {
+    "campus": Area(cells=frozenset(["c1", "c2", "7"])),
+    "airport": Area(cells=frozenset(["a1"]), covers=lambda lon, lat: lon > 100),
+}
+
+
+def entry(on: str, condition: str = "", **more: Any) -> Entry:
+    """`{on: …, if: …}` with spans in seconds."""
+    spans = {key: timedelta(seconds=more.pop(key)) for key in ("after", "once_per") if key in more}
+    if "still" in more:
+        more["still"] = Condition.parse(more["still"])
+    return Entry(
+        on=EventName(on),
+        condition=Condition.parse(condition) if condition else None,
+        **spans,
+        **more,
+    )
+
+
+def unless(on: str, condition: str = "") -> Unless:
+    return Unless(EventName(on), Condition.parse(condition) if condition else None)
+
+
+def project(**entries: tuple[Entry, ...]) -> Project:
+    """Journeys with these ways in."""
+    journeys = {
+        name: Journey(name, name, "care", enter, None, {}) for name, enter in entries.items()
+    }
+    return Project(
+        journeys=journeys,
+        versions=journeys,
+        messages={},
+        contact=ContactPolicy(classes={}),
+        segments={},
+        points=PointsProgram(),
+        rewards={},
+        locale="en",
+        timezone="UTC",
+        feed=FEED,
+        areas=AREAS,
+    )
+
+
+ALL = project(
+    ring_back=(
+        entry(
+            "call.ended",
+            "in_list('callers') and event.peer in list('tones') and in_area('campus', event.cell)",
+            after=10,
+            unless=(
+                unless("phone.off"),
+                unless("location.changed", "not in_area('campus', event.cell)"),
+            ),
+            still="state.power != 'off' and in_area('campus')",
+            once_per=25,
+        ),
+    ),
+    long_call=(
+        entry("call.ended", "event.seconds >= 600 and in_list('callers')"),
+        entry("call.ended", "event.seconds > 100.5 or event.peer == 'x'"),
+        entry("call.ended", "event.kind in ['roaming', 'abroad'] and 60 <= event.seconds"),
+    ),
+    quiet=(entry("call.ended", after=8, unless=(unless("call.ended"),)),),
+    seldom=(entry("phone.on", once_per=20), entry("phone.off", sample=Share(0.5))),
+    on_now=(entry("call.ended", "state.power == 'on' and not in_area('campus')"),),
+    airport=(
+        entry(
+            "location.changed",
+            "in_area('airport', event.cell)",
+            after=12,
+            still="in_area('airport') and event.cell != 'a2'",
+            unless=(unless("phone.off", "state.cell == 'a1'"),),
+        ),
+    ),
+)
+
+
+def happened(name: str, who: int | str, at: float, source_id: str, **properties: Any) -> Happened:
+    return Happened(name, who, at, source_id, properties)
+
+
+_EVENTS = st.lists(
+    st.builds(
+        lambda name, who, at, cell, peer, seconds, kind: (
+            name,
+            who,
+            at / 2,
+            {"cell": cell, "peer": peer, "seconds": seconds, "kind": kind},
+        ),
+        st.sampled_from([*FEED.events, "call.ended", "call.ended", "unheard.of"]),
+        st.sampled_from([ANN, BO, CY, "key-4"]),
+        st.integers(0, 120),
+        st.sampled_from(["c1", "c2", "a1", "b9", 7, [101.0, 20.0], [99.0, 20.0], None]),
+        st.sampled_from(["+8613900000001", "8613900000001", "+8613900000002", "x"]),
+        st.sampled_from([30, 60, 100.5, 101, 600, 900.25, None, "600"]),
+        st.sampled_from(["roaming", "home", 3]),
+    ),
+    max_size=40,
+)
+
+
+def _arriving(
+    events: list[tuple[str, int | str, float, dict[str, Any]]], dice: random.Random
+) -> list[tuple[float, Happened]]:
+    """Each with when it arrives: up to so late, some of them twice."""
+    arrivals: list[tuple[float, Happened]] = []
+    for number, (name, who, at, properties) in enumerate(events):
+        it = Happened(name, who, at, f"s{dice.randrange(10)}-{number}", properties)
+        for _ in range(1 + (dice.random() < 0.2)):
+            arrivals.append((at + dice.random() * LATE_S, it))
+    return sorted(arrivals, key=lambda it: it[0])
+
+
+class Carrier:
+    """Runs a matcher as a process does that may be killed: what is written is written at once."""
+
+    def __init__(self, triggers: Triggers) -> None:
+        self._triggers = triggers
+        self._matching = Matching(triggers, LATE_S)
+        self._standing, self._unwritten = Standing(), list[Fired]()
+        self._entries: list[list[Happened]] = []
+        self._seen = 0
+        self.written: list[Fired] = []
+
+    def arrive(self, entry: list[Happened]) -> None:
+        self._entries.append(entry)
+        self._unwritten += self._matching.take(entry)
+
+    def advance(self, watermark: float) -> None:
+        self._unwritten += self._matching.advance(watermark)
+
+    def checkpoint(self) -> None:
+        self._standing = after(self._standing, self._matching.changes())
+        self.written += self._unwritten
+        self._unwritten = []
+        self._seen = len(self._entries)
+
+    def killed(self) -> None:
+        """The process died, and another one goes on from what is written."""
+        self._matching = Matching(self._triggers, LATE_S, self._standing)
+        watermark = self._standing.watermark
+        seen = enumerate(self._entries[: self._seen])
+        held = [number for number, it in seen if any(each.at > watermark for each in it)]
+        resume = min(held, default=self._seen)
+        self._unwritten = []
+        for entry in self._entries[resume : self._seen]:
+            assert self._matching.take(entry, replayed=True) == []
+        for entry in self._entries[self._seen :]:
+            self._unwritten += self._matching.take(entry)
+
+
+def after(standing: Standing, changes: Changes) -> Standing:
+    """What is written once these changes are."""
+    waits: dict[Any, Wait] = {(it.journey, it.number, it.who): it for it in standing.waits}
+    fired: dict[Any, FiredAt] = {(it.journey, it.number, it.who): it for it in standing.fired}
+    for key in changes.ended:
+        waits.pop(key, None)
+    for key in changes.forgotten:
+        fired.pop(key, None)
+    waits |= {(it.journey, it.number, it.who): it for it in changes.waits}
+    fired |= {(it.journey, it.number, it.who): it for it in changes.fired}
+    states = {**standing.states, **changes.states}
+    return Standing((*waits.values(),), states, (*fired.values(),), changes.watermark)
+
+
+def told(fired: list[Fired]) -> list[matching_oracle.Known]:
+    known = [(it.journey, it.number, it.who, it.at, it.source_id) for it in fired]
+    return sorted(known, key=repr)
+
+
+@settings(max_examples=120, deadline=None)
+@given(_EVENTS, st.randoms(use_true_random=False), st.booleans())
+def test_late_duplicated_and_reordered_events_and_crashes_come_to_the_same_as_sorted_ones(
+    events: list[tuple[str, int | str, float, dict[str, Any]]], dice: random.Random, sieved: bool
+) -> None:
+    arrivals = _arriving(events, dice)
+    triggers = Triggers(ALL, LISTS)
+    carrier = Carrier(triggers)
+    entry: list[Happened] = []
+    for at, it in arrivals:
+        if not sieved or triggers.wants(it):
+            entry.append(it)
+        if dice.random() < 0.6:
+            carrier.arrive(entry)
+            entry = []
+            if dice.random() < 0.7:
+                carrier.advance(at - LATE_S)
+            if dice.random() < 0.3:
+                carrier.checkpoint()
+            if dice.random() < 0.2:
+                carrier.killed()
+    carrier.arrive(entry)
+    carrier.killed()
+    carrier.advance(1000)
+    carrier.checkpoint()
+    assert told(carrier.written) == matching_oracle.fired(ALL, LISTS, [it for _, it in arrivals])
+
+
+def test_what_needs_the_event_alone_fires_at_once_and_once() -> None:
+    matching = Matching(Triggers(ALL, LISTS), LATE_S)
+    call = happened("call.ended", ANN, 100.0, "c1", seconds=600, cell="b9")
+    assert [it.number for it in matching.take([call, call])] == [0, 1]
+    assert matching.take([call]) == []
+
+
+def test_an_event_of_the_future_that_comes_again_much_later_begins_once() -> None:
+    matching = Matching(Triggers(project(j=(entry("call.ended", after=5),)), {}), LATE_S)
+    call = happened("call.ended", ANN, 1000.0, "c1")
+    matching.take([call])
+    for watermark in range(0, 900, 10):
+        matching.advance(watermark)
+    matching.take([call])
+    assert len(matching.advance(2000)) == 1
+
+
+def test_an_event_that_is_too_late_begins_nothing_and_is_counted_once() -> None:
+    matching = Matching(Triggers(ALL, LISTS), LATE_S)
+    matching.advance(200)
+    call = happened("call.ended", ANN, 190.0, "c1", seconds=700)
+    assert matching.take([call, call]) == []
+    assert matching.advance(1000) == []
+    assert matching.late == 1
+
+
+def test_an_event_that_is_too_late_still_ends_a_wait_and_tells_where_somebody_is() -> None:
+    arrives = entry(
+        "location.changed",
+        "in_area('airport', event.cell)",
+        after=20,
+        still="state.power == 'on'",
+        unless=(unless("phone.off"),),
+    )
+    triggers = Triggers(project(j=(arrives,)), {})
+    begun = happened("location.changed", ANN, 100.0, "l1", cell="a1")
+
+    def fires(late: Happened) -> bool:
+        matching = Matching(triggers, LATE_S)
+        matching.take([happened("phone.on", ANN, 99.0, "p0"), begun])
+        matching.advance(115)
+        matching.take([late])
+        return bool(matching.advance(1000))
+
+    assert fires(happened("phone.on", ANN, 98.0, "p1"))
+    assert not fires(happened("phone.off", ANN, 110.0, "p1"))
+    assert fires(happened("phone.off", ANN, 98.0, "p1")), "before the wait, and older than known"
+
+
+def test_what_was_judged_before_a_crash_is_not_late_when_it_is_read_again() -> None:
+    triggers = Triggers(ALL, LISTS)
+    matching = Matching(triggers, LATE_S)
+    call = happened("call.ended", ANN, 100.0, "c1", seconds=700)
+    assert len(matching.take([call])) == 2
+    matching.advance(105)
+    again = Matching(triggers, LATE_S, after(Standing(), matching.changes()))
+    assert again.take([call], replayed=True) == []
+    assert again.late == 0
+    assert again.waiting == 1, "`quiet` waits"
+
+
+def test_firings_that_no_longer_matter_are_forgotten() -> None:
+    matching = Matching(Triggers(project(j=(entry("phone.on", once_per=20),)), {}), LATE_S)
+    matching.take([happened("phone.on", ANN, 100.0, "p1")])
+    assert len(matching.advance(105)) == 1
+    assert matching.changes().fired == (FiredAt("j", 0, ANN, 100.0),)
+    matching.advance(119)
+    assert matching.changes().forgotten == ()
+    matching.advance(120)
+    assert matching.changes().forgotten == (("j", 0, ANN),)
+
+
+def test_a_new_project_keeps_the_waits_of_what_is_still_there() -> None:
+    waits = entry("phone.on", after=10)
+    other = entry("phone.on", "in_list('callers')", after=30)
+    matching = Matching(Triggers(project(a=(waits,), b=(other,)), LISTS), LATE_S)
+    matching.take([happened("phone.on", ANN, 100.0, "p1")])
+    matching.advance(101)
+    matching.changes()
+    moved = project(a=(entry("call.ended", after=1), waits), b=(entry("phone.off", after=30),))
+    matching.renewed(Triggers(moved, LISTS))
+    changes = matching.changes()
+    assert [(it.journey, it.number) for it in changes.waits] == [("a", 1)]
+    assert sorted(changes.ended) == [("a", 0, ANN), ("b", 0, ANN)]
+    assert matching.dropped == 1
+    assert [(it.journey, it.number, it.at) for it in matching.advance(1000)] == [("a", 1, 110.0)]
+
+
+def test_an_edited_entry_judges_the_waits_it_has() -> None:
+    before = project(j=(entry("phone.on", after=10),))
+    edited = project(j=(entry("phone.on", after=60, still="state.power == 'on'"),))
+    matching = Matching(Triggers(before, {}), LATE_S)
+    matching.take([happened("phone.on", ANN, 100.0, "p1"), happened("phone.on", BO, 100.0, "p2")])
+    matching.advance(101)
+    matching.renewed(Triggers(edited, {}))
+    matching.take([happened("phone.on", BO, 105.0, "p3")])
+    assert [(it.who, it.at) for it in matching.advance(109)] == []
+    assert [(it.who, it.at) for it in matching.advance(1000)] == [(BO, 110.0)]
+
+
+def test_lists_count_as_they_are_when_they_are_asked() -> None:
+    lists: dict[str, set[int]] = {}
+    triggers = Triggers(
+        project(j=(entry("phone.on", "in_list('callers')"),), k=(entry("phone.off", after=10),)),
+        lists,
+    )
+    on = happened("phone.on", ANN, 100.0, "p1")
+    assert not triggers.wants(on)
+    lists["callers"] = {ANN}
+    assert triggers.wants(on)
+    assert not triggers.wants(happened("phone.on", BO, 100.0, "p1"))
+
+
+def test_who_left_the_list_during_the_wait_is_let_be() -> None:
+    lists = {"callers": {ANN, BO}}
+    waits = project(j=(entry("phone.on", "in_list('callers')", after=10),))
+    matching = Matching(Triggers(waits, lists), LATE_S)
+    matching.take([happened("phone.on", it, 100.0, f"p{it}") for it in (ANN, BO)])
+    matching.advance(101)
+    lists["callers"] = {BO}
+    assert [it.who for it in matching.advance(1000)] == [BO]
+
+
+def test_only_what_may_matter_is_wanted() -> None:
+    calls = entry("call.ended", "in_list('callers') and in_area('campus', event.cell)", after=10)
+    asks = replace(calls, still=Condition.parse("state.cell == 'c1'"))
+    triggers = Triggers(project(j=(asks,)), LISTS)
+    moved = happened("location.changed", ANN, 100.0, "l1", cell="b9")
+    assert triggers.wants(moved), "where they are is asked at the end of the wait"
+    assert not triggers.wants(replace(moved, who=CY)), "of whoever is on the list"
+    assert not triggers.wants(happened("phone.off", ANN, 100.0, "p1")), "nobody asks"
+    assert triggers.wants(happened("call.ended", ANN, 100.0, "c1", cell=7)), "a cell's number"
+    assert triggers.names == {"call.ended", "location.changed"}
+
+
+def test_a_project_without_triggers_wants_nothing() -> None:
+    triggers = Triggers(project(), LISTS)
+    assert not triggers.wants(happened("call.ended", ANN, 100.0, "c1"))
+    matching = Matching(triggers, LATE_S)
+    assert matching.take([happened("call.ended", ANN, 100.0, "c1")]) == []
+    assert matching.next_at == inf
