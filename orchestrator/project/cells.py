@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from functools import lru_cache
-from math import isfinite
+from itertools import takewhile
 
 from orchestrator.core.area import EAST, NORTH, Cells, Point
 from orchestrator.project.findings import Finding, Mark, did_you_mean
@@ -14,35 +14,45 @@ COLUMNS = ("cell", "lon", "lat")
 MOST_FINDINGS = 20
 """Bad rows of one table that are told one by one."""
 
+_DEGREES = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]+)?")
+
 
 @lru_cache(maxsize=4)
 def read(path: str, text: str) -> tuple[Cells, Sequence[Finding]]:
-    """The cells of a table, and what is wrong in it. Its first line names the columns, of which
-    `cell`, `lon` and `lat` are read; a semicolon or a tab may stand for the comma."""
-    lines = text.splitlines()
-    head = _split(lines[0]) if lines else []
-    missing = [name for name in COLUMNS if name not in head]
-    if missing:
-        hint = did_you_mean(missing[0], head, f"its first line is: {','.join(COLUMNS)}")
-        return Cells({}), [Finding(Mark(path), f"there is no column {missing[0]!r}", hint)]
-    places = [head.index(name) for name in COLUMNS]
-    separator = _separator(lines[0])
+    """The cells of a table, and what is wrong in it. Its first line, below those that begin with #,
+    names the columns, of which `cell`, `lon` and `lat` are read; a semicolon or a tab may stand for
+    the comma."""
+    lines = text.split("\n")
+    above = sum(1 for _ in takewhile(lambda line: line.startswith("#"), lines))
+    head = lines[above] if above < len(lines) else ""
+    separator = max(",;\t", key=head.count)
+    names = _fields(head, separator)
+    if missing := [name for name in COLUMNS if name not in names]:
+        hint = did_you_mean(missing[0], names, f"its first line is: {','.join(COLUMNS)}")
+        mark = Mark(path, above + 1)
+        return Cells({}), [Finding(mark, f"there is no column {missing[0]!r}", hint)]
+    places = [names.index(name) for name in COLUMNS]
     points: dict[str, Point] = {}
     findings: list[Finding] = []
     first: dict[str, int] = {}
-    for number, row in enumerate(csv.reader(lines[1:], delimiter=separator), 2):
-        if not row:
+    for number, line in enumerate(lines[above + 1 :], above + 2):
+        if not line.strip():
             continue
-        fields = [row[place].strip() if place < len(row) else "" for place in places]
-        wrong = _wrong(fields, first)
-        if wrong:
-            place, message, hint = wrong
-            column = sum(len(it) + 1 for it in row[: places[place]]) + 1
+        row = _fields(line, separator)
+        cell, lon, lat = (row[place] if place < len(row) else "" for place in places)
+        if wrong := _wrong(cell, lon, lat, first):
+            which, message, hint = wrong
+            before = line.split(separator)[: places[which]]
+            column = sum(len(it) + 1 for it in before) + 1
             findings.append(Finding(Mark(path, number, column), message, hint))
-            continue
-        first[fields[0]] = number
-        points[fields[0]] = (float(fields[1]), float(fields[2]))
+        else:
+            first[cell] = number
+            points[cell] = (float(lon), float(lat))
     return Cells(points), _told(path, findings)
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return [it.strip().strip('"') for it in line.split(separator)]
 
 
 def _told(path: str, findings: Sequence[Finding]) -> Sequence[Finding]:
@@ -54,37 +64,23 @@ def _told(path: str, findings: Sequence[Finding]) -> Sequence[Finding]:
     return [*findings[:MOST_FINDINGS], rest]
 
 
-def _wrong(fields: Sequence[str], first: dict[str, int]) -> tuple[int, str, str] | None:
+def _wrong(cell: str, lon: str, lat: str, first: dict[str, int]) -> tuple[int, str, str] | None:
     """Which field of a row is wrong, how, and what to do about it."""
-    cell, lon, lat = fields
     if not cell or not cell.isprintable():
         return 0, f"{cell!r} is no cell", "write the cell as events name it"
     if cell in first:
         return 0, f"the cell {cell!r} is there already", f"it is in line {first[cell]}"
-    for place, (name, written, most) in enumerate((("lon", lon, EAST), ("lat", lat, NORTH)), 1):
-        if not _is_within(written, most):
-            hint = "write degrees with a decimal point"
-            if name == "lat" and _is_within(written, EAST):
-                hint = "the longitude comes first: are the columns' names the wrong way round?"
-            return place, f"{written!r} is no {name}: {-most} to {most}", hint
+    if not _is_within(lon, EAST):
+        return 1, f"{lon!r} is no longitude", _FORM.format(EAST)
+    if not _is_within(lat, NORTH):
+        swapped = _is_within(lat, EAST) and _is_within(lon, NORTH)
+        hint = "are longitude and latitude the wrong way round?" if swapped else _FORM.format(NORTH)
+        return 2, f"{lat!r} is no latitude", hint
     return None
 
 
+_FORM = "write degrees from -{0} to {0}, with a point: 39.91"
+
+
 def _is_within(text: str, most: int) -> bool:
-    try:
-        number = float(text)
-    except ValueError:
-        return False
-    return isfinite(number) and -most <= number <= most
-
-
-def _separator(line: str) -> str:
-    return max(",;\t", key=line.count)
-
-
-def _split(line: str) -> list[str]:
-    return [it.strip() for it in next(_rows(line))]
-
-
-def _rows(line: str) -> Iterator[list[str]]:
-    return csv.reader([line], delimiter=_separator(line))
+    return _DEGREES.fullmatch(text) is not None and -most <= float(text) <= most

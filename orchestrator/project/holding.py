@@ -113,6 +113,8 @@ def ways(node: Node, truth: Truth) -> tuple[Way, ...]:
             return _one(Demand(_term(item), "is", kind, truth))
         case tree.Choose():
             return _ALWAYS
+        case tree.OnList() | tree.InArea() if truth == "unknown":
+            return _ALWAYS
     if isinstance(node, tree.Constant):
         return _ALWAYS if bool(node.value) == (truth == "true") and truth != "unknown" else _NEVER
     return _one(Demand(_term(node), "truthy", None, truth))
@@ -186,6 +188,10 @@ def said(term: Node) -> str:
             return ".".join(("usage", *map(str, path)))
         case tree.Name(root, path):
             return ".".join((root, *map(str, path)))
+        case tree.OnList(name):
+            return f"the list {name}"
+        case tree.InArea(name):
+            return f"the area {name}"
         case tree.Default(item) | tree.Length(item) | tree.Letters(item) | tree.Rounded(item):
             return said(item)
     return "this"

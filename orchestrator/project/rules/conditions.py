@@ -8,9 +8,11 @@ from typing import Any, get_args
 from msgspec import Struct
 
 from orchestrator.core.expression import Condition
-from orchestrator.core.journey import Goal
+from orchestrator.core.journey import Entry, Goal, LeaveRule, Unless
+from orchestrator.core.project import EarningRule
 from orchestrator.core.steps.ask import Answer, Ask
 from orchestrator.core.steps.hand_over import HandOver, Said
+from orchestrator.core.steps.wait_for import WaitFor
 from orchestrator.core.steps.when import Case, When
 from orchestrator.core.wording import normalise
 from orchestrator.project.draft import Draft
@@ -42,7 +44,8 @@ class NeverHolds(Rule):
         kinds = kinds_of(draft)
         for condition, mark, owner in conditions(draft):
             if not isinstance(owner, Goal):
-                known = {**kinds, **_TEXT} if isinstance(owner, Answer) else kinds
+                told = _TEXT if isinstance(owner, Answer) else told_by(draft, owner)
+                known = {**kinds, **told} if told else kinds
                 if why := fault(condition, known):
                     yield self.at(mark, why)
 
@@ -140,12 +143,30 @@ def kinds_of(draft: Draft) -> Kinds:
     return {**{f"subscriber.{name}": _KINDS[kind] for name, kind in declared.items()}, **BUILT_IN}
 
 
+def happening(owner: object) -> str | None:
+    """The event that its condition is about, if it is a certain one."""
+    if isinstance(owner, Entry | Unless | Goal | LeaveRule | EarningRule):
+        return owner.on
+    return owner.wait_for if isinstance(owner, WaitFor) else None
+
+
+def told_by(draft: Draft, owner: object) -> Kinds:
+    """What is known of the properties of the event that its condition is about."""
+    declared = draft.feed.events.get(happening(owner) or "") if draft.feed else None
+    if declared is None:
+        return {}
+    kinds = declared.compiled().properties
+    return {f"event.{name}": _KINDS[kind] for name, kind in kinds.items()}
+
+
 def conditions(draft: Draft) -> Iterator[tuple[Condition, Mark, object]]:
     """Every condition, where it stands, and what has it."""
     for struct in draft.written():
         condition = getattr(struct, "if_", None) or getattr(struct, "condition", None)
         if isinstance(condition, Condition):
             yield condition, draft.places.mark(struct, "if"), struct
+        if isinstance(struct, Entry) and struct.still is not None:
+            yield struct.still, draft.places.mark(struct, "still"), struct
     if draft.segments:
         for name, condition in draft.segments.segments.items():
             yield condition, draft.places.mark(draft.segments, "segments", name), draft.segments

@@ -17,7 +17,7 @@ from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.forms import JourneyForm
 from orchestrator.project.holding import fault
 from orchestrator.project.rules.base import Rule
-from orchestrator.project.rules.conditions import kinds_of
+from orchestrator.project.rules.conditions import kinds_of, told_by
 from orchestrator.project.slips import slips
 from orchestrator.project.timeline import DAY_S, moments
 
@@ -28,8 +28,8 @@ OURS = (DESK_OUTCOME, "link.clicked")
 class UnknownEvent(Rule):
     """nothing reports the event {name!r}
 
-    With `events` in program/project.yaml an event is one of those, one that a journey emits, or one
-    of ours: `link.clicked`, `desk.outcome`.
+    With `events` in program/project.yaml an event is one of those, one of program/events.yaml, one
+    that a journey emits, or one of ours: `link.clicked`, `desk.outcome`.
     """
 
     runs_anyway = True
@@ -37,14 +37,15 @@ class UnknownEvent(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         declared = draft.settings.events if draft.settings else ()
         if declared and not draft.broken_journeys:
-            known = {*declared, *OURS, *(emit.emit for _, emit in draft.each(Emit))}
+            feed = draft.feed.events if draft.feed else {}
+            known = {*declared, *feed, *OURS, *(emit.emit for _, emit in draft.each(Emit))}
             for name, mark in _awaited(draft):
                 if name not in known:
                     yield self.at(mark, _meant(name, known), name=name)
 
 
 def _meant(name: str, known: set[str]) -> str:
-    return did_you_mean(name, known, "add it to `events` in program/project.yaml")
+    return did_you_mean(name, known, "declare it in program/events.yaml or project.yaml")
 
 
 class MisspeltEvent(Rule):
@@ -61,7 +62,8 @@ class MisspeltEvent(Rule):
             return
         named = [*_awaited(draft), *((it.emit, _at(draft, it)) for _, it in draft.each(Emit))]
         counts = Counter(name for name, _ in named)
-        counts.update(dict.fromkeys(OURS, 2))
+        feed = draft.feed.events if draft.feed else {}
+        counts.update(dict.fromkeys((*OURS, *feed), 2))
         close = slips(counts)
         for name, mark in named:
             if counts[name] == 1:
@@ -85,9 +87,11 @@ class UnreachableGoal(Rule):
         emitted: dict[str, list[tuple[JourneyForm, Emit]]] = {}
         for form, emit in draft.each(Emit):
             emitted.setdefault(emit.emit, []).append((form, emit))
-        outside = draft.settings.events if draft.settings else ()
+        outside: tuple[str, ...] = draft.settings.events if draft.settings else ()
+        outside = (*outside, *draft.feed.events) if draft.feed else outside
         for form, goal in draft.each(Goal):
-            why = fault(goal.condition, kinds) if goal.condition else None
+            known = {**kinds, **told_by(draft, goal)}
+            why = fault(goal.condition, known) if goal.condition else None
             if why:
                 yield self.at(draft.places.mark(goal, "if"), why)
             elif outside and goal.on not in (*outside, *OURS) and goal.on in emitted:
@@ -119,6 +123,9 @@ def _awaited(draft: Draft) -> Iterator[tuple[str, Mark]]:
             yield struct.on, _at(draft, struct)
         elif isinstance(struct, WaitFor):
             yield struct.wait_for, _at(draft, struct)
+        if isinstance(struct, Entry):
+            for number, unless in enumerate(struct.unless):
+                yield unless.on, draft.places.mark(struct, "unless", number)
 
 
 def _at(draft: Draft, struct: Struct) -> Mark:

@@ -15,6 +15,7 @@ from orchestrator.core.steps.split import Split
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.forms import LOCALE, ClassName
+from orchestrator.project.rules import lists
 from orchestrator.project.rules.base import Rule
 
 _MESSAGES = ("send", "ask", "hand_over")
@@ -111,9 +112,9 @@ class MissingWording(Rule):
 class BadName(Rule):
     """{name!r} cannot be a name
 
-    Journeys, steps, ways, contact classes, lists, segments and rewards are named in small letters,
-    digits and hyphens. Steps of a journey's first level need an `id`, which keeps people in their
-    place when the journey is edited.
+    Journeys, steps, ways, contact classes, lists, segments, areas and rewards are named in small
+    letters, digits and hyphens. Steps of a journey's first level need an `id`, which keeps people
+    in their place when the journey is edited.
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
@@ -135,13 +136,11 @@ class BadName(Rule):
                         yield way.name, mark(way, "name")
         for reward in draft.rewards or ():
             yield reward.id, mark(reward, "id")
-        if draft.contact:
-            for number, word in enumerate(draft.contact.not_on):
-                yield word, mark(draft.contact, "not_on", number)
-            for name, rules in draft.contact.classes.items():
-                yield name, mark(rules)
-                for number, word in enumerate(rules.not_on):
-                    yield word, mark(rules, "not_on", number)
+        yield from lists.names(draft)
+        for name, rules in draft.contact.classes.items() if draft.contact else ():
+            yield name, mark(rules)
+        for name, area in draft.map.areas.items() if draft.map else ():
+            yield name, mark(area)
         for name in draft.segments.segments if draft.segments else ():
             yield name, mark(draft.segments, "segments", name)
 

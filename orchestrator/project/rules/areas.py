@@ -1,0 +1,97 @@
+"""Areas that are asked for exist, and somebody can be in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.core.area import EAST, NORTH, point_of
+from orchestrator.project.draft import Draft
+from orchestrator.project.findings import Finding, did_you_mean
+from orchestrator.project.forms import LEAST_CORNERS, AreaForm
+from orchestrator.project.rules.base import Rule
+from orchestrator.project.rules.conditions import conditions
+
+MOST_CORNERS = 1_000
+"""More than an outline that a person draws, and few enough to look at often."""
+
+
+class UnknownArea(Rule):
+    """there is no area {name!r}
+
+    Areas stand in journeys/program/areas.yaml.
+    """
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        if draft.map is None:
+            return
+        for condition, mark, _ in conditions(draft):
+            for name in sorted(condition.areas()):
+                if name not in draft.map.areas:
+                    hint = did_you_mean(name, draft.map.areas, "write it in program/areas.yaml")
+                    yield self.at(mark, hint, name=name)
+
+
+class BadOutline(Rule):
+    """this is no outline: {why}
+
+    A polygon has at least three corners, each `[longitude, latitude]` in degrees, in the order in
+    which one walks around it.
+    """
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        for form in draft.map.areas.values() if draft.map else ():
+            wrong = _wrong(form)
+            if wrong:
+                number, why, hint = wrong
+                yield self.at(draft.places.mark(form, "polygon", number), hint, why=why)
+
+
+def _wrong(form: AreaForm) -> tuple[int, str, str] | None:
+    """Which of its corners is none, why, and what to do about it."""
+    corners = form.polygon
+    for number, corner in enumerate(corners):
+        if point_of(corner) is None:
+            hint = "write the longitude first: [116.58, 40.07]"
+            if len(corner) == 2 and abs(corner[0]) <= NORTH and abs(corner[1]) <= EAST:
+                return number, f"no latitude is {corner[1]:g}", "the longitude comes first"
+            return number, f"{[*corner]} is no longitude and latitude", hint
+    if corners and len(corners) < LEAST_CORNERS:
+        return 0, f"it has {len(corners)} corners", "write three or more"
+    if len(corners) > MOST_CORNERS:
+        why = f"it has more than {MOST_CORNERS} corners"
+        return 0, why, "draw it with fewer, or list its cells"
+    return None
+
+
+class EmptyArea(Rule):
+    """nobody is ever in the area {name!r}
+
+    It has no cells, and none of those that stand on the map lies inside its polygon.
+    """
+
+    severity = "warning"
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        for name, form in draft.map.areas.items() if draft.map else ():
+            area = draft.areas[name]
+            known = draft.cells.points or not form.polygon
+            if not area.cells and known and not _wrong(form):
+                hint = "write its `cells`, or its `polygon` with the longitudes first"
+                yield self.at(draft.places.mark(form), hint, name=name)
+
+
+class UnknownCell(Rule):
+    """the cell {name!r} is not on the map
+
+    Where program/areas.yaml names a table of cells, every cell should stand in it.
+    """
+
+    severity = "warning"
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        known = draft.cells.points
+        for form in draft.map.areas.values() if draft.map and known else ():
+            for number, name in enumerate(form.cells):
+                if name not in known:
+                    mark = draft.places.mark(form, "cells", number)
+                    yield self.at(mark, did_you_mean(name, known, "is it spelt so?"), name=name)
