@@ -154,9 +154,11 @@ class Days(Struct, frozen=True):
 
 
 class Again(Struct, frozen=True):
-    """May a subscriber enter once more: `never`, `always`, or `after 90d` since they entered."""
+    """May a subscriber enter once more: `never`, `always`, `after 90d` since they entered, or
+    `each month`, once in a calendar month by their own clock."""
 
     after: timedelta | None = None
+    monthly: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Again:
@@ -164,9 +166,13 @@ class Again(Struct, frozen=True):
             return cls(None)
         if text == "always":
             return cls(timedelta())
+        if text == "each month":
+            return cls(monthly=True)
         if text.startswith("after "):
             return cls(parse_duration(text.removeprefix("after ")))
-        raise GrammarError(f"{text!r} does not say when", "write never, always, or after 90d")
+        raise GrammarError(
+            f"{text!r} does not say when", "write never, always, after 90d or each month"
+        )
 
 
 class Schedule(Struct, frozen=True):

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.core import engine, points
+from orchestrator.core import calendar, engine, points, usage
 from orchestrator.core.effects import Effect, MoveTo, RerouteMessage, SendMessage, Suppress
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.events import (
@@ -28,9 +28,11 @@ from orchestrator.core.narration import Line, changed, lines_of
 from orchestrator.core.points import Account
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Decision, Halt, Scene
+from orchestrator.core.usage import Ledger
 
 Answer = Callable[[Scene, ReplyReceived, datetime], Decision]
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _PLENTY = 10**9
 """What was free of a reward at some time is not kept: it is taken that there was enough."""
 
@@ -70,11 +72,12 @@ class Placed(Struct, frozen=True):
 
 class Looked(Struct, frozen=True):
     """Something that happened, and the turn that looked at it, or gave it up after too many that
-    failed."""
+    failed; `stored` is when it was told to us."""
 
     at: datetime
     event: Event
     given_up: bool = False
+    stored: datetime = _LONG_AGO
 
 
 class Found(Struct, frozen=True):
@@ -188,6 +191,8 @@ class _Teller:
         self._start: dict[str, Any] = {"enrollments": {}}
         self._messages = _by_time(past.messages)
         self._kept_back = _by_time(past.kept_back)
+        self._uncounted = deque(sorted(past.events, key=lambda it: it.stored))
+        self._ledger = Ledger()
 
     def became(self, row: Became) -> Told:
         if row.person is None:
@@ -262,7 +267,20 @@ class _Teller:
             stock=dict.fromkeys(project.rewards, _PLENTY),
             secret=b"retold",
             chance=bytes(16),
+            usage=self._counted(now, project),
         )
+
+    def _counted(self, now: datetime, project: Project) -> Mapping[str, Any]:
+        """What had been counted by then; how others stood is not kept."""
+        tz = usage.home(self._person.timezone, project.timezone)
+        while self._uncounted and self._uncounted[0].stored <= now:
+            it = self._uncounted.popleft()
+            if isinstance(it.event, SubscriberEvent):
+                amounts = project.feed.counting.get(it.event.name, {})
+                day = usage.day_of(it.event.at, it.stored, tz)
+                self._ledger.take(amounts, it.event.properties, day)
+        today = calendar.local_day(now, tz)
+        return self._ledger.figures(project.feed.measures, self._person.attributes, today)
 
     def _halted(self, now: datetime) -> Mapping[str, Halt]:
         held: Mapping[str, Halt] = {}

@@ -104,10 +104,8 @@ class Stage:
         if self.halted.get(journey.name) == "cancelled":
             return None
         before = self.enrollments.get(journey.name)
-        if before is not None:
-            after = journey.again.after
-            if before.open or after is None or before.entered_at + after > self.now:
-                return None
+        if before is not None and (before.open or not self._may_return(journey, before)):
+            return None
         held_out = draw("control", journey.name, self.subscriber.id) < journey.control
         goal = journey.goal
         until = self.now + goal.within if held_out and goal and goal.within else None
@@ -122,6 +120,15 @@ class Stage:
         )
         self.stand(entered)
         return entered
+
+    def _may_return(self, journey: Journey, before: Enrollment) -> bool:
+        """Whether the journey's `again` lets somebody in who entered it `before`."""
+        if journey.again.monthly:
+            tz = calendar.zone(self.subscriber.timezone) or calendar.UTC_ZONE
+            days = (calendar.local_day(it, tz) for it in (before.entered_at, self.now))
+            return len({(day.year, day.month) for day in days}) == 2
+        after = journey.again.after
+        return after is not None and before.entered_at + after <= self.now
 
     def award(
         self, award_points: int, reason: str, key: str, expires: timedelta | None = None

@@ -100,8 +100,9 @@ class Standing(Struct, frozen=True, gc=False):
 
 class Counts(Struct, frozen=True, gc=False):
     """What was counted of one measure for one subscriber: today, in seven days, and in the calendar
-    month of today."""
+    month of today; `counted` says whether anything was in this month or the one before."""
 
+    counted: bool = False
     today: Decimal = NOTHING
     week: Decimal = NOTHING
     month: Decimal = NOTHING
@@ -124,7 +125,8 @@ def figures(
 ) -> dict[str, int | float | None]:
     """What conditions see of a measure, by the names after `usage.`. The place of somebody whose
     region is not known, or was not looked at this month, is null; so is the share of an allowance
-    that is no number above zero."""
+    that is no number above zero. For whom nothing was counted, what an import says (`attributes`)
+    stands."""
     said: dict[str, int | float | None] = {
         f"{name}_today": plain(counts.today),
         f"{name}_7d": plain(counts.week),
@@ -137,6 +139,9 @@ def figures(
         said[f"{name}_mean"] = plain(it.mean) if it else None
         said[f"{name}_rank"] = min(it.above + 1, it.people) if it else None
         said[f"{name}_percentile"] = 100 * it.below // it.people if it else None
+    imported = attributes.get("usage")
+    if not counts.counted and isinstance(imported, dict):
+        return {name: value for name, value in said.items() if name not in imported}
     return said
 
 
@@ -160,10 +165,21 @@ class Ledger:
     def __init__(self) -> None:
         self._days: dict[str, dict[date, Decimal]] = {}
 
-    def add(self, measure: str, day: date, amount: Decimal) -> None:
-        """So much more on that day."""
-        days = self._days.setdefault(measure, {})
-        days[day] = days.get(day, NOTHING) + amount
+    def take(self, amounts: Mapping[str, Amount], properties: Mapping[str, Any], day: date) -> None:
+        """What an event with these properties counts is counted on that day."""
+        for measure, it in amounts.items():
+            if amount := it.of(properties):
+                days = self._days.setdefault(measure, {})
+                days[day] = days.get(day, NOTHING) + amount
+
+    def figures(
+        self, measures: Mapping[str, Measure], attributes: Mapping[str, Any], today: date
+    ) -> dict[str, Any]:
+        """What conditions see of all measures on that day."""
+        said: dict[str, Any] = {}
+        for name, measure in measures.items():
+            said |= figures(name, measure, self.counts(name, today), attributes)
+        return said
 
     def counts(self, measure: str, today: date) -> Counts:
         """How it stands on that day, compared with nobody."""
@@ -171,7 +187,9 @@ class Ledger:
         if not days:
             return Counts()
         since = today - timedelta(days=WEEK_DAYS - 1)
+        before = today.replace(day=1) - timedelta(days=1)
         return Counts(
+            any(_month(day) in (_month(today), _month(before)) for day in days),
             days.get(today, NOTHING),
             sum((it for day, it in days.items() if since <= day <= today), NOTHING),
             sum((it for day, it in days.items() if _month(day) == _month(today)), NOTHING),

@@ -252,6 +252,8 @@ def _facts(journey: Journey, people: People) -> Iterator[str]:
 
 
 def _again(again: Again) -> str:
+    if again.monthly:
+        return "each month"
     if again.after is None:
         return "never"
     return f"after {span(again.after)}" if again.after else "always"

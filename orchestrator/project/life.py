@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.core import calendar, engine, points
+from orchestrator.core import calendar, engine, points, usage
 from orchestrator.core.effects import (
     Effect,
     EmitEvent,
@@ -37,6 +37,7 @@ from orchestrator.core.expression import subscriber_scope
 from orchestrator.core.model import Message
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Decision, Passed, Scene
+from orchestrator.core.usage import Ledger
 
 Answer = Callable[[Scene, ReplyReceived, datetime], Decision]
 """What is said to a reply."""
@@ -74,6 +75,8 @@ class Life:
         self._expected = 0
         self._messages = 0
         self._timed: tuple[Scene | None, datetime] = (None, NEVER)
+        self._ledger = Ledger()
+        self._count(None)
 
     def expect(self, at: datetime, event: Event) -> None:
         """It happens at that instant; of two at the same, the one said first comes first."""
@@ -113,6 +116,7 @@ class Life:
         while (due := self.due_at) < end:
             yield self._step(due)
         self.now = max(self.now, end)
+        self._count(None)
 
     def arrivals(self, at: datetime) -> Iterator[Lived]:
         """Everything that was expected to happen by `at`, while timers of that instant wait. To be
@@ -143,8 +147,23 @@ class Life:
             self._timed = (self.scene, due)
         return due
 
+    def _count(self, event: Event | None) -> None:
+        """What an event counts is counted, and conditions see how it stands today."""
+        feed = self.scene.project.feed
+        if not feed.counting:
+            return
+        person = self.scene.subscriber
+        tz = usage.home(person.timezone, self.scene.project.timezone)
+        if isinstance(event, SubscriberEvent) and (amounts := feed.counting.get(event.name)):
+            self._ledger.take(amounts, event.properties, usage.day_of(event.at, self.now, tz))
+        today = calendar.local_day(self.now, tz)
+        said = self._ledger.figures(feed.measures, person.attributes, today)
+        if said != self.scene.usage:
+            self.scene = replace(self.scene, usage=said)
+
     def _take(self, event: Event) -> Lived:
         now = self.now
+        self._count(event)
         if isinstance(event, ReplyReceived):
             chance = blake2b(f"{self._expected}:{now}".encode(), digest_size=16).digest()
             decision = self._answer(replace(self.scene, chance=chance), event, now)
@@ -210,6 +229,7 @@ def brought_in(scene: Scene, journey: str, segment: str, at: datetime) -> Entere
         scene.subscriber,
         balance_points=scene.account.balance_points,
         earned_points=scene.account.earned_points,
+        usage=scene.usage,
     )
     if scene.project.segments[segment].holds({**scope, "event": {}}):
         return Entered(journey, at)

@@ -70,7 +70,9 @@ LOOKS: Mapping[Any, Look] = {
         grammar.Days.parse,
     ),
     grammar.Again: Look(
-        f"never|always|after {_SPAN}", ("never", "always", "after 90d"), grammar.Again.parse
+        f"never|always|each month|after {_SPAN}",
+        ("never", "always", "after 90d", "each month"),
+        grammar.Again.parse,
     ),
     grammar.Schedule: Look(
         rf"\s*(?:day|week\s+on\s+(?:{_WEEKDAY})|month\s+on\s+0*(?:[1-9]|1[0-9]|2[0-8]))"

@@ -72,7 +72,7 @@ async def enter_segments(
             if at > now or not await connection.fetchval(RUN, journey.name, name, at, following):
                 continue
             segment = project.segments[entry.segment]
-            condition = segment.sql(first_parameter=5)
+            condition = segment.sql(5, project.areas)
             people, more = await usage.people(
                 connection, segment.names(), project, now, 5 + len(condition.parameters)
             )

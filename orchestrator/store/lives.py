@@ -17,6 +17,7 @@ from orchestrator.core.retelling import Became, Found, Joined, Looked, Past, Pla
 from orchestrator.core.scene import Halt
 from orchestrator.store import json, scenes
 from orchestrator.store.failures import MOST_TRIES
+from orchestrator.store.ids import instant_of
 
 # These subscribers had a turn that did something; until the transaction ends, what changes of
 # subscribers is the turn's doing.
@@ -126,7 +127,7 @@ async def read(connection: asyncpg.Connection, subscriber_id: int) -> Past:
     """All that is kept of this subscriber's life."""
     turns = [_row(row, subscriber_id) for row in await connection.fetch(READ, subscriber_id)]
     looked = [
-        Looked(row["taken_at"], scenes.event_of(row), row["given_up"])
+        Looked(row["taken_at"], scenes.event_of(row), row["given_up"], instant_of(row["id"]))
         for row in await connection.fetch(EVENTS, subscriber_id, MOST_TRIES)
     ]
     messages = [

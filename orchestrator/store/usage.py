@@ -50,13 +50,14 @@ _TODAY = "coalesce({n}m.days[c.day], 0)"
 _WEEK = """(coalesce((SELECT sum(d) FROM unnest({n}m.days[c.day - 6:c.day]) d), 0)
         + coalesce((SELECT sum(d) FROM unnest({n}p.days[c.since:31]) d), 0))"""
 _MONTH = "coalesce({n}m.total, 0)"
+_SEEN = "({n}m.month IS NOT NULL OR {n}p.month IS NOT NULL)"
 _ABOVE = "coalesce({n}s.above, {n}r.people)"
 _BELOW = "coalesce({n}s.below, 0)"
 _JOINS = """
 LEFT JOIN usage_months {n}m
     ON {n}m.subscriber_id = {who} AND {n}m.measure = {measure} AND {n}m.month = c.month
 LEFT JOIN usage_months {n}p ON {n}p.subscriber_id = {who} AND {n}p.measure = {measure}
-    AND {n}p.month = c.before AND c.day < 7"""
+    AND {n}p.month = c.before"""
 _PLACE = """
 LEFT JOIN usage_regions {n}r
     ON {n}r.measure = {measure} AND {n}r.month = c.month AND {n}r.region = {region}
@@ -70,7 +71,7 @@ LEFT JOIN LATERAL (
 # days up to it, some of them in the month before, and in its month; and how that stands in their
 # region.
 LOAD = f"""
-SELECT g.who, g.measure, {_TODAY} AS today, {_WEEK} AS week, {_MONTH} AS month,
+SELECT g.who, g.measure, {_SEEN} AS counted, {_TODAY} AS today, {_WEEK} AS week, {_MONTH} AS month,
     r.people, r.mean, {_ABOVE} AS above, {_BELOW} AS below
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[]) AS g (who, measure, region, day)
 JOIN unnest($5::integer[], $6::date[], $7::integer[], $8::date[], $9::integer[])
@@ -86,11 +87,13 @@ FROM subscribers s LEFT JOIN accounts a ON a.subscriber_id = s.id
 """
 
 # After its SELECT, the same, what was counted of them standing among what is known of them. It is
-# filled in with the measures that a condition asks for.
+# filled in with the measures that a condition asks for: those of whom nothing was counted go below
+# what an import said, others above.
 _COUNTED = """
        s.id, s.key, s.shard, s.locale, s.timezone, s.tags, s.addresses, s.created_at,
-       s.attributes || jsonb_build_object('usage', CASE jsonb_typeof(s.attributes -> 'usage')
-           WHEN 'object' THEN s.attributes -> 'usage' ELSE '{{}}' END || {counted}) AS attributes,
+       s.attributes || jsonb_build_object('usage', {below} ||
+           CASE jsonb_typeof(s.attributes -> 'usage') WHEN 'object' THEN s.attributes -> 'usage'
+               ELSE '{{}}' END || {above}) AS attributes,
        coalesce(a.balance_points, 0) AS balance_points,
        coalesce(a.earned_points, 0) AS earned_points
 FROM subscribers s
@@ -101,6 +104,8 @@ LEFT JOIN accounts a ON a.subscriber_id = s.id{joins}
 _SHARE = """CASE WHEN jsonb_typeof(s.attributes -> {of}) = 'number' THEN CASE
     WHEN (s.attributes -> {of})::numeric > 0
     THEN div({month} * 10000, (s.attributes -> {of})::numeric) / 10000 END END"""
+_SAID = """
+CROSS JOIN LATERAL (SELECT jsonb_build_object({pairs}) AS it) {n}said"""
 _REGION = "CASE jsonb_typeof(s.attributes -> {by}) WHEN 'string' THEN s.attributes ->> {by} END"
 
 
@@ -185,9 +190,9 @@ async def load(
     ]
     rows = await connection.fetch(LOAD, *map(list, zip(*asked, strict=True)), *days.columns())
     found: dict[int, dict[str, Any]] = {it.id: {} for it in people}
-    for who, name, today, week, month, size, mean, above, below in rows:
+    for who, name, counted, today, week, month, size, mean, above, below in rows:
         standing = None if size is None else Standing(size, mean, above, below)
-        counts = Counts(today, week, month, standing)
+        counts = Counts(counted, today, week, month, standing)
         found[who] |= figures(name, measures[name], counts, by_id[who].attributes)
     return found
 
@@ -250,7 +255,7 @@ async def people(
     parameters: list[Any] = [zones, *_columns([days.day(zone) for zone in zones])]
     types = ("text[]", "date[]", "integer[]", "date[]", "integer[]")
     marks = [f"${first_parameter + n}::{kind}" for n, kind in enumerate(types)]
-    joins, counted = "", []
+    joins, below, above = "", [], []
 
     def parameter(value: str) -> str:
         parameters.append(value)
@@ -268,8 +273,13 @@ async def people(
             f"{parameter(key)}, ({value})::float8"
             for key, value in zip(measure.names(name), _values(measure, said), strict=True)
         ]
-        counted.append(f"jsonb_build_object({', '.join(pairs)})")
-    columns = _COUNTED.format(counted=" || ".join(counted), calendar=", ".join(marks), joins=joins)
+        joins += _SAID.format(pairs=", ".join(pairs), **said)
+        seen, it = _SEEN.format(**said), f"{said['n']}said.it"
+        below.append(f"CASE WHEN {seen} THEN '{{}}' ELSE {it} END")
+        above.append(f"CASE WHEN {seen} THEN {it} ELSE '{{}}' END")
+    columns = _COUNTED.format(
+        below=" || ".join(below), above=" || ".join(above), calendar=", ".join(marks), joins=joins
+    )
     return f"SELECT {columns}", parameters
 
 
