@@ -154,6 +154,9 @@ def show_changes(console: Console, changes: Iterable[Difference], against: str) 
 def show_replay(console: Console, found: Replay, days: int) -> None:
     """What a contact policy says of past messages."""
     sums = found.sums
+    if not sums.messages and not sums.withheld_before:
+        console.print(f"no messages went in the last {days} days: there is nothing to replay")
+        return
     console.print(
         f"{sums.messages:,} messages of the last {days} days to {found.people:,} people: "
         f"{sums.as_before:,} would go as they did, {sums.later:,} later, {sums.never:,} not at all"

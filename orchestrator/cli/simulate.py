@@ -24,16 +24,17 @@ from orchestrator.cli.options import (
     read_settings,
     run_once,
 )
+from orchestrator.cli.plan import checked
 from orchestrator.cli.versions import Version, revision
 from orchestrator.core import calendar
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
-from orchestrator.project import source
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.casting import Somebody
 from orchestrator.project.forecast import Forecast, differences, forecast
 from orchestrator.project.likely import likely
 from orchestrator.project.load import load, read
+from orchestrator.project.plan_words import counted
 from orchestrator.project.report import page
 from orchestrator.project.simulate import Part, Stage, packed, parts, simulate
 from orchestrator.project.traffic import Letter, Replay
@@ -42,6 +43,8 @@ from orchestrator.runtime.settings import Settings
 from orchestrator.store import halts, projects, sampling
 
 ANSWER = "bot.router:answer"
+
+SUBSCRIBERS = 10_000
 
 FEW = 1_000
 """People for whom another process is not worth its start."""
@@ -58,8 +61,9 @@ class Audience(msgspec.Struct, frozen=True):
 
 def simulated(
     subscribers: Annotated[
-        int, typer.Option(min=1, max=10_000_000, help="How many people are made up.")
-    ] = 10_000,
+        int | None,
+        typer.Option(min=1, max=10_000_000, help="How many people are made up [default: 10000]."),
+    ] = None,
     from_database: Annotated[
         bool, typer.Option("--from-database", help="Play the real subscribers, as they stand now.")
     ] = False,
@@ -104,20 +108,34 @@ def simulated(
     clock skips. Whom it plays is in journeys/program/audience.yaml. The same seed always gives the
     same figures. Nothing is sent and nothing is written to the database.
     """
+    _refuse_together(
+        "--replay-traffic" if replay_traffic else "",
+        subscribers=subscribers, from_database=from_database, start=start, jobs=jobs,
+        against=against, report=report,
+    )  # fmt: skip
+    real = "--from-database" if from_database else "--sample" if sample is not None else ""
+    _refuse_together(real if not replay_traffic else "", subscribers=subscribers, start=start)
+    if report is not None:
+        _refuse_unwritable(report)
     settings = read_settings(project)
-    files = source.read_folder(settings.project)
+    files, findings = checked(settings)
+    if findings:
+        them = "it" if len(findings) == 1 else "them"
+        said = f"{counted(len(findings), 'warning')}; see {them} with: outreach validate"
+        typer.echo(said, err=True)
     whole = load(files)
     if replay_traffic:
         _replay(settings.project, whole, days, sample, seed, json, verbose)
         return
     begin = _begin(start.date() if start else None, settings, whole)
     other = revision(settings.project, against) if against else None
-    if from_database or sample is not None:
+    if real:
         audience = run_once(
             project, verbose, lambda _, connection: _sampled(connection, whole, begin, sample, seed)
         )
     else:
-        audience = Audience(subscribers, lambda: parts(subscribers))
+        people = subscribers or SUBSCRIBERS
+        audience = Audience(people, lambda: parts(people))
     form = _form(files, whole)
     rates = _rates(settings)
 
@@ -142,6 +160,23 @@ def simulated(
         forecasts.show_changes(console, changes, other.name)
     if report is not None:
         console.print(f"The page with plots is {report}")
+
+
+def _refuse_together(option: str, **others: object) -> None:
+    """Nothing is given that `option` would pass over in silence."""
+    for name, value in others.items():
+        if option and value:
+            raise OutreachError(
+                f"--{name.replace('_', '-')} does not go with {option}", "leave one of them out"
+            )
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """A page can be written there, before a minute is spent on it."""
+    if path.is_dir():
+        raise OutreachError(f"{path} is a folder", "name the page: --report autumn.html")
+    if not path.parent.is_dir():
+        raise OutreachError(f"{path}: there is no folder {path.parent}", "make it first")
 
 
 def _as_json(after: Forecast, before: Forecast | None, other: Version | None) -> dict[str, Any]:

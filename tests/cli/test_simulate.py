@@ -90,10 +90,39 @@ async def test_real_people_are_played(applied: Mapping[str, str]) -> None:
     assert (found["people"], found["broken"]) == (2, {})
     again = outreach("simulate", "--replay-traffic", env=applied)
     assert again.returncode == 0, again.stderr
-    assert "0 messages of the last 90 days to 0 people" in again.stdout
+    assert again.stdout == "no messages went in the last 90 days: there is nothing to replay\n"
 
 
 def test_an_empty_database_has_nobody_to_play(applied: Mapping[str, str]) -> None:
     ran = outreach("simulate", "--from-database", env=applied)
     assert ran.returncode == 1
     assert "there are no subscribers" in ran.stderr
+
+
+def test_options_that_do_not_go_together_are_refused_before_anything_is_played(shop: Path) -> None:
+    for options, said in (
+        (("--replay-traffic", "--report", "x.html"), "--report does not go with --replay-traffic"),
+        (("--replay-traffic", "--against", "HEAD"), "--against does not go with --replay-traffic"),
+        (("--replay-traffic", "--subscribers", "9"), "--subscribers does not go with --replay-tr"),
+        (("--sample", "5", "--subscribers", "9"), "--subscribers does not go with --sample"),
+        (("--from-database", "--start", "2026-03-02"), "--start does not go with --from-database"),
+        (("--report", "/nowhere/x.html"), "/nowhere/x.html: there is no folder /nowhere"),
+        (("--report", str(shop)), f"{shop} is a folder"),
+    ):
+        ran = outreach("simulate", "--project", str(shop), *options)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert said in ran.stderr
+
+
+def test_an_audience_of_nobody_s_channels_or_events_is_told(shop: Path, tmp_path: Path) -> None:
+    project = tmp_path / "shop"
+    shutil.copytree(shop, project)
+    audience = project / "journeys/program/audience.yaml"
+    text = audience.read_text()
+    audience.write_text(text.replace("on: order.placed", "on: order.plced"))
+    ran = outreach("simulate", "--project", str(project), *FEW)
+    assert (ran.returncode, ran.stderr) == (0, "1 warning; see it with: outreach validate\n")
+    audience.write_text(text.replace("sms: 100%", "smms: 100%"))
+    ran = outreach("simulate", "--project", str(project), *FEW)
+    assert ran.returncode == 1
+    assert "audience.yaml:5:18: error: 'smms' is no channel" in ran.stderr

@@ -6,9 +6,12 @@ from collections.abc import Container, Iterator, Mapping
 
 from orchestrator.core import calendar
 from orchestrator.core.model import CHANNEL_WORDS
+from orchestrator.project.audience import Arrival, Habit, Prompt
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, did_you_mean
 from orchestrator.project.rules.base import Rule
+from orchestrator.project.rules.events import _awaited
+from orchestrator.project.slips import slips
 
 _Named = tuple[str, str, Mapping[str, object], Container[str], tuple[str, ...]]
 """A key, what stands under it, the names there, those that exist, and those to be meant."""
@@ -51,3 +54,31 @@ class UnknownInAudience(Rule):
                 yield self.at(
                     mark, did_you_mean(prompt.by, draft.messages), name=prompt.by, what="message"
                 )
+
+
+class MisspeltInAudience(Rule):
+    """does this audience mean the event {other!r}?
+
+    Nothing in the project hears what it says, and it hears this, one key away: what people are said
+    to do would come to nothing.
+    """
+
+    severity = "warning"
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        form = draft.audience
+        if form is None:
+            return
+        heard = {name for name, _ in _awaited(draft)}
+        habits = [habit for kind in form.people for habit in kind.events]
+        does: list[Arrival | Habit | Prompt] = [
+            *([form.arrive] if form.arrive else []),
+            *habits,
+            *form.prompted,
+        ]
+        close = slips([*heard, *(it.on for it in does)])
+        for it in does:
+            meant = [other for other in close.get(it.on, ()) if other in heard]
+            if it.on not in heard and meant:
+                mark = draft.places.mark(it, "on")
+                yield self.at(mark, f"then write {meant[0]!r}", other=meant[0])
