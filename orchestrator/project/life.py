@@ -2,7 +2,8 @@
 in milliseconds. Decisions, contact policy, points and rendering are production's own.
 
 What answers replies comes in as a parameter (production's is `bot.router.answer`), so does what
-carriers do: whoever plays them says `expect_failure`.
+carriers do: whoever plays them says `expect_failure`. What happens goes through the matcher too,
+where the project has triggers.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ from orchestrator.core.expression import subscriber_scope
 from orchestrator.core.model import Message
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Decision, Passed, Scene
+from orchestrator.core.triggers import Triggers
 from orchestrator.core.usage import Ledger
+from orchestrator.project.network import Network
 
 Answer = Callable[[Scene, ReplyReceived, datetime], Decision]
 """What is said to a reply."""
@@ -62,10 +65,13 @@ class Lived(Struct, frozen=True, gc=False):
 class Life:
     """A subscriber, as `scene` has them; what is still to happen to them; and the clock `now`.
 
-    `scene` may be changed between steps, for what happens to people outside of turns.
+    `scene` may be changed between steps, for what happens to people outside of turns. `triggers`
+    are those of its project, with the lists of `scene.members`, if somebody compiled them already.
     """
 
-    def __init__(self, scene: Scene, answer: Answer, now: datetime) -> None:
+    def __init__(
+        self, scene: Scene, answer: Answer, now: datetime, triggers: Triggers | None = None
+    ) -> None:
         rewards = scene.project.rewards
         stock = scene.stock or {name: reward.stock for name, reward in rewards.items()}
         self.scene = replace(scene, stock=stock, secret=scene.secret or b"skipped clock")
@@ -75,6 +81,13 @@ class Life:
         self._expected = 0
         self._messages = 0
         self._timed: tuple[Scene | None, datetime] = (None, NEVER)
+        if triggers is None and scene.project.triggers:
+            triggers = Triggers(scene.project, scene.members)
+        self._triggers = triggers
+        self._heard = triggers.names if triggers is not None else frozenset[str]()
+        self._unkept = scene.project.feed.matching
+        self._network: Network | None = None
+        self._emitted: set[int] = set()
         self._ledger = Ledger()
         self._count(None)
 
@@ -108,33 +121,53 @@ class Life:
     def due_at(self) -> datetime:
         """When the next thing happens or is due, or NEVER."""
         due = self._timer_at()
+        if self._network is not None:
+            due = min(due, self._network.due_at or NEVER)
         return self._coming[0][0] if self._coming and self._coming[0][0] < due else due
 
     def until(self, end: datetime) -> Iterator[Lived]:
         """Everything that happens before `end`, in order, which is then the time. More may be
         expected and the scene changed between one and the next."""
         while (due := self.due_at) < end:
-            yield self._step(due)
+            if (lived := self._step(due)) is not None:
+                yield lived
         self.now = max(self.now, end)
         self._count(None)
 
     def arrivals(self, at: datetime) -> Iterator[Lived]:
-        """Everything that was expected to happen by `at`, while timers of that instant wait. To be
-        called once `until(at)` is through."""
+        """Everything that was expected to happen by `at`, while the matcher and timers of that
+        instant wait. To be called once `until(at)` is through."""
         while self._coming and self._coming[0][0] <= at:
-            yield self._step(self._coming[0][0])
+            if (lived := self._step(self._coming[0][0])) is not None:
+                yield lived
 
-    def step(self) -> Lived:
-        """The next thing has happened: what comes at the same instant as a timer comes before it.
-        To be called only while `due_at` is not NEVER."""
-        return self._step(self.due_at)
-
-    def _step(self, due: datetime) -> Lived:
-        coming = self._coming
-        event = heappop(coming)[2] if coming and coming[0][0] == due else _TIMER
+    def _step(self, due: datetime) -> Lived | None:
+        """What is due first: what comes, before the matcher, before timers. None if the matcher
+        alone had something to look at."""
         if due > self.now:
             self.now = due
-        return self._take(event)
+        coming, network = self._coming, self._network
+        if coming and coming[0][0] == due:
+            _, number, event = heappop(coming)
+            if isinstance(event, SubscriberEvent) and self._report(number, event):
+                return None
+            return self._take(event)
+        if network is not None and network.due_at == due:
+            for fired in network.judge():
+                self.expect(due, fired)
+            return None
+        return self._take(_TIMER)
+
+    def _report(self, number: int, event: SubscriberEvent) -> bool:
+        """The matcher knows of it, unless a journey emitted it; whether that is all that comes of
+        it, as it is not kept."""
+        emitted = number in self._emitted
+        if event.name in self._heard and not emitted and self._triggers is not None:
+            if self._network is None:
+                self._network = Network(self._triggers)
+            for fired in self._network.report(self.scene.subscriber, event):
+                self.expect(self.now, fired)
+        return event.name in self._unkept and not emitted
 
     def _timer_at(self) -> datetime:
         scene, due = self._timed
@@ -191,6 +224,7 @@ class Life:
             elif isinstance(effect, EmitEvent):
                 emitted = SubscriberEvent(effect.name, now, effect.properties, effect.source_id)
                 self.expect(now, emitted)
+                self._emitted.add(self._expected)
         recent, since = scene.recent, now - scene.project.contact.memory
         if fresh:  # they stand at its end
             newest = zip(recent[-len(fresh) :], fresh, strict=True)

@@ -139,7 +139,9 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 class TrialFile(Struct, frozen=True, kw_only=True):
-    """Some `tests`, and `people` they are about, who may be named in all files."""
+    """Some `tests`, and `people` they are about, who may be named in all files. `lists` are the
+    numbers that others on a list have (`crbt-users: ['+8613900000001']`), in all files too."""
 
     people: Mapping[str, Person] = {}
+    lists: Mapping[str, tuple[str, ...]] = {}
     tests: tuple[Trial, ...] = ()

@@ -10,7 +10,9 @@ from orchestrator.core import calendar
 from orchestrator.core.contact import EVERYTHING
 from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.core.project import Project
+from orchestrator.core.telephone import number_of
 from orchestrator.project import yaml
+from orchestrator.project.asked import lists_of
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean
 from orchestrator.project.reader import Places, Reader
 from orchestrator.project.trials.compare import kind_of
@@ -28,11 +30,13 @@ _HAPPENS = ("event", "reply", "fails", "set")
 
 
 class Trials(Struct, frozen=True):
-    """All tests of a project with the places where they stand, and all people by name."""
+    """All tests of a project with the places where they stand, all people by name, and the numbers
+    on each list that the project asks about."""
 
     trials: tuple[tuple[Mark, Trial], ...]
     people: Mapping[str, Person]
     places: Places
+    lists: Mapping[str, frozenset[int]] = {}
 
 
 def read(files: Mapping[str, str], project: Project) -> Trials:
@@ -51,7 +55,11 @@ def read(files: Mapping[str, str], project: Project) -> Trials:
                 findings.append(Finding(mark, f"{name!r} stands in another file too", "rename one"))
             people[name] = person
     checks = _Checks(places, project, people)
+    lists: dict[str, frozenset[int]] = dict.fromkeys(checks.lists, frozenset())
     for form in forms:
+        findings += checks.listed(form)
+        for name, numbers in form.lists.items():
+            lists[name] = lists.get(name, frozenset()).union(filter(None, map(number_of, numbers)))
         for person in form.people.values():
             findings += checks.person(person)
         for trial in form.tests:
@@ -59,7 +67,7 @@ def read(files: Mapping[str, str], project: Project) -> Trials:
     if findings:
         raise ProjectErrors(findings)
     trials = tuple((places.mark(trial), trial) for form in forms for trial in form.tests)
-    return Trials(trials, people, places)
+    return Trials(trials, people, places, lists)
 
 
 def _form(path: str, text: str, places: Places, findings: list[Finding]) -> TrialFile | None:
@@ -84,6 +92,16 @@ class _Checks:
         self._places = places
         self._project = project
         self._people = people
+        self.lists = lists_of(project)
+
+    def listed(self, form: TrialFile) -> Iterator[Finding]:
+        yield from self._known(form, "lists", "list", form.lists, self.lists)
+        for name, numbers in form.lists.items():
+            for number in numbers:
+                if number_of(number) is None:
+                    mark = self._places.mark(form, "lists", name)
+                    hint = "write it with its country code: +8613800138000"
+                    yield Finding(mark, f"{number!r} is no telephone number", hint)
 
     def trial(self, trial: Trial) -> Iterator[Finding]:
         yield from self._known(trial, "who", "person", [trial.who], self._people)
@@ -101,7 +119,7 @@ class _Checks:
         yield from self._known(it, "consents", "purpose", it.consents, purposes)
         yield from self._known(it, "refused", "purpose", it.refused, purposes)
         if isinstance(it, Person):
-            yield from self._known(it, "lists", "list", it.lists, policy.lists)
+            yield from self._known(it, "lists", "list", it.lists, self.lists)
         if it.timezone and calendar.zone(it.timezone) is None:
             mark = self._places.mark(it, "timezone")
             hint = "write it as in Europe/Berlin"

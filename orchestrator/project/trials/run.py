@@ -50,7 +50,7 @@ def run(
             continue
         began_at = time.perf_counter()
         try:
-            story = lived(trial, trials.people, project, answer)
+            story = lived(trial, trials.people, project, answer, trials.lists)
         except OutreachError as error:
             yield Result(mark, trial, problem=str(error))
             continue

@@ -21,6 +21,7 @@ from orchestrator.core.project import Project
 from orchestrator.core.scene import Passed, Scene
 from orchestrator.core.steps.base import JourneyName
 from orchestrator.core.steps.split import Split
+from orchestrator.core.telephone import number_of
 from orchestrator.project.life import Answer, Life, Lived, brought_in, runs
 from orchestrator.project.trials.forms import Change, Ends, Happening, Person, Trial
 
@@ -51,14 +52,25 @@ class Story(Struct, frozen=True):
     passed: frozenset[Passed]
 
 
-def lived(trial: Trial, people: Mapping[str, Person], project: Project, answer: Answer) -> Story:
-    """What comes of what happens. Raises TrialError."""
-    return _Teller(trial, people, project, answer).story()
+def lived(
+    trial: Trial,
+    people: Mapping[str, Person],
+    project: Project,
+    answer: Answer,
+    lists: Mapping[str, frozenset[int]] = {},
+) -> Story:
+    """What comes of what happens, while these numbers are on lists. Raises TrialError."""
+    return _Teller(trial, people, project, answer, lists).story()
 
 
 class _Teller:
     def __init__(
-        self, trial: Trial, people: Mapping[str, Person], project: Project, answer: Answer
+        self,
+        trial: Trial,
+        people: Mapping[str, Person],
+        project: Project,
+        answer: Answer,
+        lists: Mapping[str, frozenset[int]],
     ) -> None:
         if trial.begin.year not in _YEARS:
             raise TrialError("nobody lives then", "choose another `begin`")
@@ -68,7 +80,9 @@ class _Teller:
         self._tz = calendar.zone(zone) or calendar.UTC_ZONE
         self._begin = self._instant(At(1, time()))
         self._end = self._instant(trial.until)
-        self._life = Life(_scene(trial, person, project, zone, self._begin), answer, self._begin)
+        scene = _scene(trial, person, project, zone, self._begin)
+        scene = replace(scene, members=_members(scene.subscriber, person, lists))
+        self._life = Life(scene, answer, self._begin)
         self._messages: list[tuple[int, Message]] = []
         self._came: list[Came] = []
         self._passed: set[Passed] = set()
@@ -81,7 +95,7 @@ class _Teller:
             self._live(at)
             for it in self._life.arrivals(at):  # what is written first comes first
                 self._tell(it)
-            happens(at, f"test:{number}")
+            happens(at, f"test:{number:06}")  # the matcher goes by the order of texts
         self._live(self._end)
         return Story(tuple(self._came), self._ends(), frozenset(self._passed))
 
@@ -241,6 +255,17 @@ def _scene(trial: Trial, person: Person, project: Project, zone: str, begin: dat
         lists=dict.fromkeys(project.contact.lists, fresh),
         listed=frozenset(person.lists),
     )
+
+
+def _members(
+    subscriber: Subscriber, person: Person, lists: Mapping[str, frozenset[int]]
+) -> dict[str, frozenset[int]]:
+    """The lists with the person on theirs."""
+    number = number_of(subscriber.addresses.get("sms"))
+    own = frozenset([number] if number is not None else [])
+    return {
+        name: numbers | own if name in person.lists else numbers for name, numbers in lists.items()
+    }
 
 
 def _drawn(trial: Trial, project: Project) -> int:
