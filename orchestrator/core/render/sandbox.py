@@ -77,9 +77,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 _SANDBOX = _Sandbox()
 
 
+@lru_cache(maxsize=4096)
 def outlined(file: str, source: str) -> Outline:
     """What the template is, or TemplateError with file and line. It is compiled when it is needed,
-    and will be without an error."""
+    and will be without an error. Whoever reads a project again reads mostly what it was."""
     if len(source) > grammar.LONGEST:
         raise TemplateError(
             f"the file has {len(source):,} characters",
