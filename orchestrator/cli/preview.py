@@ -43,7 +43,10 @@ _SOME_DAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 def preview(
     message: Annotated[
-        str | None, typer.Argument(help="The message's name: hello/welcome.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="The message's name (hello/welcome), or a file of it.", show_default=False
+        ),
     ] = None,
     locale: Annotated[
         str | None,

@@ -35,7 +35,10 @@ def show(preview: Preview, console: Console) -> None:
     console.print(Text.assemble((preview.message, "bold"), sent))
     for locale in preview.locales:
         console.print()
-        console.print(Rule(Text(locale or "every locale", "bold"), align="left", style="dim"))
+        named = locale or "every locale"
+        if (written := preview.written.get(locale)) is not None:
+            named += f", written in {written}"
+        console.print(Rule(Text(named, "bold"), align="left", style="dim"))
         for number, example in enumerate(preview.examples[locale]):
             cells = [
                 it

@@ -98,7 +98,8 @@ class Shown(Struct, frozen=True, omit_defaults=True):
 
 class Preview(Struct, frozen=True):
     """A message. `examples` are by locale, and `shown` what they get, but for what an earlier one
-    gets as well. `findings` are those of `validate` in its files, and what somebody may lack."""
+    gets as well. `written` is the locale that takes the place of one in which it is not written.
+    `findings` are those of `validate` in its files, and what somebody may lack."""
 
     message: str
     locales: tuple[str, ...]
@@ -108,6 +109,7 @@ class Preview(Struct, frozen=True):
     findings: tuple[Finding, ...]
     journeys: tuple[str, ...] = ()
     currency: str = ""
+    written: Mapping[str, str] = {}
 
 
 class Means(Struct, frozen=True):
@@ -131,7 +133,8 @@ def preview(
 ) -> Preview:
     """The message in all its locales, or as somebody of `locale` gets it, for the `given` example
     subscribers or for some made up. Of `findings`, all of the project's, those in its files are
-    told. Raises OutreachError if there is no such message."""
+    told. `name` may be that of one of its files. Raises OutreachError if there is none."""
+    name = next((it for it, at in draft.template_files.items() if name in at.values()), name)
     files = draft.template_files.get(name)
     if files is None:
         hint = did_you_mean(name, draft.template_files, "see templates/")
@@ -140,10 +143,13 @@ def preview(
     used = uses(draft.files[path] for path in files.values())
     chosen = [locale] if locale else list(files)
     whole: dict[str, tuple[Example, ...]] = {}
+    instead: dict[str, str] = {}
     shown: list[Shown] = []
     told = [found for found in findings if found.mark.file in files.values()]
     for asked in chosen:
         written = asked if locale is None else _written(asked, files, draft)
+        if written and written != asked:
+            instead[asked] = written
         spoken = asked or (draft.settings.locale if draft.settings else "en")
         try:
             wording = compile_message(name, {written: draft.files[files[written]]}, written)
@@ -170,6 +176,7 @@ def preview(
         findings=in_order(told),
         journeys=tuple(senders(draft, name)),
         currency=prices.currency,
+        written=instead,
     )
 
 
@@ -227,10 +234,11 @@ class _Wording:
 
     def lacks(self, example: Example, used: Mapping[str, Use]) -> Iterator[Finding]:
         """What somebody may lack without whom nothing goes."""
+        anyway = {cell.trouble for cell in self.all(example, "")}
         for name in lackable(used):
             troubled: dict[Trouble, list[str]] = {}
             for cell in self.all(example.lacking(name), ""):
-                if cell.trouble is not None:
+                if cell.trouble is not None and cell.trouble not in anyway:
                     troubled.setdefault(cell.trouble, []).append(cell.channel)
             for trouble, words in troubled.items():
                 file, _, line = trouble.where.partition(":")

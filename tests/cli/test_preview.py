@@ -70,6 +70,15 @@ def test_colours_are_for_terminals_that_want_them() -> None:
     assert "\x1b[" not in preview("hello/welcome", NO_COLOR="").output
 
 
+def test_a_locale_that_is_not_written_says_which_takes_its_place(project: Path) -> None:
+    assert "\nfr, written in en ─" in preview("hello/named", "-l", "fr", folder=project).output
+    assert "\nen ─" in preview("hello/named", "-l", "en", folder=project).output
+
+
+def test_a_message_may_be_named_by_its_file(project: Path) -> None:
+    assert preview(NAMED, folder=project).output == preview("hello/named", folder=project).output
+
+
 def test_somebody_is_described_by_keys_and_values() -> None:
     shown = preview("lifecycle/month-report", "--as", "usage.mb_7d=7", "--as", "locale=zh")
     assert "usage.mb_7d=7, locale=zh:" in shown.output

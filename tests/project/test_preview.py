@@ -147,6 +147,14 @@ def test_whoever_would_get_nothing_is_warned_of_with_file_line_and_fix() -> None
     assert warned.severity == "warning"
 
 
+def test_what_fails_for_everybody_is_not_laid_to_a_lack() -> None:
+    text = (
+        "{% block chat %}Hi{% if subscriber.vip %}!{% endif %}{% endblock %}"
+        "{% block chat_buttons %}A={{ '' }}{% endblock %}"
+    )
+    assert preview(written(en=text), "m").findings == ()
+
+
 def test_a_broken_locale_is_told_and_the_others_are_shown() -> None:
     found = preview(
         written(en="{% block sms %}Hello{% endblock %}", de="{% block sms %}{{ }{% endblock %}"),
@@ -158,6 +166,8 @@ def test_a_broken_locale_is_told_and_the_others_are_shown() -> None:
 
 
 def test_somebody_is_shown_what_falls_back_to_their_locale() -> None:
+    told = preview(written(en="{% block sms %}Hi{% endblock %}"), "m", locale="fr-CA").written
+    assert told == {"fr-CA": "en"}
     draft = written(en="{% block sms %}Hello{% endblock %}", zh="{% block sms %}你好{% endblock %}")
     assert seen(preview(draft, "m", locale="zh-CN"), locale="zh-CN") == {"usual": "你好"}
     assert seen(preview(draft, "m", locale="fr"), locale="fr") == {"usual": "Hello"}
