@@ -60,6 +60,26 @@ def test_every_rule_has_a_bad_file_and_a_message(rule: type[Rule]) -> None:
     assert rule.name() in tried
 
 
+@pytest.mark.parametrize(
+    ("words", "says_how"),
+    [
+        ("回复TD取消", True),
+        ("不想收到请回STOP", True),
+        ("Stoppen mit STOP.", True),
+        ("To unsubscribe: /stop", True),
+        ("Nonstop music at the DTD", False),
+        ("Hello{# reply STOP #}", False),
+    ],
+)
+def test_how_to_stop_it_is_found_in_any_script_but_not_in_comments(
+    words: str, says_how: bool
+) -> None:
+    path = "templates/hello/question.en.j2"
+    text = f"{{% block sms %}}Hello {words}{{% endblock %}}"
+    _, findings = check({**GOOD, path: text + GOOD[path].partition("\n\n")[2]})
+    assert ("no-refusal" not in [it.rule for it in findings]) == says_how
+
+
 def test_without_the_mistakes_there_is_no_finding() -> None:
     project, findings = check(GOOD)
     assert findings == ()

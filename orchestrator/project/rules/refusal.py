@@ -15,7 +15,11 @@ MARKETING = "marketing"
 """The purpose whose messages must say how to stop them."""
 
 _BLOCK = re.compile(r"\{%-?\s*block (\w+)\b.*?%\}(.*?)\{%-?\s*endblock", re.DOTALL)
-_REFUSAL = re.compile(r"退订|退訂|\bTD\b|\bSTOP\b|opt[ -]out|unsubscribe", re.IGNORECASE)
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_REFUSAL = re.compile(
+    r"退订|退訂|(?<![A-Za-z])(?:TD|STOP)(?![A-Za-z])|opt[ -]out|unsubscribe", re.IGNORECASE
+)
+"""Chinese is written without spaces: `回复TD取消`."""
 _SAID = {
     "sms": ("sms",),
     "mms_text": ("mms_subject", "mms_text"),
@@ -88,5 +92,7 @@ def _texts(path: str, text: str) -> Iterator[Text]:
         if block in blocks:
             start = blocks[block].start(2)
             line = text.count("\n", 0, start) + 1
-            words = " ".join(blocks[part][2] for part in parts if part in blocks)
-            yield Text(block, words, Mark(path, line, start - text.rfind("\n", 0, start)))
+            said = " ".join(blocks[part][2] for part in parts if part in blocks)
+            words = _COMMENT.sub("", said)
+            if words.strip():
+                yield Text(block, words, Mark(path, line, start - text.rfind("\n", 0, start)))
