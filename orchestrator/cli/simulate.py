@@ -31,6 +31,7 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.casting import Somebody
+from orchestrator.project.findings import ProjectErrors
 from orchestrator.project.forecast import Forecast, differences, forecast
 from orchestrator.project.likely import likely
 from orchestrator.project.load import load, read
@@ -128,7 +129,7 @@ def simulated(
         _replay(settings.project, whole, days, sample, seed, json, verbose)
         return
     begin = _begin(start.date() if start else None, settings, whole)
-    other = revision(settings.project, against) if against else None
+    other = _playable(revision(settings.project, against)) if against else None
     if real:
         audience = run_once(
             project, verbose, lambda _, connection: _sampled(connection, whole, begin, sample, seed)
@@ -177,6 +178,20 @@ def _refuse_unwritable(path: Path) -> None:
         raise OutreachError(f"{path} is a folder", "name the page: --report autumn.html")
     if not path.parent.is_dir():
         raise OutreachError(f"{path}: there is no folder {path.parent}", "make it first")
+
+
+def _playable(other: Version) -> Version:
+    """The other version, if it can be read by this Outreach; else its errors are printed."""
+    try:
+        load(other.files)
+    except ProjectErrors as errors:
+        for found in errors.findings:
+            typer.echo(f"{other.name}: {found}", err=True)
+        raise OutreachError(
+            f"{other.name}, to compare with, has {counted(len(errors.findings), 'error')}",
+            "name a version without, or mend it",
+        ) from None
+    return other
 
 
 def _as_json(after: Forecast, before: Forecast | None, other: Version | None) -> dict[str, Any]:

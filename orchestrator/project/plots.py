@@ -122,7 +122,10 @@ def _legend(series: Mapping[str, Sequence[float]]) -> str:
 
 
 def _svg(drawn: Sequence[str], width: int, height: int = HEIGHT) -> str:
-    return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(drawn)}</svg>'
+    """In a box of its own that scrolls where a screen is too narrow for what is written."""
+    least = f"min-width:{width * 2 // 3}px"
+    svg = f'<svg viewBox="0 0 {width} {height}" role="img" style="{least}">{"".join(drawn)}</svg>'
+    return f'<div class="plot">{svg}</div>'
 
 
 def _colour(number: int) -> int:

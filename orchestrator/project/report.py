@@ -26,7 +26,7 @@ h3{font-size:.95rem;margin:1.2rem 0 .3rem}p,figcaption{color:var(--soft);margin:
 .cards div{border:1px solid var(--rule);border-radius:8px;padding:.6rem 1rem;min-width:7.5rem}
 .cards b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}
 .cards span{color:var(--soft);font-size:.85rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
+.wide,.plot{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
 summary{color:var(--soft);cursor:pointer;margin:.6rem 0}
 th,td{padding:.35rem .6rem;border-bottom:1px solid var(--rule);text-align:right;
 font-variant-numeric:tabular-nums;white-space:nowrap}
@@ -97,7 +97,7 @@ def _cards(told: Forecast) -> str:
     cards = {
         "messages": amount(told.messages),
         "a person": f"{each:.1f}",
-        f"cost, {told.currency}".rstrip(", "): amount(float(told.cost)),
+        f"cost, {told.currency}".rstrip(", "): f"{float(told.cost):,.2f}",
         "replies": amount(told.replies),
         "opt-outs": amount(told.opt_outs),
         "points owed at the end": amount(told.points.liability[-1]),
@@ -115,7 +115,7 @@ def _load(told: Forecast) -> Iterator[str]:
         rows.append(
             (
                 escape(name), amount(it.messages), amount(it.units), amount(it.moved),
-                amount(it.failed), amount(float(it.cost)),
+                amount(it.failed), f"{float(it.cost):,.2f}",
                 f"{it.peak_second.count:,}/s", f"{it.peak_minute.count:,}",
                 f"{it.peak_minute.at:%-d %b %H:%M}" if it.peak_minute.at else "", rate,
                 _coloured(_span(it.wait_s), bad=late) if it.wait_s is not None else "",
@@ -126,7 +126,12 @@ def _load(told: Forecast) -> Iterator[str]:
         "most in a second", "in a minute", "at (UTC)", "configured rate", "longest wait",
     )  # fmt: skip
     yield _table(head, rows)
-    yield "<p>As the paces of journeys let them go. Units: parts of SMS, else messages.</p>"
+    yield (
+        "<p>As the paces of journeys let them go. Units: parts of SMS, else messages. Neither pace "
+        "nor stock holds anybody up here: whoever gets a message that a pace would hold back "
+        "answers, waits and is counted from the moment it was decided, and who buys what is sold "
+        "out pays for it.</p>"
+    )
 
 
 def _journeys(told: Forecast) -> Iterator[str]:
@@ -187,7 +192,10 @@ def _points(told: Forecast, days: Sequence[str]) -> Iterator[str]:
             for name, it in told.rewards.items()
         ]
         yield _table(("reward", "bought", "in stock"), rows)
-        yield "<p>Nobody here takes the last one from another: more than the stock is sold out.</p>"
+        yield (
+            "<p>Red: more were bought than are in stock. It would be sold out by then, and whoever "
+            "came later would keep their points.</p>"
+        )
 
 
 def _changes(changes: Sequence[Difference], against: str) -> Iterator[str]:

@@ -126,3 +126,14 @@ def test_an_audience_of_nobody_s_channels_or_events_is_told(shop: Path, tmp_path
     ran = outreach("simulate", "--project", str(project), *FEW)
     assert ran.returncode == 1
     assert "audience.yaml:5:18: error: 'smms' is no channel" in ran.stderr
+
+
+def test_errors_of_the_other_version_are_told_as_such(shop: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(shop, other)
+    journey = other / "journeys/hello.yaml"
+    journey.write_text(journey.read_text().replace("send: hello/welcome", "send: hello/wlcome"))
+    ran = outreach("simulate", "--project", str(shop), *FEW, "--against", str(other))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert f"{other}: journeys/hello.yaml:" in ran.stderr
+    assert f"error: {other}, to compare with, has 1 error\n" in ran.stderr

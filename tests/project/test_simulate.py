@@ -344,6 +344,8 @@ def test_the_page_loads_nothing_and_says_what_there_is(programme: Mapping[str, s
     assert shown.count("<svg") >= 7
     for name in (*found.journeys, *found.channels):
         assert name in shown
+    assert "Neither pace nor stock holds anybody up here" in shown
+    assert shown.count('<div class="plot">') == shown.count("<svg ")
 
 
 def test_values_are_drawn_as_the_file_says() -> None:
