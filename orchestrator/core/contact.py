@@ -64,8 +64,10 @@ class ContactClass(Struct, frozen=True):
     since the last one; of other journeys those of the same `purpose` count. `avoid` are times of
     day within the hours; with `holidays: avoid` public holidays are none of its days. What waited
     for a day or an hour goes, spread over subscribers, within `spread` after it. Nobody gets it
-    who stands on a list of `not_on`, which must not be older than `fresh`. `uncertain` says
-    what to do when a carrier never answered: `hold` (at most once) or `resend` (at least once).
+    who stands on a list of `not_on`, which must not be older than `fresh`. What may not go at once
+    waits until it may; with `not_now: drop` it does not go at all, as the moment it is about has
+    passed. `uncertain` says what to do when a carrier never answered: `hold` (at most once) or
+    `resend` (at least once).
     """
 
     purpose: str
@@ -84,6 +86,7 @@ class ContactClass(Struct, frozen=True):
     gap: timedelta | None = None
     same_message: timedelta | None = None
     other_journey: timedelta | None = None
+    not_now: Literal["wait", "drop"] = "wait"
     uncertain: Literal["hold", "resend"] = "hold"
     valid: timedelta = timedelta(days=1)
 

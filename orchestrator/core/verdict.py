@@ -62,8 +62,24 @@ def may_go(
 
     The rules are asked in order of finality: consent, then what was sent before, then the clock.
     Of several that put it off, the one that does so for longest is named. An unknown time zone and
-    holidays that nobody knows block wherever a rule needs them.
+    holidays that nobody knows block wherever a rule needs them. A class that does not wait
+    (`not_now`) is refused what it would be put off for.
     """
+    said = _may_go(rules, subscriber, counted, template, journey, now, around)
+    if rules.not_now == "drop" and isinstance(said, Later):
+        return Never(said.reason)
+    return said
+
+
+def _may_go(
+    rules: ContactClass,
+    subscriber: Subscriber,
+    counted: Sequence[Sent],
+    template: str,
+    journey: str,
+    now: datetime,
+    around: Around,
+) -> Verdict:
     if rules.consent == "answer":
         return GO
     if refused_by := refusal(rules, subscriber):
