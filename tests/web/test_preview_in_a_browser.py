@@ -27,7 +27,7 @@ async def test_what_is_saved_shows_without_a_reload(folder: Path) -> None:
             assert "who lacks subscriber.name gets nothing by sms" in await page.value(SAID)
             assert await page.value("document.querySelectorAll('.card.fresh').length") > 0
             save(folder / WELCOME, "{% block sms %}\n{{ subscriber.name }{% endblock %}")
-            await page.until(f"{SAID}.includes('{WELCOME}:2:1')")
+            await page.until(f"{SAID}.includes('{WELCOME}:2:20')")
             assert await page.value("document.querySelectorAll('.stale .phone').length") > 0
             assert await page.value("window.same") is True
             assert page.complaints == []
