@@ -175,14 +175,16 @@ class Ledger:
     def figures(
         self, measures: Mapping[str, Measure], attributes: Mapping[str, Any], today: date
     ) -> dict[str, Any]:
-        """What conditions see of all measures on that day."""
+        """What conditions see of all measures on that day. Nobody else is known here: of how others
+        stand, what an import says holds."""
         said: dict[str, Any] = {}
         for name, measure in measures.items():
-            said |= figures(name, measure, self.counts(name, today), attributes)
+            alone = Measure(of=measure.of)
+            said |= figures(name, alone, self.counts(name, today), attributes)
         return said
 
     def counts(self, measure: str, today: date) -> Counts:
-        """How it stands on that day, compared with nobody."""
+        """How it stands on that day."""
         days = self._days.get(measure)
         if not days:
             return Counts()

@@ -240,7 +240,7 @@ def test_the_names_of_the_project_are_offered() -> None:
     draft = programme()
     assert "seven-days/entrance" in offered("journey", draft, "TemplateName")
     classes = offered("journey", draft, "ClassName")
-    assert {"answer", "care", "lifecycle", "moment", "onboarding"} <= {*classes}
+    assert {"account", "answer", "care", "lifecycle", "moment", "onboarding"} <= {*classes}
     assert "zero-use" in offered("journey", draft, "SegmentName")
     assert "lifecycle-month-1" in offered("journey", draft, "JourneyName")
     assert {"data.used", "onboarding.finished", "link.clicked"} <= {

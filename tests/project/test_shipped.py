@@ -24,7 +24,16 @@ ATTRIBUTES: dict[str, Any] = {
     "network": "4g",
     "phone_os": "android",
     "phone_brand": "Motorola",
-    "usage": {"mb_7d": 1234, "mb_today": 321},
+    "plan_mb": 102400,
+    "usage": {
+        "mb_7d": 1234,
+        "mb_today": 321,
+        "mb_month": 12345.6,
+        "mb_share": 0.83,
+        "mb_mean": 23456.7,
+        "mb_rank": 1234567,
+        "mb_percentile": 12,
+    },
 }
 LONG = {
     "zh": {**ATTRIBUTES, "name": "欧阳建国", "plan": "畅享199", "city": "乌鲁木齐"},
@@ -37,13 +46,14 @@ LONG = {
 }
 """People whose texts come out long."""
 
+PROGRAMME = tuple(f"templates/{name}/" for name in ("seven-days", "lifecycle", "triggers", "usage"))
+
 START = datetime(2026, 3, 2, 2, tzinfo=UTC)
 
 MESSAGES = sorted(
     path.removeprefix("templates/").removesuffix(".en.j2")
     for path in shipped.programme()
-    if path.startswith(("templates/seven-days/", "templates/lifecycle/", "templates/triggers/"))
-    and ".en." in path
+    if path.startswith(PROGRAMME) and ".en." in path
 )
 IN_CHATS = [name for name in MESSAGES if not name.startswith("triggers/")]
 
@@ -60,7 +70,8 @@ def said(project: Project, name: str, locale: str, word: str) -> Content:
 
 
 def newcomer(number: int = 7, **attributes: Any) -> World:
-    person = ann(id=number, attributes={**LONG["en"], **attributes})
+    usage = {"mb_7d": 1234, "mb_today": 321}
+    person = ann(id=number, attributes={**LONG["en"], "usage": usage, **attributes})
     return World(load(shipped.programme()), person)
 
 

@@ -14,7 +14,7 @@ from orchestrator.core.steps.set import Changes
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.rules.base import Rule
-from orchestrator.project.rules.conditions import conditions
+from orchestrator.project.rules.conditions import conditions, counted_kinds
 from orchestrator.project.slips import slips
 
 _TAG = re.compile(r"(['\"])([\w.:-]+)\1\s+(?:not\s+)?in\s+subscriber\.tags")
@@ -48,6 +48,7 @@ class UnknownAttribute(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         declared = draft.settings.attributes if draft.settings else {}
+        declared = {**counted_kinds(draft), **declared} if declared else {}
         for use in uses(draft) if declared else ():
             if not _declared(use.name, declared):
                 hint = did_you_mean(use.name, {*declared, *BUILT_IN}, _ADD)

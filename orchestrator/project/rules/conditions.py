@@ -8,6 +8,7 @@ from typing import Any, get_args
 from msgspec import Struct
 
 from orchestrator.core.expression import Condition
+from orchestrator.core.feed import Feed
 from orchestrator.core.journey import Entry, Goal, LeaveRule, Unless
 from orchestrator.core.project import EarningRule
 from orchestrator.core.steps.ask import Answer, Ask
@@ -17,6 +18,7 @@ from orchestrator.core.steps.when import Case, When
 from orchestrator.core.wording import normalise
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark
+from orchestrator.project.forms import AttributeKind
 from orchestrator.project.holding import BUILT_IN, EVERY_KIND, Kind, Kinds, fault, fits
 from orchestrator.project.rules.base import Rule
 
@@ -137,9 +139,19 @@ def _taker(
     return answer if any(normalise(it) == said for it in beside) else None
 
 
+def counted_kinds(draft: Draft) -> dict[str, AttributeKind]:
+    """What conditions know of what events count, by its name among the attributes."""
+    feed = draft.feed.compiled() if draft.feed else Feed()
+    return {
+        f"usage.{it}": "number"
+        for name, measure in feed.measures.items()
+        for it in measure.names(name)
+    }
+
+
 def kinds_of(draft: Draft) -> Kinds:
     """What is known of names: what everybody has, and what the project declares."""
-    declared = draft.settings.attributes if draft.settings else {}
+    declared = {**counted_kinds(draft), **(draft.settings.attributes if draft.settings else {})}
     return {**{f"subscriber.{name}": _KINDS[kind] for name, kind in declared.items()}, **BUILT_IN}
 
 
