@@ -76,14 +76,15 @@ class Replies(Struct, frozen=True, kw_only=True):
 class AudienceForm(Struct, frozen=True, kw_only=True):
     """Who `simulate` plays, if it is given no real people: `locales`, `timezones`, the `channels`
     that reach them, and their `consents`, each with how often it is found; who is new (`arrive`);
-    and the kinds of `people`. What they do is played with real people too: `prompted`, `replies`,
-    the `failures` of channels, and what colleagues at a `desk` say came of those handed over to
-    them."""
+    and the kinds of `people`. So many of all numbers are on each of the `lists` that conditions ask
+    about. What they do is played with real people too: `prompted`, `replies`, the `failures` of
+    channels, and what colleagues at a `desk` say came of those handed over to them."""
 
     locales: Mapping[str, int] = {}
     timezones: Mapping[str, int] = {}
     channels: Mapping[str, Share] = {}
     consents: Mapping[str, Share] = {}
+    lists: Mapping[str, Share] = {}
     arrive: Arrival | None = None
     people: tuple[People, ...] = (People(kind="everybody"),)
     prompted: tuple[Prompt, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
 from math import log
@@ -97,6 +97,20 @@ class Somebody(Struct, frozen=True, gc=False):
     listed: frozenset[str] = frozenset()
 
 
+class Drawn:
+    """Numbers of which so many (`share`) are on a list, always the same ones for the same seed."""
+
+    def __init__(self, name: str, share: float, seed: int) -> None:
+        self._share, self._mark = share, crc32(name.encode()) << 32 ^ seed
+        self._spark = Spark()
+
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int):
+            return False
+        self._spark.shake(self._mark ^ number)
+        return self._spark.random() < self._share
+
+
 class Cast:
     """The audience of one simulation that lasts from `begin` to `end`."""
 
@@ -109,6 +123,10 @@ class Cast:
         self._spark = Spark()
         self._locale = weighted(form.locales or {project.locale: 1})
         self._timezone = weighted(form.timezones or {project.timezone: 1})
+        self.members: dict[str, Container[int]] = {
+            name: Drawn(name, it.share, seed) for name, it in form.lists.items()
+        }
+        """The numbers on each list."""
         self._says = weighted(form.replies.says)
         self._desk = weighted(form.desk or _DESK)
         self._channels = {name: it.share for name, it in form.channels.items()} or _CHANNELS
@@ -138,6 +156,7 @@ class Cast:
         """The person of this number, from 1, for whom the die was shaken."""
         form, dice = self._form, self._dice
         phone = f"+86{_FIRST_NUMBER + number}"
+        listed = {name for name, numbers in self.members.items() if int(phone) in numbers}
         return Somebody(
             Subscriber(
                 id=number,
@@ -158,7 +177,8 @@ class Cast:
                     if dice.random() < it.share
                 },
                 created_at=self._begin,
-            )
+            ),
+            listed=frozenset(listed),
         )
 
     def happens(self, new: bool) -> list[Expected]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -23,7 +23,9 @@ from orchestrator.core.effects import Suppress
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Halt, Scene
+from orchestrator.core.triggers import Triggers
 from orchestrator.core.verdict import LACKING
+from orchestrator.project.asked import lists_of
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.casting import Cast, Somebody
 from orchestrator.project.life import Answer, Life, Lived, brought_in, runs
@@ -93,6 +95,9 @@ class Play:
         # Nobody brings a fresh list or pack of holidays: lists are taken to be kept fresh.
         self._lists = dict.fromkeys(project.contact.lists, stage.end)
         self._halted = stage.halted
+        nobody: Container[int] = frozenset[int]()
+        self._members = {**dict.fromkeys(lists_of(project), nobody), **self._cast.members}
+        self._triggers = Triggers(project, self._members) if project.triggers else None
         self.tally = Tally(stage.begin, stage.days, project.paces)
 
     def play(self, part: Part) -> int:
@@ -109,7 +114,7 @@ class Play:
         return len(people)
 
     def _live(self, somebody: Somebody, new: bool) -> None:
-        life = Life(self._scene(somebody), self._answer, self._begin)
+        life = Life(self._scene(somebody), self._answer, self._begin, self._triggers)
         self.tally.begin(life)
         coming = self._cast.happens(new)
         for at, journey, segment in self._runs:
@@ -135,6 +140,7 @@ class Play:
             lists=self._lists,
             listed=it.listed,
             halted=self._halted,
+            members=self._members,
         )
 
     def _until(self, life: Life, end: datetime) -> None:

@@ -9,6 +9,7 @@ from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.project.audience import Arrival, Habit, Prompt
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, did_you_mean
+from orchestrator.project.rules import lists
 from orchestrator.project.rules.base import Rule
 from orchestrator.project.rules.events import _awaited
 from orchestrator.project.slips import slips
@@ -22,8 +23,8 @@ _CHANNELS = tuple(word for word in CHANNEL_WORDS if word != "chat")
 class UnknownInAudience(Rule):
     """{name!r} is no {what}
 
-    An audience whose channels, time zones, purposes or messages nobody knows would be played as if
-    it had none.
+    An audience whose channels, time zones, purposes, lists or messages nobody knows would be played
+    as if it had none.
     """
 
     runs_anyway = True
@@ -34,6 +35,7 @@ class UnknownInAudience(Rule):
             return
         classes = draft.contact.classes.values() if draft.contact else ()
         purposes = [*dict.fromkeys(rules.purpose for rules in classes)]
+        asked = [*dict.fromkeys(name for name, _ in lists.names(draft))]
         zones = [name for name in form.timezones if calendar.zone(name) is not None]
         known: tuple[
             tuple[str, str, Mapping[str, object], Container[str], tuple[str, ...]], ...
@@ -42,6 +44,7 @@ class UnknownInAudience(Rule):
             ("failures", "channel", form.failures, _CHANNELS, _CHANNELS),
             ("timezones", "time zone", form.timezones, zones, ()),
             ("consents", "purpose of a contact class", form.consents, purposes, tuple(purposes)),
+            ("lists", "list that anybody asks about", form.lists, asked, tuple(asked)),
         )
         for key, what, names, these, close in known:
             for name in names:
