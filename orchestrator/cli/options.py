@@ -131,6 +131,8 @@ async def opened(
         sweep_s=settings.sweep_s,
         links=settings.links or "",
         country=settings.country,
+        partitions=settings.partitions,
+        most_waiting=settings.most_waiting,
         role=role,
     ) as context:
         yield context

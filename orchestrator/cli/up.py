@@ -117,7 +117,7 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
         "OUTREACH_PROJECT": str(settings.project),
         "OUTREACH_DATA": str(settings.data),
         "OUTREACH_SECRET": load_secret(settings).decode(),
-        "OUTREACH_API_KEYS": ",".join(load_api_keys(settings)),
+        "OUTREACH_API_KEYS": ",".join(map(str, load_api_keys(settings))),
         "OUTREACH_WEB_PORT": str(settings.web_port),
         "OUTREACH_WALL_PORT": str(settings.wall_port),
         "OUTREACH_CHANNELS": str(settings.channels or ""),
@@ -126,6 +126,8 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
         "OUTREACH_CLOCK": str(settings.clock),
         "OUTREACH_SWEEP_S": str(settings.sweep_s),
         "OUTREACH_BATCH": str(settings.batch),
+        "OUTREACH_PARTITIONS": str(settings.partitions),
+        "OUTREACH_MOST_WAITING": str(settings.most_waiting),
     }
     site = shown(settings.web_host, settings.web_port)
     places = {"API": f"{site}/v1/", "chat": f"{site}/chat"}
@@ -140,18 +142,19 @@ def plan_tree(settings: Settings, urls: Urls, workers: int, verbose: int) -> Pla
         ports = ("--smpp-port", str(smpp_port), "--mm7-port", str(mm7_port))
         first.append(_branch("carrier", env, verbose, *ports))
     names = ["worker"] if workers == 1 else [f"worker-{n}" for n in range(1, workers + 1)]
+    others = ("gateway", "matcher")
     watched = {}
     if settings.ops_port is not None:
         first_port, host = settings.ops_port, settings.ops_host
         watched = {
             name: free_port(host, first_port and first_port + n, "OUTREACH_OPS_PORT")
-            for n, name in enumerate((*names, "gateway"))
+            for n, name in enumerate((*names, *others))
         }
         where = (f"{shown(settings.ops_host, port)}/metrics" for port in watched.values())
         places["metrics"] = " ".join([f"{site}/metrics", *where])
     then = [
         _branch(name, {**env, "OUTREACH_OPS_PORT": str(watched.get(name, ""))}, verbose)
-        for name in (*names, "gateway", "web")
+        for name in (*names, *others, "web")
     ]
     return Plan(first, then, places)
 

@@ -18,10 +18,13 @@ from orchestrator.cli.options import (
 from orchestrator.runtime import channels
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
+from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.settings import Settings, load_api_keys
+from orchestrator.runtime.worker import following
 from orchestrator.web import clicks, desk, invitations, operations
-from orchestrator.web.app import HOLDER, create_app
+from orchestrator.web.app import create_app
 from orchestrator.web.doors import open_doors
+from orchestrator.web.keys import HOLDER
 
 log = logging.getLogger("outreach.web")
 
@@ -38,7 +41,11 @@ async def _serve(settings: Settings, context: Context) -> None:
         log.warning("api_closed because=OUTREACH_API_KEYS_is_not_set")
     found = channels.configured(settings, os.environ)
     held = channels.build(found.values(), "web", channels.means(context))
-    async with holding(context, held) as ingest:
+    async with (
+        holding(context, held) as ingest,
+        following(context, min(1.0, context.sweep_s)),
+    ):
+        intake = Intake(context, ingest)
         called = [
             route for channel in held if isinstance(channel, Called) for route in channel.routes()
         ]
@@ -49,7 +56,7 @@ async def _serve(settings: Settings, context: Context) -> None:
             *invitations.routes(context, found, lambda request: request[HOLDER]),
             *operations.routes(context),
         ]
-        app = create_app(open_doors(context, ingest), api_keys=keys, routes=routes)
+        app = create_app(open_doors(context, intake), api_keys=keys, routes=routes)
         host, port = settings.web_host, settings.web_port
 
         async def hang_up() -> None:

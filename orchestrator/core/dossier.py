@@ -280,6 +280,56 @@ class Turn(Struct, frozen=True):
     enrollment: dict[str, Any] | None
 
 
+class TriggerWait(Struct, frozen=True):
+    """A trigger that waits for its time, since an event of the feed: `who` it is known by."""
+
+    who: str
+    journey: str
+    number: int
+    name: str
+    began: Instant
+    due: Instant
+    source_id: str
+    properties: dict[str, Any]
+
+
+class TriggerState(Struct, frozen=True):
+    """What events of the feed made known, as of when: `{name: [seconds since 1970, value]}`."""
+
+    who: str
+    at: Instant
+    known: dict[str, Any]
+
+
+class TriggerFiring(Struct, frozen=True):
+    """When a trigger fired last, so that it does not fire again too soon."""
+
+    who: str
+    journey: str
+    number: int
+    at: Instant
+
+
+class Triggers(Struct, frozen=True):
+    """What is kept so that triggers can be judged."""
+
+    waits: list[TriggerWait]
+    states: list[TriggerState]
+    firings: list[TriggerFiring]
+
+
+class SetAside(Struct, frozen=True):
+    """A report of an event that could not be taken, and why."""
+
+    at: Instant
+    source: str
+    name: str
+    source_id: str
+    who: str
+    reason: str
+    body: str
+
+
 class Points(Struct, frozen=True):
     """Everything about their points; no `account` if they never had any."""
 
@@ -328,6 +378,8 @@ class Dossier(Struct, frozen=True, kw_only=True):
     invitations: list[Invitation]
     spoken_with: list[SpokenWith]
     asked_of_carriers: list[AskedOfCarrier]
+    triggers: Triggers
+    set_aside: list[SetAside]
     turns: list[Turn]
     failures: list[Failure]
     acts: list[Act]

@@ -30,12 +30,13 @@ class Retention(Struct, frozen=True):
     """How long each kind of record is kept; afterwards workers take it away, within a day.
 
     `texts` are the words of messages; `replies` what subscribers wrote; `events` what was reported
-    of them; `receipts` the carriers' ids and codes of messages, and what operators asked of them;
-    `failures` the errors of turns, and events that were given up; `timeline` what did not go and
-    why, past runs of journeys, turns and what changed between them; `messages` what remains of a
-    message without its words: the contact history, which is kept at least as long as the contact
-    policy looks back; `usage` what was counted in a month, from the end of that; `source_ids` the
-    ids by which a report that comes twice is known.
+    of them, and what a feed made known; `receipts` the carriers' ids and codes of messages, and
+    what operators asked of them; `failures` the errors of turns, events that were given up, and
+    reports that were set aside; `timeline` what did not go and why, past runs of journeys, turns
+    and what changed between them; `messages` what remains of a message without its words: the
+    contact history, which is kept at least as long as the contact policy looks back; `usage` what
+    was counted in a month, from the end of that; `source_ids` the ids by which a report that comes
+    twice is known.
 
     Points, consents and the audit log are kept as long as there is an installation, or until
     somebody is erased. Nothing goes that is still needed: messages on their way, receipts that

@@ -21,6 +21,7 @@ from orchestrator.runtime.lists import Lists
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.redis_url import redis_settings
+from orchestrator.runtime.streams import MOST_WAITING, PARTITIONS, Streams
 from orchestrator.store import now
 from orchestrator.store.ids import Ids
 
@@ -33,6 +34,7 @@ class Context(Struct, frozen=True):
 
     pool: asyncpg.Pool
     bell: bell.Bell
+    streams: Streams
     redis_url: str
     projects: Projects
     clock: Clock
@@ -72,6 +74,8 @@ async def open_context(
     sweep_s: float = 1.0,
     links: str = "",
     country: str = "",
+    partitions: int = PARTITIONS,
+    most_waiting: int = MOST_WAITING,
     role: str = "process",
     connections: int = 8,
 ) -> AsyncIterator[Context]:
@@ -88,6 +92,7 @@ async def open_context(
             yield Context(
                 pool=pool,
                 bell=bell.Bell(redis),
+                streams=Streams(redis, partitions, most_waiting),
                 redis_url=redis_url,
                 projects=Projects(),
                 clock=clock,

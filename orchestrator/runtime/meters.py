@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,7 +21,12 @@ from prometheus_client import (
 from channels.base import Channel, Lined
 from orchestrator.core.delivery import Outcome
 from orchestrator.core.effects import Suppress
+from orchestrator.core.standing import Fired
 from orchestrator.store.decisions import Decided
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.intake import Taken
+    from orchestrator.runtime.streams import Backlog
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
@@ -80,6 +86,54 @@ class Meters:
             ["kind"],
             registry=self.registry,
         )
+        self._events = Counter(
+            "outreach_feed_events",
+            "Reported events: stored, known, queued, unmatched, set_aside, stranger.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._fired = Counter(
+            "outreach_fired_triggers",
+            "Triggers that fired and are committed, by journey.",
+            ["journey"],
+            registry=self.registry,
+        )
+        self._nobody = Counter(
+            "outreach_fired_for_strangers",
+            "Triggers that fired for a number that is no subscriber's.",
+            registry=self.registry,
+        )
+        self._late = Counter(
+            "outreach_late_events",
+            "Events that came too late to begin what they would have begun.",
+            registry=self.registry,
+        )
+        self._commit_s = Histogram(
+            "outreach_matching_commit_seconds",
+            "Real seconds that a matcher took to commit what fired and what changed.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._partitions = Gauge(
+            "outreach_matching_partitions",
+            "Partitions of the feed that this process's matcher has.",
+            registry=self.registry,
+        )
+        self._waits = Gauge(
+            "outreach_waiting_triggers",
+            "Triggers that wait for their time in this process's partitions.",
+            registry=self.registry,
+        )
+        self._backlog = Gauge(
+            "outreach_matching_backlog_events",
+            "Events that wait for matchers, of all partitions; told by processes that match.",
+            registry=self.registry,
+        )
+        self._feed_lag_s = Gauge(
+            "outreach_matching_lag_seconds",
+            "For how long the first event of this process's partitions has waited for its matcher.",
+            registry=self.registry,
+        )
         self._up = Gauge(
             "outreach_channel_up",
             "1 while this process's channel is bound to its carrier.",
@@ -129,6 +183,27 @@ class Meters:
     def retained(self, kind: str, rows: int) -> None:
         """So many rows of this kind are gone, or empty."""
         self._retained.labels(kind).inc(rows)
+
+    def reported(self, taken: Taken) -> None:
+        """A batch of events has been dealt with."""
+        for outcome, count in taken.outcomes.items():
+            if count:
+                self._events.labels(outcome).inc(count)
+
+    def matching(self, *, partitions: int, waits: int, late: int, backlog: Backlog) -> None:
+        """How the matcher of this process stands; so many more events came too late."""
+        self._partitions.set(partitions)
+        self._waits.set(waits)
+        self._late.inc(late)
+        self._backlog.set(backlog.events)
+        self._feed_lag_s.set(backlog.lag_s)
+
+    def fired(self, fired: Iterable[Fired], nobody: int, seconds: float) -> None:
+        """What fired is committed; `nobody` of it for somebody we know."""
+        self._commit_s.observe(seconds)
+        for journey, count in Tally(it.journey for it in fired).items():
+            self._fired.labels(journey).inc(count)
+        self._nobody.inc(nobody)
 
     def watch(self, channel: Channel) -> None:
         """From now on this channel's state is read whenever somebody looks."""

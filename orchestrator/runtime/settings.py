@@ -15,6 +15,7 @@ from msgspec import Struct
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.embedded.folder import open_root
+from orchestrator.runtime.streams import MOST_WAITING, PARTITIONS
 
 MIN_SECRET_OCTETS = 16
 
@@ -68,10 +69,50 @@ def calling_code(text: str) -> str:
     return code
 
 
-def _keys(text: str) -> tuple[str, ...]:
-    keys = tuple(key.strip() for key in text.split(",") if key.strip())
-    if not keys or any(len(key) < MIN_SECRET_OCTETS for key in keys):
-        raise ValueError(f"each key must have at least {MIN_SECRET_OCTETS} characters")
+SCOPES = ("events", "subscribers", "read", "desk")
+"""What a key of the API may be good for: to report events, to change subscribers, to read what is
+known of them, and what people at a counter or on the phone need."""
+
+
+class ApiKey(Struct, frozen=True):
+    """A key of the API, and what it is good for."""
+
+    key: str
+    scopes: frozenset[str] = frozenset(SCOPES)
+
+    @classmethod
+    def parse(cls, text: str) -> ApiKey:
+        """A key as the settings have it: `KEY`, or `events:KEY`, or `events+read:KEY`. Raises
+        ValueError."""
+        named, colon, key = text.partition(":")
+        scopes = named.split("+") if colon else [*SCOPES]
+        if unknown := [it for it in scopes if it not in SCOPES]:
+            close = get_close_matches(unknown[0], SCOPES, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            raise ValueError(
+                f"before the colon of a key stands what it is good for; {meant}"
+                f"there are {', '.join(SCOPES)}"
+            )
+        key = key if colon else named
+        if len(key) < MIN_SECRET_OCTETS:
+            raise ValueError(f"each key must have at least {MIN_SECRET_OCTETS} characters")
+        return cls(key, frozenset(scopes))
+
+    def __str__(self) -> str:
+        """As the settings have it."""
+        if len(self.scopes) == len(SCOPES):
+            return self.key
+        return f"{'+'.join(it for it in SCOPES if it in self.scopes)}:{self.key}"
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"ApiKey({'+'.join(sorted(self.scopes))}:…)"
+
+
+def _keys(text: str) -> tuple[ApiKey, ...]:
+    keys = tuple(ApiKey.parse(key.strip()) for key in text.split(",") if key.strip())
+    if not keys:
+        raise ValueError("there is no key in it")
     return keys
 
 
@@ -185,7 +226,8 @@ SETTINGS = (
         "OUTREACH_API_KEYS",
         "api_keys",
         "made once, kept as `api-key` in the data folder; nobody gets in if DATABASE_URL is set",
-        "Who may use the API: keys of 16 characters or more, with commas between them.",
+        "Who may use the API: keys of 16 characters or more, with commas between them. Before a "
+        "key may stand what it is good for: `events:KEY`, `subscribers+read:KEY`, `desk:KEY`.",
         _keys,
         secret=True,
     ),
@@ -209,6 +251,22 @@ SETTINGS = (
         "500",
         "How many subscribers one turn, and how many messages one delivery takes at most.",
         _number(int, 1, 5000),
+    ),
+    Setting(
+        "OUTREACH_PARTITIONS",
+        "partitions",
+        str(PARTITIONS),
+        "Into how many parts the events of a feed are shared, each matched by one process at a "
+        "time. The same for all processes; changing it is described in docs/operators.md.",
+        _number(int, 1, 64),
+    ),
+    Setting(
+        "OUTREACH_MOST_WAITING",
+        "most_waiting",
+        str(MOST_WAITING),
+        "How many events of a feed may wait in Redis for matchers. Beyond that the API answers 429 "
+        "and takes no more. One takes some 100 to 300 octets.",
+        _number(int, 1, 1_000_000_000),
     ),
     Setting(
         "OUTREACH_CLOCK",
@@ -238,10 +296,12 @@ class Settings(Struct, frozen=True):
     ops_host: str = "127.0.0.1"
     ops_port: int | None = None
     secret: bytes | None = None
-    api_keys: tuple[str, ...] = ()
+    api_keys: tuple[ApiKey, ...] = ()
     wall_port: int = 8081
     sweep_s: float = 10.0
     batch: int = 500
+    partitions: int = PARTITIONS
+    most_waiting: int = MOST_WAITING
     clock: Clock = Clock()
 
     @classmethod
@@ -284,7 +344,7 @@ def load_secret(settings: Settings) -> bytes:
     return path.read_bytes()
 
 
-def load_api_keys(settings: Settings) -> tuple[str, ...]:
+def load_api_keys(settings: Settings) -> tuple[ApiKey, ...]:
     """Who may use the API: the keys set, else on a laptop the one in the data folder, made if need
     be; else nobody."""
     if settings.api_keys or settings.database_url is not None:
@@ -292,7 +352,7 @@ def load_api_keys(settings: Settings) -> tuple[str, ...]:
     open_root(settings.data)
     path = settings.data / "api-key"
     _write_once(path, secrets.token_urlsafe(24))
-    return (path.read_text().strip(),)
+    return (ApiKey(path.read_text().strip()),)
 
 
 def _write_once(path: Path, text: str) -> None:

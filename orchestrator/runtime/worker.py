@@ -178,7 +178,7 @@ async def repeating(
 
 
 @asynccontextmanager
-async def following(context: Context) -> AsyncIterator[None]:
+async def following(context: Context, every_s: float | None = None) -> AsyncIterator[None]:
     """This process runs the newest applied project and knows the lists of numbers in force, now
     and as newer ones come."""
 
@@ -189,7 +189,7 @@ async def following(context: Context) -> AsyncIterator[None]:
             await context.lists.follow(connection, now)
 
     await follow()
-    async with repeating(follow, context.sweep_s, "follow"):
+    async with repeating(follow, every_s or context.sweep_s, "follow"):
         yield
 
 

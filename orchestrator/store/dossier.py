@@ -148,9 +148,41 @@ FROM acts WHERE entry::json ->> 'about' = 'subscriber:' || $1::bigint ORDER BY n
 """
 
 
+# Who they are to a feed: their number, or their key.
+_whos = """
+WITH whos AS (
+    SELECT '=' || key AS who FROM subscribers WHERE id = $1
+    UNION SELECT address FROM addresses WHERE subscriber_id = $1 AND channel = 'sms')
+"""
+
+# What is kept for triggers: the first of each slot in its index.
+TRIGGER_WAITS = f"""{_whos}
+SELECT w.who, w.journey, w.number, w.name, to_timestamp(w.began) AS began,
+    to_timestamp(w.due) AS due, w.source_id, w.properties
+FROM whos CROSS JOIN generate_series(0, 63) AS slots (slot)
+JOIN trigger_waits w ON w.slot = slots.slot AND w.who = whos.who ORDER BY w.due, w.journey
+"""
+TRIGGER_STATES = f"""{_whos}
+SELECT t.who, to_timestamp(t.at) AS at, t.known
+FROM whos CROSS JOIN generate_series(0, 63) AS slots (slot)
+JOIN trigger_states t ON t.slot = slots.slot AND t.who = whos.who ORDER BY t.who
+"""
+TRIGGER_FIRINGS = f"""{_whos}
+SELECT f.who, f.journey, f.number, to_timestamp(f.at) AS at
+FROM whos CROSS JOIN generate_series(0, 63) AS slots (slot)
+JOIN trigger_firings f ON f.slot = slots.slot AND f.who = whos.who ORDER BY f.at, f.journey
+"""
+
+# Reports about them that could not be taken.
+SET_ASIDE = f"""{_whos}
+SELECT e.at, e.source, e.name, e.source_id, e.who, e.reason, e.body
+FROM whos JOIN set_aside_events e ON e.who = whos.who ORDER BY e.at, e.id
+"""
+
+
 _JSON = frozenset({
     *("attributes", "addresses", "consents", "conversation", "waiting", "content"),
-    *("properties", "awards", "taken", "person", "enrollment", "days"),
+    *("properties", "awards", "taken", "person", "enrollment", "known", "days"),
 })  # fmt: skip
 
 
@@ -195,6 +227,12 @@ async def load(connection: asyncpg.Connection, subscriber_id: int, now: datetime
             "invitations": await several(INVITATIONS),
             "spoken_with": await several(DESK_ITEMS),
             "asked_of_carriers": await several(ERRANDS),
+            "triggers": {
+                "waits": await several(TRIGGER_WAITS),
+                "states": await several(TRIGGER_STATES),
+                "firings": await several(TRIGGER_FIRINGS),
+            },
+            "set_aside": await several(SET_ASIDE),
             "turns": await several(LIVES),
             "failures": await several(FAILURES),
             "acts": await several(ACTS),

@@ -7,13 +7,16 @@ address keeps them opted out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import asyncpg
 from msgspec import Struct
 
+from orchestrator.core.telephone import number_of
 from orchestrator.store import optouts, stock
 from orchestrator.store.due import ENTERING
+from orchestrator.store.matching import places_of
 from orchestrator.store.stock import StockMove
 
 # No segment is being brought in: it would leave an event for somebody who is gone.
@@ -120,6 +123,21 @@ FROM (SELECT key, row_number() OVER (ORDER BY at, key) AS n FROM holds
 WHERE h.subscriber_id = $1 AND h.key = it.key
 """
 
+# What is kept of them for triggers. A matcher that has it in memory may yet fire for the number,
+# which is nobody's then.
+FORGET_TRIGGERS = """
+WITH whos AS (
+    SELECT u.slot, u.who FROM unnest($1::smallint[], $2::text[]) AS u (slot, who)
+), waits AS (
+    DELETE FROM trigger_waits t USING whos w WHERE (t.slot, t.who) = (w.slot, w.who)
+), states AS (
+    DELETE FROM trigger_states t USING whos w WHERE (t.slot, t.who) = (w.slot, w.who)
+), firings AS (
+    DELETE FROM trigger_firings t USING whos w WHERE (t.slot, t.who) = (w.slot, w.who)
+)
+DELETE FROM set_aside_events e USING whos w WHERE e.who = w.who
+"""
+
 # What is gone without a trace. Addresses go with the row they refer to.
 FORGET_EVENTS = "DELETE FROM events WHERE subscriber_id = $1"
 FORGET_SUPPRESSIONS = "DELETE FROM suppressions WHERE subscriber_id = $1"
@@ -183,6 +201,7 @@ async def erase(
     await connection.execute(END_EMPTY_ATTEMPTS, sorted({it["attempt_id"] for it in emptied}))
     words = [row["key"], *(address.removeprefix("+") for _, address in addresses)]
     await connection.execute(FORGET_SOURCES, subscriber_id, words)
+    await connection.execute(FORGET_TRIGGERS, *places_of(_whos(row["key"], addresses)))
     await connection.execute(END_ENROLLMENTS, subscriber_id, now)
     released = await connection.fetch(RELEASE_HOLDS, subscriber_id, now)
     await stock.move_stock(connection, [StockMove(it["reward"], "released") for it in released])
@@ -192,6 +211,12 @@ async def erase(
         await connection.execute(query, subscriber_id)
     await connection.execute(RECORD, subscriber_id, now)
     return had
+
+
+def _whos(key: str, addresses: Iterable[tuple[str, ...]]) -> list[int | str]:
+    """Who they are to a feed."""
+    numbers = (number_of(address) for channel, address in addresses if channel == "sms")
+    return [key, *(it for it in numbers if it is not None)]
 
 
 _FORGOTTEN = (

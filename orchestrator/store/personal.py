@@ -139,6 +139,20 @@ TABLES: Mapping[str, Treatment] = {
         kept="a carrier's id and a state, gone after three days",
     ),
     "versions": Treatment(dossier.VERSIONS, left_out={"text": "the author's work"}, kept=_NOBODY),
+    "trigger_waits": Treatment(
+        dossier.TRIGGER_WAITS, left_out={"slot": _SHARD}, erased="deleted; nobody's fires nothing"
+    ),
+    "trigger_states": Treatment(
+        dossier.TRIGGER_STATES, left_out={"slot": _SHARD}, erased="deleted"
+    ),
+    "trigger_firings": Treatment(
+        dossier.TRIGGER_FIRINGS, left_out={"slot": _SHARD}, erased="deleted"
+    ),
+    "set_aside_events": Treatment(
+        dossier.SET_ASIDE,
+        left_out={"id": "the order of rows", "digest": "of the report, which is told"},
+        erased="deleted, where the report says whose it is; others go with retention",
+    ),
     "sources": Treatment(
         because="ids of reports that are exported with their events; without one they are nobody's",
         erased="ids with an address or the key in them are deleted; others go with retention",
@@ -167,6 +181,7 @@ TABLES: Mapping[str, Treatment] = {
     "paces": _impersonal(),
     "halts": _impersonal(),
     "lists": _impersonal("which lists there are; who stands on them is in `listed`"),
+    "matching": _impersonal("how far matchers have come"),
     "media": _impersonal("pictures of authors, kept while an applied project names them"),
     "migrations": _impersonal(),
     "moves": _impersonal("how a journey's people follow an edit: versions, steps, how many"),

@@ -105,6 +105,16 @@ DELETE FROM usage_months
 WHERE ctid >= $1 AND ctid < $2 AND month + interval '1 month' < $3::timestamptz::date
 """
 
+# What events of a feed made known, where nothing was heard since. Matchers have it in memory, and
+# write it again when they hear something.
+TRIGGER_STATES = """
+DELETE FROM trigger_states
+WHERE ctid >= $1 AND ctid < $2 AND at < extract(epoch FROM $3::timestamptz)
+"""
+
+# Reports that could not be taken.
+SET_ASIDE = "DELETE FROM set_aside_events WHERE ctid >= $1 AND ctid < $2 AND at < $3"
+
 # Ids of reports, whether or not the report is still there.
 SOURCE_IDS = "DELETE FROM sources WHERE ctid >= $1 AND ctid < $2 AND at < $3"
 
@@ -132,6 +142,8 @@ PASSES: Mapping[str, Pass] = {
     "lives": Pass("lives", LIVES, "timeline"),
     "usage": Pass("usage_months", USAGE, "usage"),
     "past_enrollments": Pass("past_enrollments", PAST_RUNS, "timeline"),
+    "trigger_states": Pass("trigger_states", TRIGGER_STATES, "events"),
+    "set_aside": Pass("set_aside_events", SET_ASIDE, "failures"),
     "source_ids": Pass("sources", SOURCE_IDS, "source_ids"),
 }
 """Every pass by its kind."""

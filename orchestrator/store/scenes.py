@@ -11,7 +11,14 @@ import asyncpg
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from orchestrator.core.events import Entered, Event, MessageFailed, ReplyReceived, SubscriberEvent
+from orchestrator.core.events import (
+    Entered,
+    Event,
+    MessageFailed,
+    ReplyReceived,
+    SubscriberEvent,
+    Triggered,
+)
 from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber, Waiting
 from orchestrator.core.points import Account
 from orchestrator.core.project import Project
@@ -90,7 +97,7 @@ _attributes = Decoder(dict[str, Any]).decode
 _conversation = Decoder(Conversation).decode
 _waiting = Decoder(Waiting).decode
 
-EventKind = Literal["event", "entered", "reply", "failed"]
+EventKind = Literal["event", "entered", "reply", "failed", "trigger"]
 
 
 class PendingEvent(Struct, frozen=True, gc=False):
@@ -234,6 +241,16 @@ def event_of(row: asyncpg.Record) -> Event:
             return ReplyReceived(at=at, source_id=row["source_id"], **properties)
         case "entered":
             return Entered(row["name"], at)
+        case "trigger":
+            return Triggered(
+                properties["journey"],
+                properties["number"],
+                row["name"],
+                datetime.fromisoformat(properties["began"]),
+                at,
+                properties["event"],
+                f"{row['source']}:{row['source_id']}",
+            )
         case "failed":
             properties["via"] = tuple(properties["via"])
             return MessageFailed(at=at, **properties)

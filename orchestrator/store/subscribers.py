@@ -65,6 +65,11 @@ OWNERS_HELD = f"{OWNERS}ORDER BY s.id FOR KEY SHARE OF s"
 # Of these keys, those that are somebody's.
 KEYS = "SELECT key, id, shard FROM subscribers WHERE key = ANY($1::text[])"
 
+# Of these keys, those that are somebody's, and their telephones.
+TELEPHONES = """
+SELECT key, addresses ->> 'sms' AS number FROM subscribers WHERE key = ANY($1::text[])
+"""
+
 # Consents that came from outside leave a record, unless the last one on record says the same.
 RECORD_CONSENTS = """
 INSERT INTO consent_records (subscriber_id, at, purpose, granted, how, wording)
@@ -205,3 +210,9 @@ async def find_keys(
     """(subscriber id, shard) of each key that is somebody's."""
     rows = await connection.fetch(KEYS, [*set(keys)])
     return {row["key"]: (row["id"], row["shard"]) for row in rows}
+
+
+async def telephones(connection: asyncpg.Connection, keys: Iterable[str]) -> dict[str, str | None]:
+    """The telephone number, or None, of each key that is somebody's."""
+    rows = await connection.fetch(TELEPHONES, [*set(keys)])
+    return {row["key"]: row["number"] for row in rows}

@@ -87,7 +87,8 @@ WHERE subscriber_id = $1 AND kind = 'reply' AND name = $2 ORDER BY id DESC LIMIT
 """
 
 Kind = Literal[
-    "event", "reply", "entered", "failed", "message", "suppression", "consent", "points", "failure",
+    "event", "trigger", "reply", "entered", "failed", "message", "suppression", "consent", "points",
+    "failure",
     "query", "recall", "began", "goal", "ended",
 ]  # fmt: skip
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 from msgspec import Struct
 
 from orchestrator.core.model import Consent
-from orchestrator.runtime.ingest import Counts, EventIn
+from orchestrator.runtime.settings import ApiKey
 from orchestrator.store.subscribers import NewSubscriber
 from orchestrator.web import openapi
-from orchestrator.web.problem import Handler, ProblemError, problems
-from orchestrator.web.shapes import EventShape, SubscriberShape, read_batch
-
-SOURCE = "api"
-"""Where events of the API come from: their source ids are unique among themselves."""
-
-HOLDER = web.RequestKey("holder", str)
-"""Where a request says whose key it came with, by its name."""
+from orchestrator.web.events import Take, post_events
+from orchestrator.web.keys import HOLDER, key_holders
+from orchestrator.web.problem import ProblemError, problems
+from orchestrator.web.shapes import SubscriberShape, read_batch
 
 MAX_BODY_OCTETS = 4 * 1024 * 1024
 
@@ -31,7 +24,7 @@ MAX_BODY_OCTETS = 4 * 1024 * 1024
 class Doors(Struct, frozen=True):
     """What the API opens to. Each returns once everything is stored.
 
-    `events`: the batch and its source. `subscribers`: the batch and the holder of the key; how many
+    `events`: see `web.events.Take`. `subscribers`: the batch and the holder of the key; how many
     were made and how many were known.
     `timeline`: what may be shown of one subscriber, by key; None if there is no such subscriber.
     `export`: all that is held about one; `erase`: they are gone, and what there was; both for the
@@ -39,7 +32,7 @@ class Doors(Struct, frozen=True):
     `waiting_for`: the names of what this process cannot reach; nothing: it is ready.
     """
 
-    events: Callable[[Sequence[EventIn], str], Awaitable[Counts]]
+    events: Take
     subscribers: Callable[[Sequence[NewSubscriber], str], Awaitable[tuple[int, int]]]
     timeline: Callable[[str], Awaitable[Any | None]]
     export: Callable[[str, str], Awaitable[Any | None]]
@@ -51,20 +44,21 @@ class Doors(Struct, frozen=True):
 def create_app(
     doors: Doors,
     *,
-    api_keys: Collection[str],
+    api_keys: Collection[ApiKey],
     routes: Iterable[web.AbstractRouteDef] = (),
     max_body_octets: int = MAX_BODY_OCTETS,
 ) -> web.Application:
-    """An application that answers `/v1/…` to holders of one of `api_keys` (none: to nobody),
-    `/livez` and `/readyz` to everybody, and serves `routes` of channels beside them."""
+    """An application that answers `/v1/…` to holders of one of `api_keys` (none: to nobody), as
+    far as it is good for that, `/livez` and `/readyz` to everybody, and serves `routes` of channels
+    beside them."""
     api = _Api(doors)
     app = web.Application(
-        middlewares=[problems, _key_holders(api_keys, doors.admitted)],
+        middlewares=[problems, key_holders(api_keys, doors.admitted)],
         client_max_size=max_body_octets,
     )
     app.add_routes(
         [
-            web.post("/v1/events", api.post_events),
+            web.post("/v1/events", post_events(doors.events)),
             web.post("/v1/subscribers", api.post_subscribers),
             web.get("/v1/subscribers/{key}", api.get_subscriber),
             web.get(openapi.PATH, api.describe),
@@ -81,11 +75,6 @@ def create_app(
 class _Api:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
-
-    async def post_events(self, request: web.Request) -> web.Response:
-        shapes = read_batch(await request.read(), EventShape)
-        counts = await self._doors.events([_event(it) for it in shapes], SOURCE)
-        return _json(counts, 202)
 
     async def post_subscribers(self, request: web.Request) -> web.Response:
         shapes = read_batch(await request.read(), SubscriberShape)
@@ -115,39 +104,6 @@ class _Api:
         return _json({"ready": not missing, "waiting_for": missing}, 503 if missing else 200)
 
 
-def key_name(key: str) -> str:
-    """What a key is called where it must not be told: `api-key:` and the first eight digits of its
-    SHA-256, which say nothing of a key of 16 random characters."""
-    return f"api-key:{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-
-
-def _key_holders(
-    api_keys: Collection[str], admitted: Callable[[str], Awaitable[None]]
-) -> Middleware:
-    """Only bearers of a key pass to `/v1/`. Digests are compared, all of them, in constant time."""
-    known = [hashlib.sha256(key.encode()).digest() for key in api_keys]
-
-    @web.middleware
-    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not request.path.startswith("/v1/"):
-            return await handler(request)
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        digest = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
-        matches = [hmac.compare_digest(digest, it) for it in known]
-        if scheme.lower() != "bearer" or not any(matches):
-            raise ProblemError(
-                401,
-                "An API key is needed",
-                "Send it as `Authorization: Bearer KEY`.",
-                headers={"WWW-Authenticate": 'Bearer realm="outreach"'},
-            )
-        request[HOLDER] = key_name(key.strip())
-        await admitted(request[HOLDER])
-        return await handler(request)
-
-    return admit
-
-
 def _key(request: web.Request) -> str:
     key = request.match_info["key"]
     if "\0" in key:
@@ -163,10 +119,6 @@ def _there(found: Any | None) -> Any:
 
 def _nobody() -> ProblemError:
     return ProblemError(404, "No such subscriber", "Subscribers are named by your own key.")
-
-
-def _event(it: EventShape) -> EventIn:
-    return EventIn(it.subscriber, it.name, it.source_id, it.at, it.properties)
 
 
 def _subscriber(it: SubscriberShape) -> NewSubscriber:

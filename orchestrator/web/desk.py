@@ -23,10 +23,10 @@ from orchestrator.core.model import DESK_CHANNELS
 from orchestrator.core.steps.hand_over import DESK_OUTCOME
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import EventIn, Ingest
+from orchestrator.runtime.reports import Time, Timed
 from orchestrator.store import desk, timeline
 from orchestrator.store.desk import Item
 from orchestrator.web.problem import ProblemError
-from orchestrator.web.shapes import Time, Timed
 
 SOURCE = "desk"
 MOST_TRIES = 3

@@ -10,7 +10,8 @@ from orchestrator.core.acts import Deed
 from orchestrator.core.dossier import Dossier
 from orchestrator.runtime import people
 from orchestrator.runtime.context import Context
-from orchestrator.runtime.ingest import Ingest
+from orchestrator.runtime.intake import SOURCE, Intake, Taken
+from orchestrator.runtime.reports import Broken, EventShape
 from orchestrator.store import acts, importing, timeline
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.subscribers import NewSubscriber
@@ -20,8 +21,13 @@ from orchestrator.web.operations import missing
 from orchestrator.web.problem import Flaw, ProblemError
 
 
-def open_doors(context: Context, ingest: Ingest) -> Doors:
+def open_doors(context: Context, intake: Intake) -> Doors:
     """What the API opens to in a running installation."""
+
+    async def take_events(
+        reports: Sequence[EventShape], broken: Sequence[Broken], positions: Sequence[int] | None
+    ) -> Taken:
+        return await intake.take(reports, SOURCE, broken, positions)
 
     async def add_subscribers(news: Sequence[NewSubscriber], who: str) -> tuple[int, int]:
         now, locale = context.clock.now(), context.projects.project.locale
@@ -71,7 +77,7 @@ def open_doors(context: Context, ingest: Ingest) -> Doors:
         seen[who] = now.date()
 
     return Doors(
-        events=ingest.events,
+        events=take_events,
         subscribers=add_subscribers,
         timeline=tell,
         export=export,

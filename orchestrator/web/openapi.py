@@ -11,14 +11,16 @@ from msgspec import Struct
 
 from orchestrator.core.dossier import Dossier
 from orchestrator.core.model import DESK_CHANNELS
-from orchestrator.runtime.ingest import Counts
+from orchestrator.runtime.intake import Taken
 from orchestrator.runtime.inviting import Invitation
+from orchestrator.runtime.reports import EventShape, Word
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.timeline import Timeline
 from orchestrator.web.desk import Release, Said, Shown, Standing, Take
+from orchestrator.web.events import LINES, Streamed
 from orchestrator.web.invitations import InvitationShape
 from orchestrator.web.problem import Flaw
-from orchestrator.web.shapes import MAX_ITEMS, EventShape, SubscriberShape, Word
+from orchestrator.web.shapes import MAX_ITEMS, SubscriberShape
 
 PATH = "/v1/openapi.json"
 
@@ -68,7 +70,8 @@ class Ready(Struct, frozen=True):
 _SPOKEN = (
     EventShape,
     SubscriberShape,
-    Counts,
+    Taken,
+    Streamed,
     Added,
     Timeline,
     Dossier,
@@ -87,13 +90,26 @@ _SPOKEN = (
 _REASONS = {
     400: "The body is not JSON.",
     401: "No API key, or an unknown one.",
+    403: "The key is not good for this.",
     404: "There is no such subscriber.",
     409: "It belongs to somebody else, or is over; nothing was stored.",
     413: f"More than {MAX_ITEMS} items, or too many octets.",
     422: "Something is not as it must be; nothing was stored.",
+    429: "Too many events wait for matchers; nothing was taken: send it again after Retry-After.",
     500: "A mistake of ours; the log has it under the incident that is named.",
-    503: "PostgreSQL is away: the same request again helps.",
+    503: "PostgreSQL or Redis is away: the same request again helps.",
 }
+
+
+_EVENTS = (
+    "One event, or up to a thousand in a list, whole or not at all; or a stream of lines. Each "
+    "names its subscriber by your `subscriber` key or by their telephone `number`. The same "
+    "`source_id` twice is one event. What is not as its type is declared is set aside, and counted."
+)
+_STREAM = (
+    "NDJSON: one event a line, as many as you like. It is read as it comes, and slowly if too much "
+    "waits. A line that cannot be read is set aside; the answer counts the lines that were."
+)
 
 
 @cache
@@ -103,9 +119,14 @@ def document() -> Mapping[str, Any]:
         _SPOKEN, ref_template="#/components/schemas/{name}"
     )
     by_kind = dict(zip(_SPOKEN, schemas, strict=True))
+    # Of the two ways to say whom an event is about, it takes one.
+    components["EventShape"]["oneOf"] = [{"required": ["subscriber"]}, {"required": ["number"]}]
 
     def answer(kind: type[Struct], description: str) -> dict[str, Any]:
         return _content(by_kind[kind], description)
+
+    def either(one: type[Struct], other: type[Struct], description: str) -> dict[str, Any]:
+        return _content({"anyOf": [by_kind[one], by_kind[other]]}, description)
 
     def problems(*statuses: int) -> dict[str, Any]:
         return {
@@ -129,6 +150,16 @@ def document() -> Mapping[str, Any]:
             "responses": answers,
         }
 
+    events = post(
+        "Something happened to subscribers.",
+        EventShape,
+        {
+            "202": either(Taken, Streamed, "It will survive a crash: what is to be done follows."),
+            **problems(400, 401, 403, 413, 422, 429, 500, 503),
+        },
+    )
+    one_or_several = events["requestBody"]["content"]
+    stream = {LINES[0]: {"schema": {"type": "string", "description": _STREAM}}}
     key = {
         "name": "key",
         "in": "path",
@@ -160,14 +191,11 @@ def document() -> Mapping[str, Any]:
         "security": [{"key": []}],
         "paths": {
             "/v1/events": {
-                "post": post(
-                    "Something happened to subscribers.",
-                    EventShape,
-                    {
-                        "202": answer(Counts, "Stored: what is to be done follows."),
-                        **problems(400, 401, 413, 422, 500, 503),
-                    },
-                )
+                "post": {
+                    **events,
+                    "description": _EVENTS,
+                    "requestBody": {"required": True, "content": {**one_or_several, **stream}},
+                }
             },
             "/v1/subscribers": {
                 "post": post(
@@ -175,7 +203,7 @@ def document() -> Mapping[str, Any]:
                     SubscriberShape,
                     {
                         "200": answer(Added, "Stored."),
-                        **problems(400, 401, 409, 413, 422, 500, 503),
+                        **problems(400, 401, 403, 409, 413, 422, 500, 503),
                     },
                 )
             },
@@ -185,7 +213,7 @@ def document() -> Mapping[str, Any]:
                     "parameters": [key],
                     "responses": {
                         "200": answer(Timeline, "Who they are, and their story."),
-                        **problems(401, 404, 500, 503),
+                        **problems(401, 403, 404, 500, 503),
                     },
                 },
                 "delete": {
@@ -193,7 +221,7 @@ def document() -> Mapping[str, Any]:
                     "parameters": [key],
                     "responses": {
                         "200": answer(Erased, "They are gone, and this is what there was."),
-                        **problems(401, 404, 500, 503),
+                        **problems(401, 403, 404, 500, 503),
                     },
                 },
             },
@@ -203,7 +231,7 @@ def document() -> Mapping[str, Any]:
                     "parameters": [key],
                     "responses": {
                         "200": answer(Dossier, "Everything."),
-                        **problems(401, 404, 500, 503),
+                        **problems(401, 403, 404, 500, 503),
                     },
                 }
             },
@@ -214,7 +242,7 @@ def document() -> Mapping[str, Any]:
                     "requestBody": sent(InvitationShape),
                     "responses": {
                         "201": answer(Invited, "Good once, and for a while."),
-                        **problems(400, 401, 404, 409, 422, 500, 503),
+                        **problems(400, 401, 403, 404, 409, 422, 500, 503),
                     },
                 }
             },
@@ -226,7 +254,7 @@ def document() -> Mapping[str, Any]:
                     "responses": {
                         "200": answer(Shown, "It is reserved for you."),
                         "204": {"description": "There is none."},
-                        **problems(400, 401, 404, 422, 500, 503),
+                        **problems(400, 401, 403, 404, 422, 500, 503),
                     },
                 }
             },
@@ -236,7 +264,7 @@ def document() -> Mapping[str, Any]:
                     "parameters": [desk, key],
                     "responses": {
                         "200": _content({"type": "array", "items": by_kind[Shown]}, "These."),
-                        **problems(401, 404, 500, 503),
+                        **problems(401, 403, 404, 500, 503),
                     },
                 }
             },
@@ -247,7 +275,7 @@ def document() -> Mapping[str, Any]:
                     "requestBody": sent(Said),
                     "responses": {
                         "200": answer(Standing, "It is known."),
-                        **problems(400, 401, 404, 409, 422, 500, 503),
+                        **problems(400, 401, 403, 404, 409, 422, 500, 503),
                     },
                 }
             },
@@ -258,7 +286,7 @@ def document() -> Mapping[str, Any]:
                     "requestBody": sent(Release),
                     "responses": {
                         "200": answer(Standing, "Somebody else may take it."),
-                        **problems(400, 401, 404, 409, 422, 500, 503),
+                        **problems(400, 401, 403, 404, 409, 422, 500, 503),
                     },
                 }
             },

@@ -13,8 +13,10 @@ import asyncpg
 import msgspec
 from aiohttp import web
 from msgspec import Struct
+from redis.exceptions import RedisError
 
 from orchestrator.core.errors import OutreachError
+from orchestrator.runtime.streams import FullError
 
 log = logging.getLogger("outreach.web")
 
@@ -24,8 +26,9 @@ _AWAY = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError,
+    RedisError,
 )
-"""PostgreSQL cannot be reached, or is restarting."""
+"""PostgreSQL or Redis cannot be reached, is restarting, or has no room."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,6 +52,7 @@ class ProblemError(Exception):
         *,
         flaws: Sequence[Flaw] = (),
         headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(title)
         self.status = status
@@ -56,6 +60,7 @@ class ProblemError(Exception):
         self.detail = detail
         self.flaws = flaws
         self.headers = headers or {}
+        self.more = more or {}
 
     def response(self) -> web.Response:
         """As `application/problem+json`."""
@@ -64,6 +69,7 @@ class ProblemError(Exception):
             said["detail"] = self.detail
         if self.flaws:
             said["errors"] = self.flaws
+        said |= self.more
         return web.Response(
             status=self.status,
             body=msgspec.json.encode(said),
@@ -80,6 +86,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except ProblemError as problem:
         return problem.response()
+    except FullError as full:
+        retry = {"Retry-After": str(max(1, round(full.retry_s)))}
+        detail = "Nothing of it was taken: send the same again in a moment."
+        return ProblemError(429, "Too many events wait", detail, headers=retry).response()
     except OutreachError as error:
         return ProblemError(422, error.message, error.hint).response()
     except web.HTTPException as refusal:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct
+from msgspec.json import Decoder
 
+from orchestrator.runtime.reports import EventShape, Time, Timed, Word
 from orchestrator.web.problem import Flaw, ProblemError
 
 MAX_ITEMS = 1_000
@@ -18,34 +19,6 @@ MAX_ITEMS = 1_000
 _MOST_FLAWS = 20
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _FIELD = re.compile(r"field `(.+?)`")
-
-Word = Annotated[str, Meta(min_length=1, max_length=200)]
-Time = Annotated[datetime, Meta(tz=True, description="With its offset; from 1970 to 2999.")]
-
-_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
-
-
-class Timed(Struct, frozen=True):
-    """Its `at` is in UTC, and one that calendars and PostgreSQL can go on from."""
-
-    def __post_init__(self) -> None:
-        at: datetime | None = self.at  # type: ignore[attr-defined]
-        if at is None:
-            return
-        if not _EARLIEST <= at < _LATEST:
-            raise ValueError("Expected a time from 1970 to 2999, in field `at`")
-        msgspec.structs.force_setattr(self, "at", at.astimezone(UTC))
-
-
-class EventShape(Timed, frozen=True, forbid_unknown_fields=True):
-    """Something happened to the subscriber of key `subscriber`: at `at`, or now. The same
-    `source_id` twice is one event."""
-
-    subscriber: Word
-    name: Word
-    source_id: Word
-    at: Time | None = None
-    properties: dict[str, Any] = {}
 
 
 class ConsentShape(Timed, frozen=True, forbid_unknown_fields=True):
@@ -71,34 +44,43 @@ class SubscriberShape(Struct, frozen=True, forbid_unknown_fields=True):
 
 Shape = TypeVar("Shape", EventShape, SubscriberShape)
 
+_ONES: Mapping[type, Decoder[Any]] = {it: Decoder(it) for it in (EventShape, SubscriberShape)}
+_LISTS: Mapping[type, Decoder[Any]] = {
+    it: Decoder(list[it])  # type: ignore[valid-type]
+    for it in (EventShape, SubscriberShape)
+}
+
 
 def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
     """The items of a body that holds one or a list of them; whole or not at all.
 
     Raises ProblemError: 400 if it is no JSON, 413 if there are too many, 422 with every flaw.
     """
+    several = body.lstrip()[:1] == b"["
+    # The quick way, for what is right; NUL, which PostgreSQL cannot hold, is looked for below.
+    if b"\\u0000" not in body:
+        try:
+            read = _LISTS[shape].decode(body) if several else [_ONES[shape].decode(body)]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            _refuse_many(read)
+            return read
     try:
-        raws = msgspec.json.decode(body, type=list[Raw]) if _is_list(body) else [Raw(body)]
-        if len(raws) > MAX_ITEMS:
-            raise ProblemError(
-                413, f"{len(raws)} items at once", f"Send at most {MAX_ITEMS} per request."
-            )
-        # The quick way, for what is right; NUL, which PostgreSQL cannot hold, is looked for below.
-        if b"\\u0000" not in body:
-            if _is_list(body):
-                return msgspec.json.decode(body, type=list[shape])  # type: ignore[valid-type]
-            return [msgspec.json.decode(body, type=shape)]
-    except msgspec.ValidationError:
-        pass
+        raws = msgspec.json.decode(body, type=list[Raw]) if several else [Raw(body)]
+        _refuse_many(raws)
+        return _examined(raws, shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProblemError(400, "The body is not JSON", str(error)) from None
     except RecursionError:
         raise ProblemError(400, "The body is nested too deep") from None
-    return _examined(raws, shape)
 
 
-def _is_list(body: bytes) -> bool:
-    return body.lstrip()[:1] == b"["
+def _refuse_many(items: Sequence[object]) -> None:
+    if len(items) > MAX_ITEMS:
+        raise ProblemError(
+            413, f"{len(items)} items at once", f"Send at most {MAX_ITEMS} per request."
+        )
 
 
 def _examined(raws: list[Raw], shape: type[Shape]) -> list[Shape]:
@@ -135,7 +117,7 @@ def _flaw(index: int, message: str) -> Flaw:
 def _holding_nul(item: Struct) -> str:
     """The name of the first field with a NUL character somewhere in it, or nothing."""
     for name, value in msgspec.structs.asdict(item).items():
-        if _has_nul(msgspec.to_builtins(value)):
+        if value is not UNSET and _has_nul(msgspec.to_builtins(value)):
             return name
     return ""
 

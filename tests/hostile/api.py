@@ -17,8 +17,9 @@ from orchestrator.runtime.channels import configured
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.ingest import Ingest
+from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.projects import apply
-from orchestrator.runtime.settings import Settings
+from orchestrator.runtime.settings import ApiKey, Settings
 from orchestrator.runtime.turn import take_due
 from orchestrator.web import desk, invitations
 from orchestrator.web.app import create_app
@@ -63,7 +64,9 @@ async def serving(database_url: str, redis_url: str) -> AsyncIterator[Api]:
             await context.projects.follow(connection)
         ingest = Ingest(context)
         routes = [*desk.routes(context, ingest), *invitations.routes(context, CONFIGURED)]
-        app = create_app(open_doors(context, ingest), api_keys=[KEY], routes=routes)
+        app = create_app(
+            open_doors(context, Intake(context, ingest)), api_keys=[ApiKey(KEY)], routes=routes
+        )
         server = TestServer(app)
         await server.start_server()
         stack.push_async_callback(server.close)

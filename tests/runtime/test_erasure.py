@@ -62,6 +62,14 @@ EVERYTHING_ELSE = (
     "UPDATE accounts SET balance_points = 3, held_points = 2 WHERE subscriber_id = $1",
     "UPDATE lots SET points = 3 WHERE subscriber_id = $1",
     "INSERT INTO usage_months VALUES ($1, 'canary', '2026-03-01', 3, '[2:2]={3}')",
+    # Her number's slot, and her key's.
+    """INSERT INTO trigger_waits
+       VALUES (10, '+8613000000007', 'welcome', 0, 'call.ended', 0, 1, 'x', '{"cell":"canary"}')""",
+    """INSERT INTO trigger_states
+       VALUES (10, '+8613000000007', '{"cell":[1.5,"canary"]}', 1.5)""",
+    "INSERT INTO trigger_firings VALUES (43, '=ann-canary', 'welcome', 0, 2)",
+    """INSERT INTO set_aside_events (at, source, name, source_id, who, reason, body, digest)
+       VALUES (now(), 'api', 'x', 'y', '+8613000000007', 'no', '{"number":"canary"}', '\\x01')""",
     """INSERT INTO codes (subscriber_id, code_hash, hold, reward, given_at)
        VALUES ($1, '\\x01', 'sms:canary', 'cup', now())""",
 )

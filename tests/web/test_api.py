@@ -15,7 +15,9 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from orchestrator.core.errors import GrammarError
-from orchestrator.runtime.ingest import Counts, EventIn
+from orchestrator.runtime.intake import Taken
+from orchestrator.runtime.reports import Broken, EventShape
+from orchestrator.runtime.settings import ApiKey
 from orchestrator.store.subscribers import NewSubscriber
 from orchestrator.web.app import Doors, create_app
 from orchestrator.web.shapes import MAX_ITEMS
@@ -28,19 +30,27 @@ class House:
     """What stands behind the doors: lists in memory."""
 
     def __init__(self) -> None:
-        self.events: list[EventIn] = []
+        self.events: list[EventShape] = []
+        self.broken: list[Broken] = []
         self.subscribers: dict[str, NewSubscriber] = {}
         self.missing: list[str] = []
         self.holders: list[str] = []
         self.failure: Exception | None = None
 
-    async def take_events(self, events: Sequence[EventIn], source: str) -> Counts:
+    async def take_events(
+        self,
+        events: Sequence[EventShape],
+        broken: Sequence[Broken],
+        positions: Sequence[int] | None,
+    ) -> Taken:
         if self.failure:
             raise self.failure
         known = {it.source_id for it in self.events}
         fresh = [it for it in events if it.source_id not in known]
         self.events += fresh
-        return Counts(len(fresh), len(events) - len(fresh), ())
+        self.broken += broken
+        aside = tuple(it.position for it in broken)
+        return Taken(len(fresh), len(events) - len(fresh), (), set_aside=aside)
 
     async def take_subscribers(
         self, subscribers: Sequence[NewSubscriber], who: str
@@ -96,7 +106,7 @@ class Api:
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     house = House()
-    server = TestServer(create_app(house.doors, api_keys=["another-key", KEY]))
+    server = TestServer(create_app(house.doors, api_keys=[ApiKey("another-key"), ApiKey(KEY)]))
     await server.start_server()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
         yield Api(server, session, house)
@@ -105,7 +115,9 @@ async def api() -> AsyncIterator[Api]:
 
 async def test_one_event_is_taken(api: Api) -> None:
     event = {**EVENT, "at": "2026-03-02T10:00:00+08:00", "properties": {"mb": 31, "城市": "上海"}}
-    assert await api.post("/v1/events", event) == (202, {"stored": 1, "known": 0, "strangers": []})
+    counts = {"stored": 1, "known": 0, "queued": 0, "unmatched": 0}
+    said = {**counts, "strangers": [], "set_aside": []}
+    assert await api.post("/v1/events", event) == (202, said)
     [taken] = api.house.events
     assert taken.at == datetime(2026, 3, 2, 2, tzinfo=UTC)
     assert taken.properties == {"mb": 31, "城市": "上海"}

@@ -18,7 +18,9 @@ from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context, open_context
 from orchestrator.runtime.deliver import Delivery
 from orchestrator.runtime.ingest import EventIn, Ingest
+from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.projects import apply
+from orchestrator.runtime.settings import ApiKey
 from orchestrator.runtime.turn import take_due
 from orchestrator.store import desk as store
 from orchestrator.store import joining, subscribers
@@ -115,7 +117,9 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
             await subscribers.upsert(connection, known, now, "en")
         ingest = Ingest(context)
         app = create_app(
-            open_doors(context, ingest), api_keys=["key"], routes=desk.routes(context, ingest)
+            open_doors(context, Intake(context, ingest)),
+            api_keys=[ApiKey("key")],
+            routes=desk.routes(context, ingest),
         )
         async with TestServer(app) as server:
             house = House(context, ingest, server)

@@ -10,9 +10,11 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from orchestrator.runtime.context import Context
-from orchestrator.runtime.ingest import Ingest
-from orchestrator.web.app import create_app, key_name
+from orchestrator.runtime.intake import Intake
+from orchestrator.runtime.settings import ApiKey
+from orchestrator.web.app import create_app
 from orchestrator.web.doors import open_doors
+from orchestrator.web.keys import key_name
 from tests.runtime.installation import installed, rows, value
 
 KEY = "a-key-of-the-shop"
@@ -40,7 +42,9 @@ class Api:
 @pytest.fixture
 async def api(database_url: str, redis_url: str) -> AsyncIterator[Api]:
     async with installed(database_url, redis_url) as context:
-        server = TestServer(create_app(open_doors(context, Ingest(context)), api_keys=[KEY]))
+        server = TestServer(
+            create_app(open_doors(context, Intake(context)), api_keys=[ApiKey(KEY)])
+        )
         await server.start_server()
         yield Api(context, server)
         await server.close()

@@ -1,0 +1,125 @@
+"""The stream `outreach:feed`: whoever can add to a Redis stream can report events.
+
+An entry's field `event` holds one event of JSON, `events` NDJSON. Processes share the stream as the
+consumer group `outreach`; an entry is acknowledged, and deleted, once its events are dealt with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from orchestrator.runtime.intake import Intake
+from orchestrator.runtime.reports import read_lines
+from orchestrator.runtime.streams import FEED, FullError
+
+GROUP = "outreach"
+MOST_ENTRIES = 200
+MOST_EVENTS = 1_000
+"""Events that are dealt with at once."""
+WAIT_MS = 250
+FORSAKEN_MS = 15_000
+"""Entries that a consumer has had for so long are taken over: it was killed."""
+
+PAUSE_S = 1.0
+"""Between a failure and the next try."""
+
+log = logging.getLogger(__name__)
+
+
+class FeedStream:
+    """One consumer of the stream."""
+
+    def __init__(self, redis: Redis, intake: Intake, name: str) -> None:
+        self._redis = redis
+        self._intake = intake
+        self._name = name
+        self._claimed_at = float("-inf")
+
+    async def serve(self, stopping: asyncio.Event) -> None:
+        """The same, whatever happens to Redis and PostgreSQL meanwhile."""
+        while not stopping.is_set():
+            try:
+                await self.run(stopping)
+            except (RedisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("feed_stream_begins_again error=%s", type(error).__name__)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), PAUSE_S)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Entries are dealt with as they come, until asked to stop. Raises RedisError."""
+        try:
+            await self._redis.xgroup_create(FEED, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+        while not stopping.is_set():
+            entries = await self._forsaken()
+            if not entries:
+                found = await self._redis.xreadgroup(
+                    GROUP, self._name, {FEED: ">"}, count=MOST_ENTRIES, block=WAIT_MS
+                )
+                entries = found[0][1] if found else []
+            if entries and not await self._deal_with(entries, stopping):
+                return
+        await self._leave()
+
+    async def _forsaken(self) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+        now = asyncio.get_running_loop().time()
+        if now - self._claimed_at < FORSAKEN_MS / 3000:
+            return []
+        self._claimed_at = now
+        _, entries, *_ = await self._redis.xautoclaim(
+            FEED, GROUP, self._name, FORSAKEN_MS, "0-0", count=MOST_ENTRIES
+        )
+        return [it for it in entries if it[1]]
+
+    async def _deal_with(
+        self, entries: list[tuple[bytes, Mapping[bytes, bytes]]], stopping: asyncio.Event
+    ) -> bool:
+        """These entries are dealt with and gone; False if we were asked to stop before."""
+        lines = b"\n".join(_lines(fields) for _, fields in entries)
+        read, broken = read_lines(lines)
+        while True:
+            try:
+                for start in range(0, max(1, len(read)), MOST_EVENTS):
+                    some = read[start : start + MOST_EVENTS]
+                    await self._intake.take(
+                        [it for _, it in some],
+                        broken=broken if not start else (),
+                        positions=[position for position, _ in some],
+                    )
+            except FullError as full:
+                if stopping.is_set():
+                    return False
+                await asyncio.sleep(full.retry_s)
+                continue
+            break
+        ids = [name for name, _ in entries]
+        async with self._redis.pipeline(transaction=True) as gone:
+            gone.xack(FEED, GROUP, *ids)
+            gone.xdel(FEED, *ids)
+            await gone.execute()
+        return True
+
+    async def _leave(self) -> None:
+        """The group need not know a consumer who is gone and left nothing."""
+        consumers = await self._redis.xinfo_consumers(FEED, GROUP)
+        for it in consumers:
+            if it["name"] == self._name.encode() and not it["pending"]:
+                await self._redis.xgroup_delconsumer(FEED, GROUP, self._name)
+
+
+def _lines(fields: Mapping[bytes, bytes]) -> bytes:
+    """What an entry says, as lines. What has neither field is a line that cannot be read."""
+    if b"event" in fields:
+        return fields[b"event"].replace(b"\n", b" ")
+    if b"events" in fields:
+        return fields[b"events"].rstrip(b"\n")
+    return b"an entry of " + FEED.encode() + b" has a field `event` or `events`"

@@ -1,0 +1,213 @@
+"""The way in of a feed: each event is looked at once, and stored for its subscriber, put where its
+matcher finds it, set aside, or counted as matching nothing.
+
+Nothing is kept between two calls, so any number of processes may do it at once. What a call returns
+for is durable: stored and set aside in PostgreSQL, queued in Redis. The same events again are safe:
+the store knows their source ids, and so do the matchers as long as they count in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import UNSET, Struct
+
+from orchestrator.core.feed import Happened
+from orchestrator.core.telephone import number_of
+from orchestrator.core.triggers import Triggers
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.ingest import EventIn, Ingest
+from orchestrator.runtime.reports import Broken, EventShape, unfit
+from orchestrator.store import set_aside, subscribers
+
+SOURCE = "api"
+"""Where events come from, whichever way: their source ids are unique among themselves."""
+
+AHEAD_S = 60.0
+"""An event of the future waits for its time, and all that came after it with it: so far at most, or
+as far as the feed's lateness."""
+
+
+class Taken(Struct, frozen=True):
+    """What became of a batch. How many were `stored`, or `known` by their source ids; `queued` for
+    a matcher, since a trigger may need them (stored ones may be queued too); `unmatched`: no
+    trigger needs them, and they are of a type of which nothing else is kept. `strangers` and
+    `set_aside` are positions in the batch: those whose subscriber is unknown, and those that are
+    not as their type is declared."""
+
+    stored: int
+    known: int
+    strangers: tuple[int, ...]
+    queued: int = 0
+    unmatched: int = 0
+    set_aside: tuple[int, ...] = ()
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many came to what."""
+        return {
+            "stored": self.stored,
+            "known": self.known,
+            "queued": self.queued,
+            "unmatched": self.unmatched,
+            "stranger": len(self.strangers),
+            "set_aside": len(self.set_aside),
+        }
+
+
+class _Sorted:
+    """A batch, looked at: what goes where."""
+
+    def __init__(self) -> None:
+        self.needed: list[Happened] = []
+        self.keyed: list[tuple[int, EventShape]] = []
+        self.kept: list[int] = []
+        self.broken: list[Broken] = []
+        self.unmatched = 0
+
+
+class Intake:
+    """The way in of one process, which must follow the project and the lists."""
+
+    def __init__(self, context: Context, ingest: Ingest | None = None) -> None:
+        self._context = context
+        self._ingest = ingest or Ingest(context)
+        self._compiled: tuple[int, Triggers] | None = None
+
+    @property
+    def triggers(self) -> Triggers:
+        """Those of the project as last followed."""
+        projects = self._context.projects
+        if self._compiled is None or self._compiled[0] != projects.number:
+            self._compiled = projects.number, Triggers(projects.project, self._context.lists)
+        return self._compiled[1]
+
+    async def take(
+        self,
+        reports: Sequence[EventShape],
+        source: str = SOURCE,
+        broken: Sequence[Broken] = (),
+        positions: Sequence[int] | None = None,
+    ) -> Taken:
+        """These reports are dealt with, and `broken` ones, which could not be read, set aside.
+        Positions are those given, or count from 0.
+
+        Raises FullError if too many events wait for matchers, and then nothing was taken. If
+        something else fails, part of it may have been: send the same again.
+        """
+        at = positions if positions is not None else range(len(reports))
+        sorted_ = self._sort(reports, at)
+        if sorted_.keyed:
+            await self._name(sorted_)
+        if sorted_.needed:
+            await self._context.streams.add(sorted_.needed)
+        aside = [*broken, *sorted_.broken]
+        if aside:
+            await self._set_aside(aside, source)
+        stored, known, strangers = 0, 0, tuple[int, ...]()
+        if sorted_.kept:
+            stored, known, strangers = await self._store(reports, sorted_.kept, at, source)
+        taken = Taken(
+            stored=stored,
+            known=known,
+            strangers=strangers,
+            queued=len(sorted_.needed),
+            unmatched=sorted_.unmatched,
+            set_aside=tuple(sorted(it.position for it in aside)),
+        )
+        self._context.meters.reported(taken)
+        return taken
+
+    def _sort(self, reports: Sequence[EventShape], positions: Sequence[int]) -> _Sorted:
+        """The hot loop: some microseconds per event, and nothing is waited for."""
+        triggers = self.triggers
+        feed = triggers.project.feed
+        types, matching, names, wants = feed.events, feed.matching, triggers.names, triggers.wants
+        now = self._context.clock.now().timestamp()
+        latest = now + max(AHEAD_S, feed.lateness.total_seconds())
+        found = _Sorted()
+        needed, kept = found.needed, found.kept
+        for index, it in enumerate(reports):
+            name = it.name
+            declared = types.get(name)
+            if declared is not None and (fault := declared.fault(it.properties)):
+                found.broken.append(unfit(it, positions[index], f"{name}: {fault}"))
+                continue
+            if name in names:
+                at = now if it.at is None else it.at.timestamp()
+                if at > latest:
+                    found.broken.append(unfit(it, positions[index], _AHEAD))
+                    continue
+                if it.number is UNSET:
+                    found.keyed.append((index, it))
+                    if name in matching:
+                        continue
+                else:
+                    one = Happened(name, int(it.number), at, it.source_id, it.properties)
+                    if wants(one):
+                        needed.append(one)
+                    elif name in matching:
+                        found.unmatched += 1
+            elif name in matching:
+                found.unmatched += 1
+            if name not in matching:
+                kept.append(index)
+        return found
+
+    async def _name(self, found: _Sorted) -> None:
+        """Who is named by a key is known to matchers by their number, if they have one. Who is
+        nobody can have no trigger."""
+        keys = {it.subscriber for _, it in found.keyed if it.subscriber is not UNSET}
+        async with self._context.pool.acquire() as connection:
+            numbers = await subscribers.telephones(connection, keys)
+        now = self._context.clock.now().timestamp()
+        triggers = self.triggers
+        for _, it in found.keyed:
+            assert it.subscriber is not UNSET
+            one = None
+            if it.subscriber in numbers:
+                who = number_of(numbers[it.subscriber]) or it.subscriber
+                at = now if it.at is None else it.at.timestamp()
+                one = Happened(it.name, who, at, it.source_id, it.properties)
+            if one is not None and triggers.wants(one):
+                found.needed.append(one)
+            elif it.name in triggers.project.feed.matching:
+                found.unmatched += 1
+
+    async def _store(
+        self, reports: Sequence[EventShape], kept: list[int], positions: Sequence[int], source: str
+    ) -> tuple[int, int, tuple[int, ...]]:
+        """These are stored: how many were new and known, and the positions of strangers'."""
+        telephones = {number for index in kept if (number := reports[index].telephone)}
+        owners: Mapping[tuple[str, str], subscribers.Owner] = {}
+        if telephones:
+            async with self._context.pool.acquire() as connection:
+                addresses = [("sms", number) for number in telephones]
+                owners = await subscribers.owners(connection, addresses)
+        theirs: list[int] = []
+        strangers: list[int] = []
+        events: list[EventIn] = []
+        for index in kept:
+            it = reports[index]
+            owner = owners.get(("sms", it.telephone))
+            key = it.subscriber if it.subscriber is not UNSET else owner.key if owner else None
+            if key is None:
+                strangers.append(positions[index])
+                continue
+            theirs.append(index)
+            events.append(EventIn(key, it.name, it.source_id, it.at, it.properties))
+        counts = await self._ingest.events(events, source)
+        strangers += [positions[theirs[place]] for place in counts.strangers]
+        return counts.stored, counts.known, tuple(sorted(strangers))
+
+    async def _set_aside(self, aside: Sequence[Broken], source: str) -> None:
+        now = self._context.clock.now()
+        rows = [
+            set_aside.NewAside(source, it.name, it.source_id, it.who, it.body, it.reason)
+            for it in aside
+        ]
+        async with self._context.pool.acquire() as connection:
+            await set_aside.add(connection, rows, now)
+
+
+_AHEAD = "its `at` is too far in the future"

@@ -1,0 +1,164 @@
+"""Events as those outside report them, by HTTP, by Redis or from a file, and how lines are read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+MOST_KEPT = 4_000
+"""Characters that are kept of a report that cannot be taken."""
+
+Word = Annotated[str, Meta(min_length=1, max_length=200)]
+Time = Annotated[datetime, Meta(tz=True, description="With its offset; from 1970 to 2999.")]
+Number = (
+    Annotated[
+        str, Meta(pattern=r"^\+?[1-9][0-9]{5,14}$", description="With its country: +8613800138000")
+    ]
+    | Annotated[int, Meta(ge=10**5, lt=10**15, description="The same without the plus.")]
+)
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+
+
+class Timed(Struct, frozen=True):
+    """Its `at` is in UTC, and one that calendars and PostgreSQL can go on from."""
+
+    def __post_init__(self) -> None:
+        settle(self, self.at)  # type: ignore[attr-defined]
+
+
+def settle(it: Struct, at: datetime | None) -> None:
+    """The `at` of a struct is in UTC. Raises ValueError for one that nobody can go on from."""
+    if at is None:
+        return
+    if not _EARLIEST <= at < _LATEST:
+        raise ValueError("Expected a time from 1970 to 2999, in field `at`")
+    if at.tzinfo is not UTC:
+        msgspec.structs.force_setattr(it, "at", at.astimezone(UTC))
+
+
+class EventShape(Timed, frozen=True, forbid_unknown_fields=True):
+    """Something happened to the subscriber of key `subscriber`, or to whoever has the telephone
+    `number`: at `at`, or now. The same `source_id` twice is one event."""
+
+    name: Word
+    source_id: Word
+    subscriber: Word | UnsetType = UNSET
+    number: Number | UnsetType = UNSET
+    at: Time | None = None
+    properties: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if (self.subscriber is UNSET) is (self.number is UNSET):
+            raise ValueError("Expected one of `subscriber` and `number`, in field `subscriber`")
+        settle(self, self.at)
+
+    @property
+    def telephone(self) -> str:
+        """The number as addresses hold it, or ''."""
+        return "" if self.number is UNSET else f"+{int(self.number)}"
+
+
+class Broken(Struct, frozen=True):
+    """A report that cannot be taken: its position, from 0, what it said, and why not. `source_id`
+    and `who` (`+8613…`, or `=` and a key) are '' if it cannot be told."""
+
+    position: int
+    body: str
+    reason: str
+    name: str = ""
+    source_id: str = ""
+    who: str = ""
+
+
+_decode = msgspec.json.Decoder(EventShape).decode
+_decode_lines = msgspec.json.Decoder(EventShape).decode_lines
+
+
+def read_lines(lines: bytes, first: int = 0) -> tuple[list[tuple[int, EventShape]], list[Broken]]:
+    """The reports of whole NDJSON lines, each with its position, counted from `first`; and those
+    that cannot be read. Empty lines count and say nothing."""
+    # The quick way, for what is right; NUL, which PostgreSQL cannot hold, is looked for below.
+    if b"\\u0000" not in lines:
+        try:
+            shapes = _decode_lines(lines)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            if len(shapes) == count_lines(lines):
+                return [*enumerate(shapes, first)], []
+    read: list[tuple[int, EventShape]] = []
+    broken: list[Broken] = []
+    for position, line in enumerate(lines.split(b"\n"), first):
+        if not line.strip():
+            continue
+        found = read_one(line, position)
+        if isinstance(found, Broken):
+            broken.append(found)
+        else:
+            read.append((position, found))
+    return read, broken
+
+
+def count_lines(lines: bytes) -> int:
+    """How many lines there are; the last one may lack its end."""
+    return lines.count(b"\n") + (not lines.endswith(b"\n") if lines else 0)
+
+
+def read_one(octets: bytes, position: int = 0) -> EventShape | Broken:
+    """One report of JSON, or why it is none."""
+    try:
+        shape = _decode(octets)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        return _guessed(position, octets, reason)
+    if b"\\u0000" in octets and _has_nul(msgspec.to_builtins(shape)):
+        return _guessed(position, octets, "It holds a NUL character (\\u0000).")
+    return shape
+
+
+def unfit(it: EventShape, position: int, reason: str) -> Broken:
+    """A report that could be read, and cannot be taken for this reason."""
+    body = msgspec.json.encode(it).decode()
+    who = it.telephone or f"={it.subscriber}"
+    return Broken(position, body[:MOST_KEPT], reason, it.name, it.source_id, who)
+
+
+class _Guess(Struct):
+    """What can still be told of a report that is not as it must be."""
+
+    name: Any = ""
+    source_id: Any = ""
+    subscriber: Any = None
+    number: Any = None
+
+
+def _guessed(position: int, octets: bytes, reason: str) -> Broken:
+    body = _clean(octets.decode("utf-8", "replace").strip()[:MOST_KEPT])
+    try:
+        guess = msgspec.json.decode(octets, type=_Guess)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Broken(position, body, reason)
+    digits = str(guess.number or "").removeprefix("+")
+    who = f"+{digits}" if digits.isdecimal() and digits.isascii() else ""
+    if not who and isinstance(guess.subscriber, str):
+        who = f"={guess.subscriber}"
+    name, source_id = (it if isinstance(it, str) else "" for it in (guess.name, guess.source_id))
+    return Broken(
+        position, body, reason, _clean(name)[:200], _clean(source_id)[:200], _clean(who)[:201]
+    )
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "")
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(it) for key, it in value.items())
+    return isinstance(value, list) and any(map(_has_nul, value))

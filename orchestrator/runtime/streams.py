@@ -1,0 +1,195 @@
+"""The Redis streams of a feed: `outreach:feed`, where anybody may add events, and one stream for
+each partition of subscribers, where those that a trigger may need wait for their matcher.
+
+A partition has one owner at a time, who reads it from its own cursor. There is no consumer group on
+it: a group hands an entry to whoever asks, also to an owner who has lost the partition and does not
+know yet, and the next one would never see it. What an owner has read is only taken off once what
+came of it is committed, so that the next one can read it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from orchestrator.core.errors import OutreachError
+from orchestrator.core.feed import Happened
+from orchestrator.runtime.gather import Gathering
+from orchestrator.store.matching import slot_of
+
+FEED = "outreach:feed"
+"""The stream of events that anybody may add to."""
+
+PARTITIONS = 8
+MOST_WAITING = 1_000_000
+"""Unless an installation says otherwise."""
+
+ADDED, TAKEN = "outreach:matching:added", "outreach:matching:taken"
+"""By partition: how many events were ever added, and how many of them a commit has covered."""
+
+FULL_RETRY_S = 1.0
+"""After so long somebody who was refused may try again."""
+
+MOST_AT_ONCE = 20_000
+"""Events that are added in one round trip."""
+
+BEGINNING = "0-0"
+
+# Events are added to their partitions, all or, if too many wait already, none: then -1.
+_ADD = """
+local added = redis.call('HGETALL', KEYS[1])
+local waiting = 0
+for i = 1, #added, 2 do
+  local taken = tonumber(redis.call('HGET', KEYS[2], added[i]) or '0')
+  waiting = waiting + math.max(0, tonumber(added[i + 1]) - taken)
+end
+if waiting >= tonumber(ARGV[1]) then return -1 end
+for i = 3, #KEYS do
+  local at = 3 * i - 7
+  local count = redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1])
+  redis.call('XADD', KEYS[i], '*', 'count', count, 'events', ARGV[at + 2])
+end
+return waiting
+"""
+
+# Of each partition so many events are covered by a commit, and entries before an id are not needed.
+# What the server no longer knows it was given (it lost its memory) is not covered either.
+_TAKE_OFF = """
+for i = 3, #KEYS do
+  local at = 3 * i - 8
+  local added = tonumber(redis.call('HGET', KEYS[1], ARGV[at]) or '0')
+  local count = math.min(added, tonumber(ARGV[at + 1]))
+  redis.call('HSET', KEYS[2], ARGV[at], count)
+  redis.call('XTRIM', KEYS[i], 'MINID', ARGV[at + 2])
+end
+"""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Happened]).decode
+
+
+class FullError(OutreachError):
+    """Too many events wait for matchers; nothing was taken. Try again after `retry_s`."""
+
+    def __init__(self, retry_s: float = FULL_RETRY_S) -> None:
+        super().__init__(
+            "too many events wait for a matcher",
+            "send them again in a moment; if it lasts, start more: outreach matcher",
+        )
+        self.retry_s = retry_s
+
+
+class Entry(Struct, frozen=True):
+    """One entry of a partition: its id, which says when Redis took it (ms since 1970), how many
+    events were ever added with it, and its own."""
+
+    id: str
+    count: int
+    events: list[Happened]
+
+    @property
+    def ms(self) -> int:
+        return int(self.id.partition("-")[0])
+
+
+class Progress(Struct, frozen=True):
+    """How far a partition has come, as committed: `count` of its events, and the id of the first
+    entry that is still needed."""
+
+    count: int
+    needed_id: str
+
+
+class Backlog(Struct, frozen=True):
+    """How many events wait for matchers, and for how many real seconds the first of them has."""
+
+    events: int
+    lag_s: float
+
+
+def stream_of(partition: int) -> str:
+    """The name of a partition's stream."""
+    return f"outreach:matching:{partition}"
+
+
+class Streams:
+    """The streams, over one Redis. `most_waiting` events may wait for matchers."""
+
+    def __init__(self, redis: Redis, partitions: int, most_waiting: int) -> None:
+        self.redis = redis
+        self.partitions = partitions
+        self._most_waiting = most_waiting
+        self._add = redis.register_script(_ADD)
+        self._take_off = redis.register_script(_TAKE_OFF)
+        self._adding: Gathering[Happened] = Gathering(self._add_some, most=MOST_AT_ONCE)
+
+    async def add(self, happened: Sequence[Happened]) -> None:
+        """These events wait for their matchers, and will after a crash of anybody; Redis has
+        written them to its append-only file, if it has one. Raises FullError if none was taken."""
+        await self._adding.add(happened)
+
+    async def _add_some(self, happened: Sequence[Happened]) -> None:
+        parts: dict[int, list[Happened]] = {}
+        for it in happened:
+            parts.setdefault(slot_of(it.who) % self.partitions, []).append(it)
+        values: list[str | int | bytes] = [self._most_waiting]
+        for partition, events in parts.items():
+            values += [partition, len(events), _encode(events)]
+        keys = [ADDED, TAKEN, *map(stream_of, parts)]
+        if await self._add(keys=keys, args=values) == -1:
+            raise FullError
+
+    async def read(
+        self, cursors: Mapping[int, str], most: int, wait_ms: int
+    ) -> tuple[float, dict[int, list[Entry]]]:
+        """Up to `most` entries of each partition after its cursor, once there is one, or none after
+        `wait_ms`; and Redis's time (Unix seconds) before it looked. An entry that is not ours to
+        read is empty."""
+        streams: dict[Any, Any] = {stream_of(it): cursor for it, cursor in cursors.items()}
+        async with self.redis.pipeline(transaction=False) as asked:
+            asked.time()
+            asked.xread(streams, count=most, block=wait_ms)
+            (seconds, micros), found = await asked.execute()
+        names = {stream_of(partition).encode(): partition for partition in cursors}
+        entries = {names[name]: [_entry(*it) for it in rows] for name, rows in found or ()}
+        return seconds + micros / 1e6, entries
+
+    async def again(self, partition: int, after: str, until: str) -> list[Entry]:
+        """The entries of a partition after one id, up to another."""
+        rows = await self.redis.xrange(stream_of(partition), f"({after}", until)
+        return [_entry(*it) for it in rows]
+
+    async def take_off(self, progress: Mapping[int, Progress]) -> None:
+        """What these commits cover waits no longer. Safe to repeat, and to leave out: the next one
+        makes up for it."""
+        keys = [ADDED, TAKEN, *map(stream_of, progress)]
+        values: list[int | str] = []
+        for partition, it in progress.items():
+            values += [partition, it.count, it.needed_id]
+        await self._take_off(keys=keys, args=values)
+
+    async def backlog(self, seen: Mapping[int, str]) -> Backlog:
+        """How many events wait in all partitions, and for how long the first has after the last
+        seen entry of these."""
+        async with self.redis.pipeline(transaction=False) as asked:
+            asked.hgetall(ADDED)
+            asked.hgetall(TAKEN)
+            asked.time()
+            for partition, last in seen.items():
+                asked.xrange(stream_of(partition), f"({last}", "+", count=1)
+            added, taken, (seconds, micros), *firsts = await asked.execute()
+        events = sum(max(0, int(n) - int(taken.get(p, 0))) for p, n in added.items())
+        since = [int(rows[0][0].partition(b"-")[0]) / 1000 for rows in firsts if rows]
+        lag_s = seconds + micros / 1e6 - min(since) if since else 0.0
+        return Backlog(events, max(0.0, lag_s))
+
+
+def _entry(name: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    try:
+        return Entry(name.decode(), int(fields[b"count"]), _decode(fields[b"events"]))
+    except (KeyError, ValueError, msgspec.MsgspecError):
+        return Entry(name.decode(), 0, [])

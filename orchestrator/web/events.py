@@ -1,0 +1,124 @@
+"""`POST /v1/events`: one event, a list of them, or a stream of lines of any length."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from orchestrator.runtime.intake import Taken
+from orchestrator.runtime.reports import Broken, EventShape, count_lines, read_lines
+from orchestrator.runtime.streams import FullError
+from orchestrator.web.problem import ProblemError
+from orchestrator.web.shapes import read_batch
+
+Take = Callable[[Sequence[EventShape], Sequence[Broken], Sequence[int] | None], Awaitable[Taken]]
+"""Deals with reports and broken ones, given the position of each report: see `Intake.take`."""
+
+LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
+
+MAX_LINE_OCTETS = 1024 * 1024
+
+PATIENCE_S = 20.0
+"""A stream that cannot go on, since too many events wait, is held for so long before it is told."""
+
+MOST_POSITIONS = 1_000
+"""Of a stream, so many positions are told of each kind."""
+
+
+class Streamed(Struct, frozen=True):
+    """What became of a stream: how many `lines` were read, and of these how many events were
+    `stored`, `known`, `queued` and `unmatched`, as of a batch; how many were `set_aside`, or about
+    `strangers`, and at which lines, counted from 0, the first thousand of each were."""
+
+    lines: int
+    stored: int = 0
+    known: int = 0
+    queued: int = 0
+    unmatched: int = 0
+    set_aside: int = 0
+    strangers: int = 0
+    set_aside_at: tuple[int, ...] = ()
+    strangers_at: tuple[int, ...] = ()
+
+    def more(self, lines: int, taken: Taken) -> Streamed:
+        """With so many more lines."""
+        return Streamed(
+            lines=self.lines + lines,
+            stored=self.stored + taken.stored,
+            known=self.known + taken.known,
+            queued=self.queued + taken.queued,
+            unmatched=self.unmatched + taken.unmatched,
+            set_aside=self.set_aside + len(taken.set_aside),
+            strangers=self.strangers + len(taken.strangers),
+            set_aside_at=(*self.set_aside_at, *taken.set_aside)[:MOST_POSITIONS],
+            strangers_at=(*self.strangers_at, *taken.strangers)[:MOST_POSITIONS],
+        )
+
+
+def post_events(take: Take) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler, which hands what is reported to `take`."""
+
+    async def post(request: web.Request) -> web.Response:
+        if request.content_type in LINES:
+            return _answer(await _stream(request, take))
+        shapes = read_batch(await request.read(), EventShape)
+        return _answer(await take(shapes, (), None))
+
+    return post
+
+
+async def _stream(request: web.Request, take: Take) -> Streamed:
+    """Lines are dealt with as they come. Nobody reads on while they are: a sender who is too fast
+    finds that the connection takes no more."""
+    done = Streamed(0)
+    rest = b""
+    async for octets in request.content.iter_any():
+        lines, end, rest = (rest + octets).rpartition(b"\n")
+        if len(rest) > MAX_LINE_OCTETS:
+            raise ProblemError(
+                413,
+                f"Line {done.lines + count_lines(lines + end)} is longer than {MAX_LINE_OCTETS}",
+                "All before it were taken.",
+                more=_told(done),
+            )
+        if end:
+            done = await _take(lines + end, done, take)
+    return await _take(rest, done, take) if rest else done
+
+
+async def _take(lines: bytes, done: Streamed, take: Take) -> Streamed:
+    read, broken = read_lines(lines, done.lines)
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            taken = await take([it for _, it in read], broken, [at for at, _ in read])
+        except FullError as full:
+            if time.monotonic() > until:
+                raise ProblemError(
+                    429,
+                    "Too many events wait",
+                    f"The first {done.lines} lines were taken: send the others again, or all.",
+                    headers={"Retry-After": str(max(1, round(full.retry_s)))},
+                    more=_told(done),
+                ) from None
+            await asyncio.sleep(full.retry_s)
+        else:
+            return done.more(count_lines(lines), taken)
+
+
+def _told(done: Streamed) -> dict[str, Streamed]:
+    return {"taken": done}
+
+
+def _answer(counts: Taken | Streamed) -> web.Response:
+    return web.Response(
+        status=202,
+        body=msgspec.json.encode(counts),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
