@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from orchestrator.core.area import Area, Outline
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import Condition, subscriber_scope
 from orchestrator.core.model import Subscriber
@@ -55,6 +56,21 @@ ROOTS = [
 ]
 
 
+LISTS = {"callers": {1, 7, 10**14, 8613800138000}, "nobody": set[int]()}
+AREAS = {
+    "campus": Area(frozenset({"a", "7", "中", "460-00-1"})),
+    "airport": Area(
+        frozenset({"ab"}), Outline(((0.0, 0.0), (3.0, 0.0), (3.0, 2.5), (1.0, 1.0), (0.0, 2.5)))
+    ),
+    "line": Area(frozenset(), Outline(((0.0, 1.0), (2.0, 1.0), (3.0, 1.0)))),
+}
+PLACES = ["campus", "airport", "airport", "line", "atlantis"]
+NUMBERED = ["+8613800138000", "8613800138000", "+7", "007", "1", "+", "13800138000x", "７"]
+COORDINATES: list[int | float] = [
+    *(0, 1, 2, 2.5, 3, 0.5, 1.5, 0.1, 1e-13, -1, 180, 181, 90, 91, 2.9999999999, 10**400),
+]
+
+
 class Row(Struct, frozen=True):
     subscriber: Subscriber
     balance: int
@@ -69,7 +85,10 @@ class Author:
         self._random = Random(seed)
 
     def text(self) -> str:
-        if self._random.random() < 0.8:
+        draw = self._random.random()
+        if draw < 0.15:
+            return self._random.choice(NUMBERED)
+        if draw < 0.85:
             return self._random.choice(WORDS)
         letters = [self._random.choice([0x7F, 0x7FF, 0xD7FF, 0x10FFFF]) for _ in range(3)]
         drawn = [chr(self._random.randint(1, most)) for most in letters]
@@ -95,6 +114,8 @@ class Author:
             return self.number()
         if draw < 0.65:
             return self.text()
+        if draw < 0.72:
+            return [self._random.choice(COORDINATES) for _ in range(2)]
         size = range(self._random.randint(0, 3))
         if draw < 0.85:
             return [self.value(depth - 1) for _ in size]
@@ -111,7 +132,7 @@ class Author:
             timezone=self._random.choice([None, self.text()]),
             attributes={key: self.value() for key in kept},
             tags=frozenset(self.text() for _ in range(self._random.randint(0, 3))),
-            addresses={},
+            addresses=self._random.choice([{}, {"telegram": "7"}, {"sms": self.text()}]),
             consents={},
             created_at=datetime(2026, 1, 1, tzinfo=UTC) + days,
         )
@@ -150,6 +171,10 @@ class Author:
                 *(f"({a})|{pick(['lower', 'upper', 'length'])}", f"({a})|length"),
                 *(f"({a}) is {pick(TESTS)}", f"({a}) {pick(['+', '-'])} ({b})", f"-({a})"),
                 *(f"({a}) * ({b})", f"({a}) / ({b})", f"({a})|round({pick([0, 1, 3, 12])})"),
+                *(f"({a}) {pick(['in', 'not in'])} list('callers')", "in_list('callers')"),
+                *(f"in_list('{pick([*LISTS, 'old', 'lost'])}', {a})", "in_list('lost')"),
+                *(f"in_area('{pick(PLACES)}', {a})", f"in_area('airport', [{b}, {c}])"),
+                *(f"in_area('{pick(PLACES)}', {pick(ROOTS)})",),
                 *(f"({a}) {pick(['//', '%'])} {pick([1, 3, 2.5, 100])}", f"({a})|round"),
             ]
         )
@@ -169,6 +194,18 @@ class Table:
     def __init__(self, url: str) -> None:
         self._runner = asyncio.Runner()
         self._connection = self._runner.run(asyncpg.connect(url, statement_cache_size=0))
+        self._runner.run(self._load())
+
+    async def _load(self) -> None:
+        """The lists are in force, and one that has expired."""
+        for version, (name, numbers) in enumerate([*LISTS.items(), ("old", {7})], 1):
+            await self._connection.execute(
+                "INSERT INTO lists (name, version, numbers, source, loaded_at, expired)"
+                " VALUES ($1, $2, $3, 'test', now(), $4)",
+                *(name, version, len(numbers), name == "old"),
+            )
+            rows = [(version, number) for number in numbers]
+            await self._connection.copy_records_to_table("listed", records=rows)
 
     def close(self) -> None:
         self._runner.run(self._connection.close())
@@ -184,21 +221,24 @@ class Table:
             [r.balance for r in people],
             [r.earned for r in people],
             [r.subscriber.created_at for r in people],
+            [json.dumps(r.subscriber.addresses) for r in people],
         ]
         columns = []
         for condition in found:
-            sql = condition.sql(len(parameters) + 1)
+            sql = condition.sql(len(parameters) + 1, AREAS)
             parameters.extend(sql.parameters)
             columns.append(f"({sql.text}) IS TRUE")
         query = f"""
             SELECT ARRAY[{", ".join(columns)}] FROM (
               SELECT key, locale, timezone, attributes::jsonb AS attributes,
                      ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)) AS tags,
-                     balance_points, earned_points, created_at, number
+                     balance_points, earned_points, created_at, addresses::jsonb AS addresses,
+                     number
               FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-                          $6::bigint[], $7::bigint[], $8::timestamptz[]) WITH ORDINALITY
+                          $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[])
+                WITH ORDINALITY
                 AS r(key, locale, timezone, attributes, tags, balance_points, earned_points,
-                     created_at, number)
+                     created_at, addresses, number)
               OFFSET 0) AS s
             ORDER BY number"""
         records = self._runner.run(self._connection.fetch(query, *parameters))
@@ -213,7 +253,8 @@ def table(database_url: str) -> Iterator[Table]:
 
 
 def _scope(row: Row) -> dict[str, Any]:
-    return subscriber_scope(row.subscriber, balance_points=row.balance, earned_points=row.earned)
+    told = subscriber_scope(row.subscriber, balance_points=row.balance, earned_points=row.earned)
+    return {**told, "lists": LISTS, "areas": AREAS}
 
 
 def _differences(
@@ -241,3 +282,45 @@ def test_python_and_postgresql_agree_on_whatever_authors_may_write(table: Table)
         assert _differences(table, found, people) == []
 
     agree()
+
+
+def _with(**values: Any) -> Row:
+    """Somebody with these attributes; `sms` is their number."""
+    number = values.pop("sms", None)
+    addresses = {} if number is None else {"sms": number}
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    it = Subscriber(1, "k", 0, "en", None, values, frozenset(), addresses, {}, at)
+    return Row(it, 0, 0)
+
+
+def test_every_place_is_inside_for_both_or_for_neither(table: Table) -> None:
+    points = [[lon, lat] for lon in COORDINATES for lat in COORDINATES]
+    others = [*NUMBERED, *NUMBERS, "a", "ab", "中", True, None, {}, [], [1], [1, 2, 3], [1, "2"]]
+    people = [_with(a=place) for place in (*points, *others)]
+    found = [Condition.parse(f"in_area('{name}', subscriber.a)") for name in dict.fromkeys(PLACES)]
+    assert _differences(table, found, people) == []
+    inside = [row for row in people if found[1].holds(_scope(row))]
+    assert len(inside) > 10
+
+
+def test_every_number_is_on_a_list_for_both_or_for_neither(table: Table) -> None:
+    values = [*NUMBERED, *NUMBERS, 7.0, 8613800138000, True, None, [7], {}]
+    people = [_with(a=value, sms=value) if isinstance(value, str) else _with(a=value)
+              for value in values]  # fmt: skip
+    sources = [f"subscriber.a in list('{name}')" for name in (*LISTS, "old", "lost")]
+    found = [Condition.parse(source) for source in (*sources, "in_list('callers')")]
+    assert _differences(table, found, people) == []
+    listed = {str(row.subscriber.attributes["a"]) for row in people if found[0].holds(_scope(row))}
+    assert listed == {"+8613800138000", "8613800138000", "+7", "7", "7.0", "1", "1.0"}
+
+
+def test_what_is_constant_is_worked_out_no_earlier_than_its_test(table: Table) -> None:
+    found = [
+        Condition.parse(source)
+        for source in (
+            "(false|default(1)) > [subscriber.a]",
+            "(false|default(1)) in list('callers')",
+            "in_area('airport', false|default([1, 2]))",
+        )
+    ]
+    assert _differences(table, found, [_with(a=1)]) == []

@@ -146,7 +146,7 @@ class _Writer:
     def _ordered(self, a: str, operator: str, b: str) -> str:
         return (
             f"CASE WHEN jsonb_typeof({a}) <> jsonb_typeof({b}) THEN NULL"
-            f" WHEN jsonb_typeof({a}) = 'number' THEN ({a})::numeric {operator} ({b})::numeric"
+            f" WHEN jsonb_typeof({a}) = 'number' THEN {_cast(a)} {operator} {_cast(b)}"
             f" WHEN jsonb_typeof({a}) = 'string'"
             f" THEN ({a} #>> '{{}}') COLLATE \"C\" {operator} ({b} #>> '{{}}') END"
         )
@@ -414,6 +414,12 @@ def _whole(v: str, least: int) -> str:
     """bigint, NULL for what is no whole number from `least` on, of at most 15 digits."""
     fits = f"{v} BETWEEN {least} AND {10**LONGEST - 1} AND {v} = trunc({v})"
     return f"CASE WHEN {fits} THEN ({v})::bigint END"
+
+
+def _cast(v: str) -> str:
+    """numeric, also where PostgreSQL works out what is constant before it looks at the test
+    around it."""
+    return f"(CASE jsonb_typeof({v}) WHEN 'number' THEN ({v})::numeric END)"
 
 
 def _degrees(v: str) -> str:
