@@ -35,6 +35,12 @@ SELECT id, key, shard, locale, timezone, attributes, tags, addresses, consents, 
 FROM subscribers WHERE id = ANY($1::bigint[]) ORDER BY id
 """
 
+# The telephone numbers of so many people.
+TELEPHONES = """
+SELECT address FROM addresses WHERE channel = 'sms' AND address LIKE '+%'
+ORDER BY subscriber_id LIMIT $1
+"""
+
 # What journeys wrote them, from an id on, and what they would have written since a time but were
 # forbidden to.
 TRAFFIC = """
@@ -70,6 +76,11 @@ async def choose(
 ) -> list[int]:
     """Everybody's id, or `limit` people's, of whom the same seed always chooses the same."""
     return sorted(row["id"] for row in await connection.fetch(CHOOSE, limit, seed))
+
+
+async def telephones(connection: asyncpg.Connection, limit: int) -> list[str]:
+    """Where text messages reach up to so many people."""
+    return [row["address"] for row in await connection.fetch(TELEPHONES, limit)]
 
 
 async def people(
