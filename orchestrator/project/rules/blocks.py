@@ -5,27 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from msgspec import Struct
-
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark
 from orchestrator.project.rules.base import Rule
 
-_BLOCK = re.compile(r"\{%-?\s*block (?P<name>\w+)\b.*?%\}(?P<says>.*?)\{%-?\s*endblock", re.DOTALL)
-_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
-_BUTTON = re.compile(r"[^|\n]+")
-
 _NEEDED = ("sms", "chat", "script", "mms_text", "mms_image", "wap_push_text", "wap_push_href")
 """Blocks that may be left out, but not empty."""
 
-
-class Written(Struct, frozen=True):
-    """A block, what it says without comments, and where that begins in the file."""
-
-    name: str
-    says: str
-    path: str
-    index: int
+_EMPTY = re.compile(
+    rf"\{{%-?\s*block ({'|'.join(_NEEDED)})\b[^%]*%\}}()(?:\s|\{{#.*?#\}})*\{{%-?\s*endblock",
+    re.DOTALL,
+)
+_BUTTONS = re.compile(r"\{%-?\s*block chat_buttons\b[^%]*%\}(.*?)\{%-?\s*endblock", re.DOTALL)
+_BUTTON = re.compile(r"[^|\n]+")
 
 
 class EmptyBlock(Rule):
@@ -38,10 +30,10 @@ class EmptyBlock(Rule):
     runs_anyway = True
 
     def check(self, draft: Draft) -> Iterator[Finding]:
-        for block in _blocks(draft):
-            if block.name in _NEEDED and not block.says.strip():
+        for path, text in _readable(draft):
+            for found in _EMPTY.finditer(text):
                 hint = "write its words, or take the block out"
-                yield self.at(_mark(draft, block, 0), hint, name=block.name)
+                yield self.at(_mark(path, text, found.start(2)), hint, name=found[1])
 
 
 class BadButton(Rule):
@@ -53,25 +45,23 @@ class BadButton(Rule):
     runs_anyway = True
 
     def check(self, draft: Draft) -> Iterator[Finding]:
-        for block in _blocks(draft):
-            for found in _BUTTON.finditer(block.says) if block.name == "chat_buttons" else ():
-                said = found[0].strip()
-                label, equals, reply = (part.strip() for part in said.partition("="))
-                if said and "{" not in said and (not label or (equals and not reply)):
-                    index = found.start() + len(found[0]) - len(found[0].lstrip())
-                    what = "reply" if label else "label"
-                    hint = "write label=reply | label=reply"
-                    yield self.at(_mark(draft, block, index), hint, said=said, what=what)
+        for path, text in _readable(draft):
+            for block in _BUTTONS.finditer(text) if "chat_buttons" in text else ():
+                for found in _BUTTON.finditer(text, *block.span(1)):
+                    said = found[0].strip()
+                    label, equals, reply = (part.strip() for part in said.partition("="))
+                    if said and "{" not in said and (not label or (equals and not reply)):
+                        index = found.end() - len(found[0].lstrip())
+                        what = "reply" if label else "label"
+                        hint = "write label=reply | label=reply"
+                        yield self.at(_mark(path, text, index), hint, said=said, what=what)
 
 
-def _blocks(draft: Draft) -> Iterator[Written]:
+def _readable(draft: Draft) -> Iterator[tuple[str, str]]:
     for name, paths in draft.template_files.items():
         for path in paths.values() if name not in draft.broken else ():
-            for found in _BLOCK.finditer(draft.files[path]):
-                says = _COMMENT.sub(lambda it: " " * len(it[0]), found["says"])
-                yield Written(found["name"], says, path, found.start("says"))
+            yield path, draft.files[path]
 
 
-def _mark(draft: Draft, block: Written, index: int) -> Mark:
-    text, at = draft.files[block.path], block.index + index
-    return Mark(block.path, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+def _mark(path: str, text: str, index: int) -> Mark:
+    return Mark(path, text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
