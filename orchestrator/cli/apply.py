@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import asyncpg
 import msgspec
 import typer
 from msgspec import Struct
@@ -46,7 +48,8 @@ Agree = Callable[[Plan], bool]
 
 class Applied(Struct, frozen=True):
     """What applying came to. Journeys by name; how many people have moved, and how many of them
-    were due at once when they were counted."""
+    were due at once when they were counted. `overtaken_by` is the number of a project that was
+    applied while they moved, and runs now."""
 
     project: str
     changed: bool
@@ -57,6 +60,7 @@ class Applied(Struct, frozen=True):
     removed: list[str]
     moved: int = 0
     now: int = 0
+    overtaken_by: int | None = None
 
 
 def apply(
@@ -192,9 +196,33 @@ async def apply_files(
                     what, after = "project.rolled_back", {"to": back.to, **after}
                 about = f"project:{project.name}"
                 await record(settings, connection, what, about, versions, after)
-        with progress(applied.moved) as tell:
-            moved = await moving.finish(connection, settings.clock, tell)
-    return msgspec.structs.replace(applied, moved=moved)
+        moved = await _moved(connection, settings, applied.moved)
+        newest = await applied_projects.current(connection)
+    overtaken = newest is not None and newest[1] != files
+    return msgspec.structs.replace(
+        applied, moved=moved, overtaken_by=newest[0] if newest and overtaken else None
+    )
+
+
+async def _moved(connection: asyncpg.Connection, settings: Settings, people: int) -> int:
+    """Everybody who is to move has; how many they were. Who interrupts it is told who goes on."""
+    total = 0
+    with progress(people) as tell:
+
+        def count(move: Move, more: int) -> None:
+            nonlocal total
+            total += more
+            tell(move, more)
+
+        try:
+            return await moving.finish(connection, settings.clock, count)
+        except asyncio.CancelledError:
+            typer.echo(
+                f"{total:,} of {many(people)} have moved; sweeps go on with it, and the next "
+                "`outreach apply` waits for the end",
+                err=True,
+            )
+            raise
 
 
 @contextmanager
@@ -253,4 +281,8 @@ def told(applied: Applied) -> str:
     if applied.moved:
         have = "has" if applied.moved == 1 else "have"
         lines.append(f"{many(applied.moved)} {have} moved to new versions")
+    if applied.overtaken_by:
+        lines.append(
+            f"project {applied.overtaken_by} was applied meanwhile, and is the one that runs"
+        )
     return "\n".join(lines)

@@ -29,7 +29,8 @@ HISTORY = """
 SELECT p.id, p.hash, p.applied_at, p.applied_by, p.copy_of,
     coalesce((SELECT sum(m.moved) FROM moves m WHERE m.project_id = p.id), 0)::bigint AS moved,
     coalesce((SELECT sum(m.planned) FROM moves m WHERE m.project_id = p.id
-              AND m.done_at IS NULL), 0)::bigint AS unfinished
+              AND m.done_at IS NULL AND p.id = (SELECT max(id) FROM projects)), 0)::bigint
+        AS unfinished
 FROM projects p ORDER BY p.id DESC
 """
 
@@ -67,8 +68,8 @@ _files = Decoder(dict[str, str]).decode
 
 class Applied(Struct, frozen=True):
     """One project that was applied: when, by whom, and how many people moved because of it.
-    `copy_of` is the number of the project that it brought back; `unfinished` people are still on
-    their way."""
+    `copy_of` is the number of the project that it brought back; `unfinished` people were
+    to move, and not all have; a project that came after it goes on with them."""
 
     id: int
     hash: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.cli.apply import Applied, apply_files
+from orchestrator.cli.apply import Applied, apply_files, told
 from orchestrator.core.errors import OutreachError
 from orchestrator.project.plan import JourneyPlan, Plan
 from orchestrator.runtime import applying, moving
@@ -33,6 +34,7 @@ from tests.runtime.installation import (
     value,
 )
 
+SPANS = ("wait: 5h", "wait: 6h")
 HEAD = """
 journey: tour
 class: urgent
@@ -321,11 +323,7 @@ async def test_a_way_back_to_where_nobody_can_stand_is_refused(place: Place) -> 
 
 async def test_a_sweep_goes_on_with_a_move_whose_command_died(place: Place) -> None:
     await enter(place.office, 3)
-    files = written(edited(("wait: 2h", "wait: 5h")))
-    now = place.office.clock.now()
-    async with place.office.pool.acquire() as connection, connection.transaction():
-        plan = await applying.foresee(connection, files, now)
-        await applying.carry_out(connection, plan, files, now)
+    await begun(place, edited(("wait: 2h", "wait: 5h")))
     unfinished = "SELECT planned, moved, done_at IS NULL FROM moves"
     assert await rows(place.office, unfinished) == [(3, 0, True)]
     await sweep(place.office)
@@ -333,11 +331,51 @@ async def test_a_sweep_goes_on_with_a_move_whose_command_died(place: Place) -> N
     assert len({row[1] for row in await rows(place.office, STANDS)}) == 1
 
 
+async def begun(place: Place, tour: str) -> None:
+    """This is applied by a command that died before anybody moved."""
+    files, now = written(tour), place.office.clock.now()
+    async with place.office.pool.acquire() as connection, connection.transaction():
+        plan = await applying.foresee(connection, files, now)
+        await applying.carry_out(connection, plan, files, now)
+
+
+async def test_a_move_that_another_project_overtook_is_over(place: Place) -> None:
+    await enter(place.office, 2)
+    await begun(place, edited(("wait: 2h", "wait: 5h")))
+    await place.apply(edited(("wait: 2h", "wait: 6h")))
+    async with place.office.pool.acquire() as connection:
+        listed = await projects.history(connection)
+    assert [(it.id, it.moved, it.unfinished) for it in listed] == [(3, 2, 0), (2, 0, 0), (1, 0, 0)]
+
+
+async def test_an_apply_that_is_interrupted_or_overtaken_says_who_goes_on(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await enter(place.office, 2)
+    moved = "SELECT moved FROM moves WHERE project_id = $1"
+    async with place.office.pool.acquire() as busy, busy.transaction():
+        await busy.execute("SELECT FROM subscribers WHERE key = '0' FOR NO KEY UPDATE")
+        first, second = (
+            asyncio.create_task(place.apply(edited(("wait: 2h", span)))) for span in SPANS
+        )
+        for task, number in ((first, 2), (second, 3)):
+            while await value(place.office, moved, number) != 1:
+                assert not task.done()
+                await asyncio.sleep(0.01)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+    assert "1 of 2 people have moved; sweeps go on with it" in capsys.readouterr().err
+    assert "project 3 was applied meanwhile, and is the one that runs" in told(await first)
+
+
 async def test_whom_a_process_lets_in_by_the_project_before_is_fetched_by_a_sweep(
     place: Place,
 ) -> None:
+    await people(place.office, range(1))
+    await happened(place.office, ["0"], "tour.asked")
     await place.apply(edited(("wait: 2h", "wait: 5h")))
-    await enter(place.office, 1)  # this process has not heard of the new project
+    await turns(place.office)  # this process has not heard of the new project
     ((_, old, _, _),) = await rows(place.office, STANDS)
     await sweep(place.office)
     ((_, new, _, _),) = await rows(place.office, STANDS)
