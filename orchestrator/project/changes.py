@@ -142,11 +142,15 @@ _PARTS: Mapping[str, Callable[[Project], Mapping[str, Any]]] = {
         "expiry": (project.points.expires, project.points.hold),
     },
     "reward": lambda project: project.rewards,
+    "event": lambda project: project.feed.events,
+    "area": lambda project: project.areas,
     "setting": lambda project: {
         "locale": project.locale,
         "timezone": project.timezone,
         "prices": project.prices,
         "retention": project.retention,
+        "lateness": project.feed.lateness,
+        "usage": project.feed.usage,
     },
 }
 """What else a project has, by kind and name."""

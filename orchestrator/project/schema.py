@@ -153,7 +153,9 @@ class Walker:
         """What may stand for a value of this type."""
         kind = _present(kind)
         if offered and (names := self._words.offered.get(kind)):
-            self.definitions.setdefault(kind.__name__, self.value(kind, False) | _offer(names))
+            usual = LOOKS[kind].examples if kind in LOOKS else ()
+            shown = _offer((*usual, *names))
+            self.definitions.setdefault(kind.__name__, self.value(kind, False) | shown)
             return {"$ref": f"#/definitions/{kind.__name__}"}
         if kind is ViaWord:
             return {"enum": [*CHANNEL_WORDS]}

@@ -42,18 +42,25 @@ def vocabulary(draft: Draft) -> Vocabulary:
         for step in draft.within(form)
         if isinstance(step, Step) and step.id
     }
+    conditions = {*said[Condition], *segments.values()}
+    lists = {*contact.not_on, *said[ListName]}.union(*(it.lists() for it in conditions))
+    feed = draft.feed.events if draft.feed else {}
+    areas = draft.map.areas if draft.map else {}
     found: dict[Any, Iterable[str]] = {
         TemplateName: draft.template_files,
         JourneyName: (form.journey for form in draft.journeys.values()),
         ClassName: contact.classes,
         SegmentName: segments,
-        ListName: (*contact.not_on, *said[ListName]),
+        ListName: lists,
         StepName: ("leave", *(step for _, step in steps)),
         StepPath: (f"{journey}/{step}" for journey, step in steps),
-        EventName: (*said[EventName], *(settings.events if settings else ()), *OURS),
+        EventName: (*said[EventName], *(settings.events if settings else ()), *feed, *OURS),
+        Condition: (
+            *(f"in_area('{name}', event.cell)" for name in areas),
+            *(f"in_list('{name}')" for name in lists),
+        ),
         TagChange: (sign + tag for tag in {it.tag for it in said[TagChange]} for sign in "+-"),
     }
-    conditions = {*said[Condition], *segments.values()}
     known = {*settings.attributes} if settings else set()
     return Vocabulary(
         {kind: tuple(sorted(set(names))) for kind, names in found.items()},

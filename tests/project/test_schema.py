@@ -286,3 +286,21 @@ def test_a_project_with_errors_is_known_as_far_as_it_can_be_read() -> None:
 
 def test_a_name_is_not_offered_where_it_is_given() -> None:
     assert "$ref" not in str(schemas(programme())["journey"]["properties"]["journey"])
+
+
+def test_conditions_offer_the_areas_and_lists_of_the_project() -> None:
+    files = {
+        "journeys/program/areas.yaml": "areas: {airport: {cells: [a]}}",
+        "journeys/hello.yaml": "journey: hello\nclass: x\nenter: [{on: a.b, if: in_list('vips')}]\n"
+        "steps: [{id: one, wait: 1d}]",
+    }
+    offered = schemas(read(files))["journey"]["definitions"]["Condition"]["defaultSnippets"]
+    labels = [it["label"] for it in offered]
+    assert labels[-2:] == ["in_area('airport', event.cell)", "in_list('vips')"]
+    assert "usage.mb_7d >= 30" in labels
+
+
+def test_the_events_of_the_feed_are_offered_to_triggers() -> None:
+    files = {"journeys/program/events.yaml": "events: {phone.off: {keep: matching}}"}
+    definitions = schemas(read(files))["journey"]["definitions"]
+    assert "phone.off" in [it["label"] for it in definitions["EventName"]["defaultSnippets"]]
