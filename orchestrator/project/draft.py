@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, field
 
 from orchestrator.core.area import Area, Cells
+from orchestrator.core.expression import Condition
 from orchestrator.core.media import Picture
 from orchestrator.core.project import PointsProgram, Reward
 from orchestrator.core.render import MessageTemplate
@@ -71,6 +72,8 @@ class Draft(Struct):
     """Those of the allowances that nothing was found for."""
     allowed: tuple[tuple[Finding, Allowance], ...] = ()
     """What was found and is meant."""
+    conditions: list[tuple[Condition, Mark, object]] = []
+    """Every condition, where it stands, and what has it, once it was asked for: see `rules`."""
     _walked: dict[int, list[Struct]] = {}
     _written: list[Struct] = []
     _kinds: dict[type, list[tuple[JourneyForm, Any]]] = {}

@@ -172,7 +172,13 @@ def told_by(draft: Draft, owner: object) -> Kinds:
 
 
 def conditions(draft: Draft) -> Iterator[tuple[Condition, Mark, object]]:
-    """Every condition, where it stands, and what has it."""
+    """Every condition, where it stands, and what has it. Many rules ask; it is looked up once."""
+    if not draft.conditions:
+        draft.conditions += _conditions(draft)
+    return iter(draft.conditions)
+
+
+def _conditions(draft: Draft) -> Iterator[tuple[Condition, Mark, object]]:
     for struct in draft.written():
         condition = getattr(struct, "if_", None) or getattr(struct, "condition", None)
         if isinstance(condition, Condition):
