@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import typer
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.cli.finding import found_by
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
@@ -20,6 +21,7 @@ from orchestrator.core import calendar
 from orchestrator.core import explain as core
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.explain import Explanation, Reason
+from orchestrator.runtime.lists import Lists
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import record
@@ -79,6 +81,9 @@ async def answer(
     await projects.follow(connection)
     known = await projects.with_versions(connection, await record.stood_in(connection, person.id))
     scene, on_record = await record.read(connection, person.id, known, now)
+    members = Lists()
+    await members.follow(connection, now)
+    scene = replace(scene, members=members)
     names = {**dict.fromkeys(known.journeys), **dict.fromkeys(scene.enrollments)}
     if journey is not None and journey not in names:
         raise OutreachError(

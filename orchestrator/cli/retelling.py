@@ -25,6 +25,7 @@ from orchestrator.core.narration import Line
 from orchestrator.core.project import Project
 from orchestrator.core.retelling import Told, retold
 from orchestrator.project.load import load, load_journey
+from orchestrator.runtime.lists import Lists
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import lives, projects
 
@@ -44,7 +45,7 @@ def retell(who: str, journey: str | None, json: bool, project: Path | None, verb
     """The life of the subscriber `who` is printed."""
 
     async def ask(settings: Settings, connection: asyncpg.Connection) -> Retold:
-        return await life_of(connection, who, journey)
+        return await life_of(connection, who, journey, settings.clock.now())
 
     found = run_once(project, verbose, ask)
     if json:
@@ -56,7 +57,9 @@ def retell(who: str, journey: str | None, json: bool, project: Path | None, verb
         raise typer.Exit(DIFFERS)
 
 
-async def life_of(connection: asyncpg.Connection, who: str, journey: str | None) -> Retold:
+async def life_of(
+    connection: asyncpg.Connection, who: str, journey: str | None, now: datetime
+) -> Retold:
     """Every decision about the subscriber again. Raises OutreachError."""
     person = await found_by(connection, who)
     past = await lives.read(connection, person.id)
@@ -78,7 +81,9 @@ async def life_of(connection: asyncpg.Connection, who: str, journey: str | None)
     def ran_at(moment: datetime) -> int:
         return history[max(0, bisect_right(times, moment) - 1)].id
 
-    decisions = tuple(retold(past, applied, router.answer, ran_at))
+    members = Lists()
+    await members.follow(connection, now)
+    decisions = tuple(retold(past, applied, router.answer, ran_at, members))
     differing = sum(bool(it.differs) for it in decisions)
     if journey is not None:
         decisions = tuple(it for it in decisions if it.differs or journey in it.journeys)

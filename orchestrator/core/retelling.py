@@ -4,7 +4,7 @@ were made of, by the project that ran then, and compared with what is on record.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,11 +119,16 @@ class Told(Struct, frozen=True, omit_defaults=True):
 
 
 def retold(
-    past: Past, project: Callable[[int], Project], answer: Answer, at: Callable[[datetime], int]
+    past: Past,
+    project: Callable[[int], Project],
+    answer: Answer,
+    at: Callable[[datetime], int],
+    members: Mapping[str, Container[int]] = {},
 ) -> Iterator[Told]:
     """Every decision again, in order. `project` gives an applied project, with the journeys'
     versions that anybody stood in, by its number, and `at` the number of the one that ran at an
-    instant. Raises OutreachError if the beginning is not kept any more."""
+    instant; `members` are the lists of numbers as they are now: what they were is not kept. Raises
+    OutreachError if the beginning is not kept any more."""
     first = past.turns[0] if past.turns else None
     person = first.person if isinstance(first, Became | Joined) else None
     if person is None or (isinstance(first, Became) and not first.new):
@@ -132,7 +137,7 @@ def retold(
             "they came before turns were kept, or longer ago than `timeline` in retention.yaml; "
             "without --replay, explain goes by what is on record",
         )
-    teller = _Teller(past, project, answer, person)
+    teller = _Teller(past, project, answer, person, members)
     given_up = deque(it for it in past.events if it.given_up)
     since = first.at if isinstance(first, Joined) else None
     waiting = deque(it for it in past.events if not it.given_up and not (since and it.at < since))
@@ -182,13 +187,14 @@ class _Teller:
         project: Callable[[int], Project],
         answer: Answer,
         person: Subscriber,
+        members: Mapping[str, Container[int]],
     ) -> None:
         self._project = project
         self._answer = answer
         self._scene: Scene | None = None
         self._person = person
         self._halts = past.halts
-        self._start: dict[str, Any] = {"enrollments": {}}
+        self._start: dict[str, Any] = {"enrollments": {}, "members": members}
         self._messages = _by_time(past.messages)
         self._kept_back = _by_time(past.kept_back)
         self._uncounted = deque(sorted(past.events, key=lambda it: it.stored))

@@ -66,7 +66,7 @@ async def office(database_url: str, redis_url: str) -> AsyncIterator[Context]:
 
 async def told(context: Context, who: str = "0") -> Retold:
     async with context.pool.acquire() as connection:
-        return await life_of(connection, who, None)
+        return await life_of(connection, who, None, context.clock.now())
 
 
 async def says(context: Context, text: str, who: int = 0) -> None:

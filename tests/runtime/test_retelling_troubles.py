@@ -109,7 +109,7 @@ async def says(context: Context, text: str, sender: tuple[str, str] = ("sms", nu
 
 async def told(context: Context, who: str = "0") -> Retold:
     async with context.pool.acquire() as connection:
-        return await life_of(connection, who, None)
+        return await life_of(connection, who, None, context.clock.now())
 
 
 async def as_on_record(context: Context, who: str = "0") -> list[str]:
