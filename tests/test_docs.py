@@ -22,6 +22,8 @@ AUTHORS = (ROOT / "docs/authors.md").read_text()
 STARTER = shipped.starter()
 
 PROGRAMME = {
+    "areas": "areas",
+    "events": "events",
     "classes": "contact",
     "earn": "points",
     "locales": "audience",
@@ -30,6 +32,12 @@ PROGRAMME = {
     "segments": "segments",
 }
 """Which programme file an example is of, by its first key."""
+
+HEAD = {"journey": "example", "class": "friendly", "enter": {"on": "subscriber.activated"}}
+"""What an example of steps stands below."""
+
+CELLS = "cell,lon,lat\na17,116.30,39.99\na18,116.31,39.99\nb03,116.34,40.00\nt2,116.60,40.08\n"
+"""The table of cells that an example names."""
 
 
 def examples(language: str) -> list[str]:
@@ -43,17 +51,27 @@ def as_file(example: str) -> tuple[str, str]:
     assert first is not None, example
     if first[2] in PROGRAMME:
         return f"journeys/program/{PROGRAMME[first[2]]}.yaml", example
+    if first[2] == "enter":
+        rest = {**HEAD, "steps": [{"id": "one", "wait": "1d"}]}
+        lines = [f"{key}: {json.dumps(value)}" for key, value in rest.items() if key != "enter"]
+        return "journeys/example.yaml", "\n".join([*lines, example])
     if not first[1]:
         return "journeys/example.yaml", example
-    head = {"journey": "example", "class": "friendly", "enter": {"on": "subscriber.activated"}}
-    lines = [f"{key}: {json.dumps(value)}" for key, value in head.items()]
+    lines = [f"{key}: {json.dumps(value)}" for key, value in HEAD.items()]
     return "journeys/example.yaml", "\n".join([*lines, "steps:", example])
 
 
 @pytest.mark.parametrize("example", examples("yaml"))
 def test_an_example_for_authors_is_right(example: str) -> None:
     path, text = as_file(example)
-    project, findings = check({**STARTER, path: text})
+    files = {**STARTER, path: text}
+    if "in_area" in text:
+        files |= dict(
+            as_file(it) for it in examples("yaml") if it.startswith(("areas:", "events:"))
+        )
+    if any("cells: cells.csv" in it for it in files.values()):
+        files["journeys/program/cells.csv"] = CELLS
+    project, findings = check(files)
     assert [str(found) for found in findings] == []
     assert project is not None
 
