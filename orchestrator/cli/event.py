@@ -17,9 +17,11 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.steps.wait_for import WaitFor
 from orchestrator.project.findings import did_you_mean
 from orchestrator.runtime.context import Context
-from orchestrator.runtime.ingest import Counts, EventIn, Ingest
+from orchestrator.runtime.intake import Intake, Taken
 from orchestrator.runtime.projects import Projects
+from orchestrator.runtime.reports import EventShape
 from orchestrator.runtime.settings import Settings
+from orchestrator.runtime.worker import following
 from orchestrator.store import timeline
 
 SOURCE = "cli"
@@ -54,7 +56,7 @@ def event(
     facts = nested(_pair(text) for text in properties or [])
     named = source_id or secrets.token_hex(8)
 
-    async def post(settings: Settings, context: Context) -> tuple[Counts, str]:
+    async def post(settings: Settings, context: Context) -> tuple[Taken, str]:
         async with context.pool.acquire() as connection:
             found = await timeline.find(connection, subscriber)
             known = await awaited(connection)
@@ -62,16 +64,16 @@ def event(
             raise OutreachError(
                 f"there is no subscriber {subscriber}", "import them first: outreach import"
             )
-        counts = await Ingest(context).events(
-            [EventIn(found.key, name, named, moment, facts)], SOURCE
-        )
-        return counts, "" if name in known else did_you_mean(name, known)
+        report = EventShape(name, named, subscriber=found.key, at=moment, properties=facts)
+        async with following(context):
+            taken = await Intake(context).take([report], SOURCE)
+        return taken, "" if name in known else did_you_mean(name, known)
 
     counts, unheard = run_process(project, verbose, post, "command", logging.WARNING)
     if json:
-        typer.echo(msgspec.json.encode({"stored": counts.stored, "known": counts.known}).decode())
+        typer.echo(msgspec.json.encode(counts).decode())
     else:
-        typer.echo("stored" if counts.stored else f"known already: {named} was reported before")
+        typer.echo(_told(counts, named))
     if unheard:
         typer.echo(f"hint: nothing in the project that runs waits for it; {unheard}", err=True)
 
@@ -90,6 +92,17 @@ async def awaited(connection: asyncpg.Connection) -> frozenset[str]:
         steps = (placed.step for placed in journey.steps.values())
         found |= {step.wait_for for step in steps if isinstance(step, WaitFor)}
     return frozenset(found)
+
+
+def _told(taken: Taken, named: str) -> str:
+    """What became of the report, for people."""
+    if taken.set_aside:
+        return "set aside: it is not as events.yaml declares it; see: outreach events set-aside"
+    if taken.unmatched:
+        return "no trigger needs it, and of its kind nothing else is kept"
+    if taken.known:
+        return f"known already: {named} was reported before"
+    return "stored" if taken.stored else "it waits for a matcher: a trigger may need it"
 
 
 def _pair(text: str) -> tuple[str, object]:

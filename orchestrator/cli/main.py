@@ -32,6 +32,7 @@ COMMANDS = {
     "feed": ("feed:feed", "outreach feed calls.csv --speed 10x"),
     "link": ("link:link", "outreach link +8613800138000 --channel telegram --qr ann.svg"),
     "event": ("event:event", "outreach event u1 order.placed amount=12.5 --source-id order-1001"),
+    "events": ("events:events", "outreach events set-aside --replay"),
     "show": ("show:show", "outreach show +8613800138000"),
     "explain": ("explain:explain", "outreach explain +8613800138000 --journey hello"),
     "status": ("status:status", "outreach status --json"),

@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.runtime.settings import Settings
-from orchestrator.store import counts, halts, moves, pace
+from orchestrator.store import counts, halts, matching, moves, pace, set_aside, sharing
 
 SINCE = timedelta(hours=24)
 
@@ -33,6 +33,9 @@ def status(
                 for it in await moves.current(connection)
                 if it.done_at is None
             },
+            "set_aside": sum(it.count for it in await set_aside.count(connection)),
+            "waiting_triggers": await matching.waiting(connection),
+            "matched_partitions": len(await sharing.held(connection)),
             "halted": {name: kind for name, (kind, _) in (await halts.look(connection)).items()},
         }
 

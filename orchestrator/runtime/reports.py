@@ -18,6 +18,7 @@ Number = (
         str, Meta(pattern=r"^\+?[1-9][0-9]{5,14}$", description="With its country: +8613800138000")
     ]
     | Annotated[int, Meta(ge=10**5, lt=10**15, description="The same without the plus.")]
+    | Annotated[float, Meta(ge=10**5, lt=10**15)]
 )
 
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
@@ -54,6 +55,10 @@ class EventShape(Timed, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if (self.subscriber is UNSET) is (self.number is UNSET):
             raise ValueError("Expected one of `subscriber` and `number`, in field `subscriber`")
+        if type(self.number) is float:  # in JSON, 8613800138000.0 is a whole number too
+            if not self.number.is_integer():
+                raise ValueError("Expected a whole number, in field `number`")
+            msgspec.structs.force_setattr(self, "number", int(self.number))
         settle(self, self.at)
 
     @property

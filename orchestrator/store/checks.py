@@ -52,6 +52,22 @@ WHERE (s.shard IS DISTINCT FROM rows.shard OR rows.shard NOT BETWEEN 0 AND 63)
 ORDER BY 1 LIMIT $1
 """
 
+# Triggers that should have fired, or been dropped, long ago.
+OVERDUE_TRIGGERS = """
+SELECT count(*) || ' triggers of ' || w.journey || ' wait past their time, since '
+    || to_timestamp(min(w.due))
+FROM trigger_waits w
+WHERE w.due < extract(epoch FROM $2::timestamptz)
+GROUP BY w.journey ORDER BY 1 LIMIT $1
+"""
+
+# Reports that somebody should look at.
+SET_ASIDE = """
+SELECT count(*) || ' reports of ' || CASE name WHEN '' THEN 'no known event' ELSE name END
+    || ' are set aside, since ' || min(at) || ': ' || min(reason)
+FROM set_aside_events GROUP BY name ORDER BY 1 LIMIT $1
+"""
+
 # Open enrollments that nothing can ever move.
 STUCK = """
 SELECT 'subscriber ' || coalesce(s.key, e.subscriber_id::text) || ' in ' || e.journey || ': '
@@ -259,6 +275,19 @@ CHECKS = (
         ACTS,
         "somebody wrote to `acts` by hand: compare it with your last `outreach audit export`; "
         "`outreach audit verify` looks at the seals too",
+    ),
+    Check(
+        "triggers fire when their time has come",
+        OVERDUE_TRIGGERS,
+        "no matcher has these people's partition, or it cannot go on: does `outreach matcher` "
+        "run, and do its logs say `matcher_begins_again`?",
+        timed=True,
+    ),
+    Check(
+        "reported events can be taken",
+        SET_ASIDE,
+        "put their sender or journeys/program/events.yaml right, and take them again: "
+        "outreach events set-aside --replay",
     ),
     Check("the ledger adds up to nothing", audit.TOTAL, _LEDGER),
     Check("members' figures are their entries'", audit.FIGURES, _LEDGER),

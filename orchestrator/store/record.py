@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 from msgspec.json import Decoder
 
+from orchestrator.core.events import Triggered
 from orchestrator.core.explain import Happened, Letter, Record, Refusal
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
@@ -43,6 +44,12 @@ SELECT DISTINCT ON (name) name, at, properties
 FROM events WHERE subscriber_id = $1 AND kind = 'event' ORDER BY name, id DESC
 """
 
+# The latest triggers that fired for them.
+FIRED = """
+SELECT kind, name, properties, at, source, source_id FROM events
+WHERE subscriber_id = $1 AND kind = 'trigger' ORDER BY id DESC LIMIT 1000
+"""
+
 # The versions they stand in.
 STOOD_IN = "SELECT DISTINCT version FROM enrollments WHERE subscriber_id = $1"
 
@@ -69,4 +76,6 @@ async def read(
         row["name"]: Happened(row["at"], _properties(row["properties"]))
         for row in await connection.fetch(HAPPENED, subscriber_id)
     }
-    return case.scene, Record(letters[::-1], refusals[::-1], events)
+    fired = [scenes.event_of(row) for row in await connection.fetch(FIRED, subscriber_id)]
+    triggered = [it for it in fired[::-1] if isinstance(it, Triggered)]
+    return case.scene, Record(letters[::-1], refusals[::-1], events, triggered)

@@ -120,6 +120,8 @@ def document() -> Mapping[str, Any]:
     )
     by_kind = dict(zip(_SPOKEN, schemas, strict=True))
     # Of the two ways to say whom an event is about, it takes one.
+    number = components["EventShape"]["properties"]["number"]
+    number["anyOf"] = [it for it in number["anyOf"] if it["type"] != "number"]
     components["EventShape"]["oneOf"] = [{"required": ["subscriber"]}, {"required": ["number"]}]
 
     def answer(kind: type[Struct], description: str) -> dict[str, Any]:

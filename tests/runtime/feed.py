@@ -15,7 +15,7 @@ from orchestrator.runtime.context import Context
 from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.matcher import serve
 from orchestrator.runtime.reports import EventShape
-from tests.runtime.installation import FILES, number, rows
+from tests.runtime.installation import FILES, number, rows, until_found
 
 EVENTS = """
 events:
@@ -27,7 +27,7 @@ events:
   phone.off: {keep: matching, sets: {power: 'off'}}
   phone.on: {keep: matching, sets: {power: 'on'}}
   shop.bought: {properties: {amount: number}}
-lateness: 2s
+lateness: 5s
 """
 
 AT_ONCE = """
@@ -112,3 +112,15 @@ def same(context: Context) -> Context:
 async def report(context: Context, events: Iterable[EventShape]) -> Mapping[str, int]:
     """The events are reported: how many came to what."""
     return (await Intake(context).take([*events])).outcomes
+
+
+async def judged(context: Context) -> None:
+    """All that was reported is judged and committed, and nothing waits."""
+    async with asyncio.timeout(60):
+        while (await context.streams.backlog({})).events:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    left = (
+        "SELECT (SELECT count(*) FROM trigger_waits) "
+        "+ (SELECT count(*) FROM matching WHERE resume_id <> seen_id)"
+    )
+    await until_found(context, 0, left, patience_s=60)

@@ -1,0 +1,109 @@
+"""`outreach events set-aside`: reports that could not be taken, and another try."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import asyncpg
+import msgspec
+import typer
+from msgspec import Struct
+
+from orchestrator.cli.acting import operator
+from orchestrator.cli.options import (
+    JsonOption,
+    ProjectOption,
+    VerboseOption,
+    run_once,
+    run_process,
+)
+from orchestrator.cli.show import plain
+from orchestrator.core.acts import Deed
+from orchestrator.runtime.again import Again, take_again
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.settings import Settings
+from orchestrator.store import acts, set_aside
+from orchestrator.store.set_aside import Aside, Kind
+
+
+class Told(Struct, frozen=True):
+    """How many reports are set aside, by event, and the first of them."""
+
+    kinds: list[Kind]
+    first: list[Aside]
+
+
+def events(
+    action: Annotated[str, typer.Argument(metavar="set-aside", help="What to look at.")],
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Take them again, by the project that runs now.")
+    ] = False,
+    most: Annotated[int, typer.Option(help="How many to show at most.", min=1)] = 20,
+    json: JsonOption = False,
+    project: ProjectOption = None,
+    verbose: VerboseOption = 0,
+) -> None:
+    """List reports of events that were set aside, since they are not as events.yaml declares them.
+
+    With --replay each is taken again, as if it came now, and those that still cannot be are kept.
+    An event of long ago is stored, but comes too late for triggers. Exit code 1: some remain.
+    """
+    if action != "set-aside":
+        raise typer.BadParameter("write: outreach events set-aside")
+    if replay:
+        _replay(json, project, verbose)
+    else:
+        _list(most, json, project, verbose)
+
+
+def _list(most: int, json: bool, project: ProjectOption, verbose: int) -> None:
+    async def look(settings: Settings, connection: asyncpg.Connection) -> Told:
+        return Told(await set_aside.count(connection), await set_aside.read(connection, 0, most))
+
+    found = run_once(project, verbose, look)
+    if json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        for line in _listed(found):
+            typer.echo(line)
+    if found.kinds:
+        raise typer.Exit(1)
+
+
+def _replay(json: bool, project: ProjectOption, verbose: int) -> None:
+    async def again(settings: Settings, context: Context) -> Again:
+        done = await take_again(context)
+        if done.taken:
+            async with context.pool.acquire() as connection, connection.transaction():
+                deed = Deed(
+                    operator(), "events.taken_again", "events", after={"events": done.taken}
+                )
+                await acts.record(connection, deed, context.clock.now(), context.secret)
+        return done
+
+    done = run_process(project, verbose, again, "command", logging.WARNING)
+    if json:
+        typer.echo(msgspec.json.encode(done).decode())
+    else:
+        typer.echo(f"{done.taken} events taken; {done.remain} remain set aside")
+    if done.remain:
+        raise typer.Exit(1)
+
+
+def _listed(found: Told) -> Iterator[str]:
+    if not found.kinds:
+        yield "nothing is set aside"
+        return
+    for kind in found.kinds:
+        since = f"{kind.since:%Y-%m-%d %H:%M:%S}Z"
+        yield f"{plain(kind.name) or '(no event)'}: {kind.count} since {since}: {plain(kind.reason)}"
+    yield from _shown(found.first)
+    yield "try them again once events.yaml or their sender is right: outreach events set-aside --replay"
+
+
+def _shown(first: Sequence[Aside]) -> Iterator[str]:
+    for it in first:
+        yield f"  {it.at:%Y-%m-%d %H:%M:%S}Z  {plain(it.source_id) or '-'}  {plain(it.reason)}"
+        yield f"    {plain(it.body[:200])}"
