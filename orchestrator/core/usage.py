@@ -25,8 +25,12 @@ MOST = Decimal(10) ** 12
 """An event counts less than this."""
 
 NOTHING = Decimal(0)
-_SMALLEST = Decimal("0.000001")
-_SHARE_PLACES = 4
+SMALLEST = Decimal("0.000001")
+"""What an event counts is rounded to this, and an allowance is no less."""
+
+SHARE_STEPS = 10_000
+"""A share is told in so many parts."""
+
 _EXACT = Context(prec=60, rounding=ROUND_FLOOR)
 _PROPERTY = re.compile(r"event\.([A-Za-z_]\w*)")
 
@@ -65,7 +69,7 @@ class Amount(Struct, frozen=True):
                 return NOTHING
         except InvalidOperation:  # not a number
             return NOTHING
-        return value.quantize(_SMALLEST)
+        return value.quantize(SMALLEST)
 
 
 class Measure(Struct, frozen=True):
@@ -125,8 +129,8 @@ def figures(
 ) -> dict[str, int | float | None]:
     """What conditions see of a measure, by the names after `usage.`. The place of somebody whose
     region is not known, or was not looked at this month, is null; so is the share of an allowance
-    that is no number above zero. For whom nothing was counted, what an import says (`attributes`)
-    stands."""
+    that is no number, or none to speak of. For whom nothing was counted, what an import says
+    (`attributes`) stands."""
     said: dict[str, int | float | None] = {
         f"{name}_today": plain(counts.today),
         f"{name}_7d": plain(counts.week),
@@ -147,10 +151,10 @@ def figures(
 
 def _share(month: Decimal, allowance: Decimal | None) -> int | float | None:
     """Rounded down, so that nobody is told too early that they have reached it."""
-    if allowance is None or not allowance > 0:
+    if allowance is None or not allowance >= SMALLEST:
         return None
-    steps = _EXACT.divide_int(_EXACT.scaleb(month, _SHARE_PLACES), allowance)
-    return plain(_EXACT.scaleb(steps, -_SHARE_PLACES))
+    steps = int(_EXACT.divide_int(month * SHARE_STEPS, allowance))
+    return steps // SHARE_STEPS if steps % SHARE_STEPS == 0 else steps / SHARE_STEPS
 
 
 def plain(value: Decimal) -> int | float:

@@ -12,7 +12,7 @@ from orchestrator.core.project import Project
 EVERY = timedelta(hours=1)
 """Of domain time, from one comparison to the next."""
 
-PLACES = 500
+PLACES = 400
 """Of a region, at most; among so few people each has their exact place."""
 
 LONGEST_REGION = 100
@@ -28,7 +28,6 @@ BEGIN = "INSERT INTO usage_comparisons (measure, next_at) VALUES ($1, $2) ON CON
 END = "UPDATE usage_comparisons SET next_at = $2 WHERE measure = $1"
 
 # What is not compared any more, and what is about to be compared anew.
-FORGET_PLACES = "DELETE FROM usage_places WHERE measure = $1 OR measure <> ALL($2::text[])"
 FORGET_REGIONS = "DELETE FROM usage_regions WHERE measure = $1 OR measure <> ALL($2::text[])"
 FORGET = "DELETE FROM usage_comparisons WHERE measure <> ALL($1::text[])"
 
@@ -42,10 +41,6 @@ WITH totals AS MATERIALIZED (
     WHERE jsonb_typeof(s.attributes -> $3::text) = 'string'
       AND char_length(s.attributes ->> $3::text) <= $6
     GROUP BY 1, 2
-), regions AS (
-    INSERT INTO usage_regions (measure, month, region, people, mean, at)
-    SELECT $1, $2, region, sum(people), round(sum(total * people) / sum(people), 2), $4
-    FROM totals GROUP BY region
 ), ranked AS (
     SELECT region, total, people, sum(people) OVER (PARTITION BY region) AS size,
         sum(people) OVER (PARTITION BY region ORDER BY total) - people AS below
@@ -55,9 +50,13 @@ WITH totals AS MATERIALIZED (
         lag(div(below * $5::integer, size)) OVER (PARTITION BY region ORDER BY total) AS last
     FROM ranked
 )
-INSERT INTO usage_places (measure, month, region, total, above, below)
-SELECT $1, $2, region, total, size - below - people, below
-FROM placed WHERE place IS DISTINCT FROM last
+INSERT INTO usage_regions (measure, month, region, people, mean, totals, above, below, at)
+SELECT $1, $2, region, sum(people), round(sum(total * people) / sum(people), 2),
+    array_agg(total::float8 ORDER BY total) FILTER (WHERE place IS DISTINCT FROM last),
+    array_agg((size - below - people)::integer ORDER BY total)
+        FILTER (WHERE place IS DISTINCT FROM last),
+    array_agg(below::integer ORDER BY total) FILTER (WHERE place IS DISTINCT FROM last), $4
+FROM placed GROUP BY region
 """
 
 
@@ -74,7 +73,6 @@ async def compare(connection: asyncpg.Connection, project: Project, now: datetim
                 next_at = await connection.fetchval(NEXT, measure)
             if next_at is None or next_at > now:
                 continue
-            await connection.execute(FORGET_PLACES, measure, [*wanted])
             await connection.execute(FORGET_REGIONS, measure, [*wanted])
             await connection.execute(FORGET, [*wanted])
             for month in sorted(months(now)):

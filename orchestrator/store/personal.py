@@ -169,12 +169,8 @@ TABLES: Mapping[str, Treatment] = {
         kept="it is forgotten within an hour of the next wrong code that anybody says",
     ),
     "usage_comparisons": _impersonal(),
-    "usage_places": Treatment(
-        because="how many people of a region used how much: whose a figure is, it does not tell",
-        kept="counted anew every hour, without whoever is gone",
-    ),
     "usage_regions": Treatment(
-        because="how many people a region has and what they use on average",
+        because="how many people of a region use how much: whose a figure is, it does not tell",
         kept="counted anew every hour, without whoever is gone",
     ),
     "attempts": _impersonal("batches of messages: channel, time, which gateway"),

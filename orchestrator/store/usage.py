@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -47,12 +47,17 @@ ON CONFLICT (subscriber_id, measure, month) DO UPDATE SET
 """
 
 _TODAY = "coalesce({n}m.days[c.day], 0)"
-_WEEK = """(coalesce((SELECT sum(d) FROM unnest({n}m.days[c.day - 6:c.day]) d), 0)
-        + coalesce((SELECT sum(d) FROM unnest({n}p.days[c.since:31]) d), 0))"""
+_WEEK = " + ".join(
+    (
+        *(f"coalesce({{n}}m.days[c.day - {back}], 0)" for back in range(WEEK_DAYS)),
+        *(f"coalesce({{n}}p.days[c.since + {on}], 0)" for on in range(WEEK_DAYS - 1)),
+    )
+)
 _MONTH = "coalesce({n}m.total, 0)"
 _SEEN = "({n}m.month IS NOT NULL OR {n}p.month IS NOT NULL)"
-_ABOVE = "coalesce({n}s.above, {n}r.people)"
-_BELOW = "coalesce({n}s.below, 0)"
+_PLACED = "width_bucket(coalesce({n}m.total, 0)::float8, {n}r.totals)"
+_ABOVE = f"coalesce({{n}}r.above[{_PLACED}], {{n}}r.people)"
+_BELOW = f"coalesce({{n}}r.below[{_PLACED}], 0)"
 _JOINS = """
 LEFT JOIN usage_months {n}m
     ON {n}m.subscriber_id = {who} AND {n}m.measure = {measure} AND {n}m.month = c.month
@@ -60,12 +65,7 @@ LEFT JOIN usage_months {n}p ON {n}p.subscriber_id = {who} AND {n}p.measure = {me
     AND {n}p.month = c.before"""
 _PLACE = """
 LEFT JOIN usage_regions {n}r
-    ON {n}r.measure = {measure} AND {n}r.month = c.month AND {n}r.region = {region}
-LEFT JOIN LATERAL (
-    SELECT it.above, it.below FROM usage_places it
-    WHERE it.measure = {n}r.measure AND it.month = {n}r.month AND it.region = {n}r.region
-      AND it.total <= coalesce({n}m.total, 0)
-    ORDER BY it.total DESC LIMIT 1) {n}s ON true"""
+    ON {n}r.measure = {measure} AND {n}r.month = c.month AND {n}r.region = {region}"""
 
 # What was counted of each of these subscribers and measures: on the day that it is for them, in the
 # days up to it, some of them in the month before, and in its month; and how that stands in their
@@ -102,10 +102,10 @@ JOIN unnest({calendar}) AS c (zone, month, day, before, since)
 LEFT JOIN accounts a ON a.subscriber_id = s.id{joins}
 """
 _SHARE = """CASE WHEN jsonb_typeof(s.attributes -> {of}) = 'number' THEN CASE
-    WHEN (s.attributes -> {of})::numeric > 0
+    WHEN (s.attributes -> {of})::numeric >= 0.000001
     THEN div({month} * 10000, (s.attributes -> {of})::numeric) / 10000 END END"""
 _SAID = """
-CROSS JOIN LATERAL (SELECT jsonb_build_object({pairs}) AS it) {n}said"""
+CROSS JOIN LATERAL (SELECT jsonb_build_object({pairs}) AS it OFFSET 0) {n}said"""
 _REGION = "CASE jsonb_typeof(s.attributes -> {by}) WHEN 'string' THEN s.attributes ->> {by} END"
 
 
@@ -243,10 +243,9 @@ async def people(
     """A query of everyone as a condition sees them that uses these dotted names, and its
     parameters, numbered from `first_parameter`."""
     asked = {
-        name: measure
+        name: wanted
         for name, measure in project.feed.measures.items()
-        if "subscriber.usage" in names
-        or any(f"{root}.{it}" in names for it in measure.names(name) for root in _ROOTS)
+        if (wanted := _wanted(measure.names(name), names))
     }
     if not asked:
         return PEOPLE, []
@@ -261,19 +260,11 @@ async def people(
         parameters.append(value)
         return f"${first_parameter + len(parameters) - 1}::text"
 
-    for number, (name, measure) in enumerate(asked.items()):
+    for number, (name, wanted) in enumerate(asked.items()):
         said = {"n": f"u{number}", "who": "s.id", "measure": parameter(name)}
-        if measure.of:
-            said["of"] = parameter(measure.of)
-        joins += _JOINS.format(**said)
-        if measure.by:
-            said["by"] = parameter(measure.by)
-            joins += _PLACE.format(region=_REGION.format(**said), **said)
-        pairs = [
-            f"{parameter(key)}, ({value})::float8"
-            for key, value in zip(measure.names(name), _values(measure, said), strict=True)
-        ]
-        joins += _SAID.format(pairs=", ".join(pairs), **said)
+        joins += _JOINS.format(**said) + _told(
+            name, project.feed.measures[name], wanted, said, parameter
+        )
         seen, it = _SEEN.format(**said), f"{said['n']}said.it"
         below.append(f"CASE WHEN {seen} THEN '{{}}' ELSE {it} END")
         above.append(f"CASE WHEN {seen} THEN {it} ELSE '{{}}' END")
@@ -283,17 +274,39 @@ async def people(
     return f"SELECT {columns}", parameters
 
 
-_ROOTS = ("usage", "subscriber.usage")
+def _wanted(measured: Sequence[str], names: Collection[str]) -> list[str]:
+    """Of a measure's names under `usage` those among the dotted names; all, if they name the
+    whole of it."""
+    if "subscriber.usage" in names:
+        return [*measured]
+    return [it for it in measured if f"usage.{it}" in names or f"subscriber.usage.{it}" in names]
 
 
-def _values(measure: Measure, said: Mapping[str, str]) -> list[str]:
-    """A measure's figures, in the order of their names."""
-    month = _MONTH.format(**said)
-    values = [_TODAY.format(**said), _WEEK.format(**said), month]
-    if measure.of:
-        values.append(_SHARE.format(month=month, **said))
-    if measure.by:
+def _told(
+    name: str,
+    measure: Measure,
+    wanted: Sequence[str],
+    said: Mapping[str, str],
+    parameter: Callable[[str], str],
+) -> str:
+    """What joins the wanted figures of a measure, as a jsonb object."""
+    month, joins = _MONTH.format(**said), ""
+    values = {
+        f"{name}_today": _TODAY.format(**said),
+        f"{name}_7d": _WEEK.format(**said),
+        f"{name}_month": month,
+    }
+    if f"{name}_share" in wanted:
+        values[f"{name}_share"] = _SHARE.format(month=month, of=parameter(measure.of))
+    if any(f"{name}_{it}" in wanted for it in ("mean", "rank", "percentile")):
+        region = _REGION.format(by=parameter(measure.by))
+        joins = _PLACE.format(region=region, **said)
         above, below = _ABOVE.format(**said), _BELOW.format(**said)
         size = f"{said['n']}r.people"
-        values += [f"{said['n']}r.mean", f"least({above} + 1, {size})", f"100 * {below} / {size}"]
-    return values
+        values |= {
+            f"{name}_mean": f"{said['n']}r.mean",
+            f"{name}_rank": f"least({above} + 1, {size})",
+            f"{name}_percentile": f"100 * {below} / {size}",
+        }
+    pairs = (f"{parameter(it)}, ({values[it]})::float8" for it in wanted)
+    return joins + _SAID.format(pairs=", ".join(pairs), **said)

@@ -36,7 +36,7 @@ NOW = datetime(2026, 3, 3, 2, tzinfo=UTC)
 ZONES = ["Asia/Shanghai", "America/Los_Angeles", "Nowhere/Land", None]
 CENT = Decimal("0.01")
 CITIES: list[Any] = ["北京", "成都", "", 7, None]
-PLANS: list[Any] = [100, 12.5, 0, -3, "100", None, True]
+PLANS: list[Any] = [100, 12.5, 0, -3, "100", None, True, 1e-300, 0.0001, 10**30]
 
 FEED = Feed(
     {
@@ -71,11 +71,7 @@ class House:
 
     def empty(self) -> None:
         tables = "subscribers, addresses, events, sources, usage_months, usage_regions"
-        self.run(
-            self.connection.execute(
-                f"TRUNCATE {tables}, usage_places, usage_comparisons, lives CASCADE"
-            )
-        )
+        self.run(self.connection.execute(f"TRUNCATE {tables}, usage_comparisons, lives CASCADE"))
 
     def people(self, random: Random, count: int = 6) -> list[Subscriber]:
         news = []

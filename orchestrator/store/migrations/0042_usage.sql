@@ -3,7 +3,7 @@
 -- an update of it touches no index.
 CREATE TABLE usage_months (
     subscriber_id bigint NOT NULL,
-    measure text NOT NULL,
+    measure text COLLATE "C" NOT NULL,
     month date NOT NULL,
     total numeric NOT NULL,
     days numeric[] NOT NULL,
@@ -16,26 +16,19 @@ CREATE TABLE usage_comparisons (
     next_at timestamptz NOT NULL
 );
 
--- How a month stood in each region when it was last looked at: how many people there are in it,
--- and how much they used each, on average.
+-- How a month stood in each region when it was last looked at: how many people there are in it, how
+-- much they used each, on average, and places in it: of whoever has `totals[n]`, or more but less
+-- than `totals[n + 1]`, so many people are above and so many below. A row is kept in one piece, so
+-- that a place is found in it without fetching or unpacking anything.
 CREATE TABLE usage_regions (
-    measure text NOT NULL,
+    measure text COLLATE "C" NOT NULL,
     month date NOT NULL,
-    region text NOT NULL,
+    region text COLLATE "C" NOT NULL,
     people bigint NOT NULL,
     mean numeric NOT NULL,
+    totals float8[] STORAGE EXTERNAL NOT NULL,
+    above integer[] STORAGE EXTERNAL NOT NULL,
+    below integer[] STORAGE EXTERNAL NOT NULL,
     at timestamptz NOT NULL,
     PRIMARY KEY (measure, month, region)
-);
-
--- Places in it: of whoever has `total`, or more but less than the next row's, so many people are
--- above and so many below.
-CREATE TABLE usage_places (
-    measure text NOT NULL,
-    month date NOT NULL,
-    region text NOT NULL,
-    total numeric NOT NULL,
-    above bigint NOT NULL,
-    below bigint NOT NULL,
-    PRIMARY KEY (measure, month, region, total)
-);
+) WITH (toast_tuple_target = 8160);
