@@ -25,11 +25,13 @@ fired; the rest is kept again. Then it all goes on as if nothing had been.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import count
+from itertools import chain, count
 from math import inf
+from operator import itemgetter
 from typing import Any
 
 from msgspec.structs import replace
@@ -41,12 +43,18 @@ from orchestrator.core.triggers import Trigger, Triggers
 
 __all__ = ["Changes", "Fired", "FiredAt", "Key", "Matching", "Standing", "State", "Wait"]
 
-_Row = tuple[Any, ...]
-"""What is known of somebody: since when and what, for each name of `Triggers.known` in turn. A
-tuple, as there is one for everybody on the lists."""
+_SLOTS_PER_S = 8.0
+"""Events are kept by eighths of a second, each sorted once the watermark is there."""
 
-_Sets = tuple[tuple[int, str, Any], ...]
-"""Where in a row it belongs, and the property of the event that says it, or else what it is."""
+_Kept = tuple[float, str, int, Happened, Sequence[Trigger]]
+"""An event by its order, and the triggers that it may begin."""
+
+_Known = dict[Who, tuple[float, Any]]
+"""Of each subscriber, since when what is known: one name under `state`."""
+
+_Sets = tuple[tuple[str, _Known, str, Any], ...]
+"""A name under `state`, what is known of it, and the property of an event that says it, or else
+what it is then."""
 
 
 class Matching:
@@ -62,7 +70,8 @@ class Matching:
         self.late = self.dropped = 0
         self._lateness_s = lateness_s
         self._numbers = count()
-        self._kept: list[tuple[float, str, int, Happened, list[Trigger]]] = []
+        self._kept: dict[float, list[_Kept]] = {}
+        self._slots: list[float] = []
         self._last: tuple[float, str] = (-inf, "")
         self._seen: set[str] = set()
         self._seen_before: set[str] = set()
@@ -76,10 +85,11 @@ class Matching:
     @property
     def next_at(self) -> float:
         """The earliest watermark that may change anything; inf if there is none."""
-        kept, due = self._kept, self._due
-        if not kept:
-            return due[0][0] if due else inf
-        return min(kept[0][0], due[0][0]) if due else kept[0][0]
+        due = self._due
+        while due and self._waits[due[0][2]].get(due[0][4].who) is not due[0][4]:
+            heappop(due)  # it was ended
+        first = due[0][0] if due else inf
+        return min(first, *(it[0] for it in self._kept[self._slots[0]])) if self._slots else first
 
     @property
     def waiting(self) -> int:
@@ -89,31 +99,41 @@ class Matching:
     @property
     def kept(self) -> int:
         """How many events are kept until the watermark has passed them."""
-        return len(self._kept)
+        return sum(map(len, self._kept.values()))
 
     def take(self, happened: Iterable[Happened], replayed: bool = False) -> list[Fired]:
         """What fires at once of these events, in their order. The others are kept until they are
         judged. `replayed`: they were taken before the checkpoint that this matcher began from."""
         fired: list[Fired] = []
-        begins, follows, watermark = self._triggers.begins, self._triggers.follows, self.watermark
+        watermark, kept, plans = self.watermark, self._kept, self._triggers.plans
         seen, seen_before = self._seen, self._seen_before
         for it in happened:
-            if it.at <= watermark:
+            at = it.at
+            if at <= watermark:
                 if not replayed:
                     self._take_late(it)
                 continue
-            begun = begins(it)
+            plan = plans.get(it.name)
+            if plan is None:
+                continue
+            begun = plan.begins(it.who, it.properties)
             if begun:
                 source_id = it.source_id
                 if source_id in seen or source_id in seen_before:
                     continue
                 seen.add(source_id)
-                later = [trigger for trigger in begun if not trigger.at_once]
+                later = _waiting(begun)
                 if not replayed and len(later) < len(begun):
                     fired += [_at_once(trigger, it) for trigger in begun if trigger.at_once]
                 begun = later
-            if begun or follows(it):
-                heappush(self._kept, (it.at, it.source_id, next(self._numbers), it, begun))
+            if begun or plan.is_followed:
+                slot = at * _SLOTS_PER_S // 1.0
+                row = (at, it.source_id, next(self._numbers), it, begun)
+                try:
+                    kept[slot].append(row)
+                except KeyError:
+                    kept[slot] = [row]
+                    heappush(self._slots, slot)
         return fired
 
     def learn(self, happened: Iterable[Happened], stored: float) -> None:
@@ -138,22 +158,44 @@ class Matching:
         fired: list[Fired] = []
         if watermark <= self.watermark:
             return fired
-        kept, due = self._kept, self._due
-        while True:
-            if kept and kept[0][0] <= watermark and not (due and due[0][0] < kept[0][0]):
-                at, source_id, _, it, begun = heappop(kept)
-                if (at, source_id) != self._last:  # else a duplicate
-                    self._last = at, source_id
-                    self._judge(it, begun, fired)
-            elif due and due[0][0] <= watermark:
-                _, _, index, _, wait = heappop(due)
-                if self._waits[index].get(wait.who) is wait:  # else it was ended
-                    self._end(self._triggers.all[index], wait, fired)
-            else:
-                break
+        due, last = self._due, self._last
+        sets, ends = self._sets, self._ends
+        for at, source_id, _, it, begun in self._ready(watermark):
+            if at == last[0] and source_id == last[1]:
+                continue  # a duplicate
+            last = (at, source_id)
+            while due and due[0][0] < at:
+                self._ripe(fired)
+            if it.name in sets or it.name in ends:
+                self._follow(it)
+            if begun:
+                self._judge(it, begun, fired)
+        while due and due[0][0] <= watermark:
+            self._ripe(fired)
+        self._last = last
         self.watermark = watermark
         self._forget()
         return fired
+
+    def _ready(self, watermark: float) -> Iterator[_Kept]:
+        """The events up to `watermark`, sorted, which are kept no more."""
+        slots = self._slots
+        while slots and slots[0] <= watermark * _SLOTS_PER_S:
+            rows = self._kept.pop(slots[0])
+            rows.sort()
+            if rows[-1][0] > watermark:
+                until = bisect_right(rows, watermark, key=itemgetter(0))
+                self._kept[slots[0]] = rows[until:]
+                yield from rows[:until]
+                return
+            heappop(slots)
+            yield from rows
+
+    def _ripe(self, fired: list[Fired]) -> None:
+        """The wait that is due first is over, unless it was ended."""
+        _, _, index, _, wait = heappop(self._due)
+        if self._waits[index].get(wait.who) is wait:
+            self._end(self._triggers.all[index], wait, fired)
 
     def changes(self) -> Changes:
         """What changed since the last call."""
@@ -188,7 +230,7 @@ class Matching:
         numbers = _renumbered(self._triggers, triggers)
         standing = Standing(
             waits=tuple(it for waits in self._waits for it in waits.values()),
-            states={who: self._state(who) for who in self._states},
+            states={who: self._state(who) for who in {*chain(*self._known.values())}},
             fired=tuple(
                 FiredAt(trigger.journey, trigger.number, who, at)
                 for trigger, fired in zip(self._triggers.all, self._fired, strict=True)
@@ -197,23 +239,23 @@ class Matching:
         )
         self._use(triggers)
         self._restore(standing, numbers)
-        self._kept = [
-            (*it[:4], [trigger for trigger in triggers.begins(it[3]) if not trigger.at_once])
-            for it in self._kept
-        ]
+        for slot, rows in self._kept.items():
+            self._kept[slot] = [(*row[:4], _waiting(triggers.begins(row[3]))) for row in rows]
 
     def _use(self, triggers: Triggers) -> None:
         """Nothing is known to these triggers yet."""
         self._triggers = triggers
-        self._states: dict[Who, _Row] = {}
+        self._known: dict[str, _Known] = {name: {} for name in triggers.known}
         self._due: list[tuple[float, str, int, int, Wait]] = []
         self._waits: list[dict[Who, Wait]] = [{} for _ in triggers.all]
         self._fired: list[dict[Who, float]] = [{} for _ in triggers.all]
         self._aging: list[deque[tuple[float, Who]]] = [deque() for _ in triggers.all]
-        places = {name: 2 * number for number, name in enumerate(triggers.known)}
-        self._unknown: _Row = (-inf, None) * len(triggers.known)
-        self._sets = {
-            name: tuple((places[key], it.property, it.value) for key, it in sets)
+        self._ends = {
+            name: tuple((trigger, self._waits[trigger.index], read) for trigger, read in ends)
+            for name, ends in triggers.ends.items()
+        }
+        self._sets: dict[str, _Sets] = {
+            name: tuple((key, self._known[key], it.property, it.value) for key, it in sets)
             for name, sets in triggers.sets.items()
         }
 
@@ -247,15 +289,12 @@ class Matching:
                 self._fired[trigger.index][it.who] = it.at
                 self._aging[trigger.index].append((it.at, it.who))
         for who, state in standing.states.items():
-            unknown = (-inf, None)
-            parts = (state.get(name, unknown) for name in self._triggers.known)
-            row = tuple(value for part in parts for value in part)
-            if row != self._unknown:
-                self._states[who] = row
+            for name, known in state.items():
+                if name in self._known:
+                    self._known[name][who] = (known[0], known[1])
 
-    def _judge(self, it: Happened, begun: list[Trigger], fired: list[Fired]) -> None:
+    def _judge(self, it: Happened, begun: Sequence[Trigger], fired: list[Fired]) -> None:
         who, at = it.who, it.at
-        self._follow(it)
         for trigger in begun:
             index = trigger.index
             if who in self._waits[index]:
@@ -279,28 +318,28 @@ class Matching:
     def _follow(self, it: Happened, late: bool = False) -> None:
         """What the event says is known, and the waits that it ends are over."""
         who, at = it.who, it.at
-        if sets := self._sets.get(it.name):
+        sets = self._sets.get(it.name, ())
+        if sets:
             self._learn(who, at, sets, it.properties, late)
-        for trigger, read in self._triggers.ends.get(it.name, ()):
-            wait = self._waits[trigger.index].get(who)
+        for trigger, waits, read in self._ends.get(it.name, ()):
+            wait = waits.get(who)
             if wait is None or not wait.began < at <= wait.due:
                 continue
-            if read is None or read(self._scope(who, it.properties, sets or ())) is True:
-                del self._waits[trigger.index][who]
+            if read is None or read(self._scope(who, it.properties, sets)) is True:
+                del waits[who]
                 self._changed_waits.add((trigger.journey, trigger.number, who))
 
     def _learn(
         self, who: Who, at: float, sets: _Sets, properties: Mapping[str, Any], late: bool
     ) -> None:
-        before = row = self._states.get(who, self._unknown)
-        for place, name, constant in sets:
+        for _, known, name, constant in sets:
             value = properties.get(name) if name else constant
-            since = row[place]
-            if value is not None and (at > since or (at == since and not late)):
-                row = (*row[:place], at, value, *row[place + 2 :])
-        if row is not before:
-            self._states[who] = row
-            self._changed_states.add(who)
+            if value is None:
+                continue
+            before = known.get(who)
+            if before is None or at > before[0] or (at == before[0] and not late):
+                known[who] = (at, value)
+                self._changed_states.add(who)
 
     def _begin(self, trigger: Trigger, wait: Wait) -> None:
         self._waits[trigger.index][wait.who] = wait
@@ -338,20 +377,17 @@ class Matching:
     def _scope(self, who: Who, properties: Mapping[str, Any], sets: _Sets = ()) -> dict[str, Any]:
         """What a condition sees. What an event itself says (`sets`) goes before what is known, even
         if it came late."""
-        row = self._states.get(who, self._unknown)
-        state = {name: row[2 * at + 1] for at, name in enumerate(self._triggers.known)}
-        for place, name, constant in sets:
+        state = {name: known[who][1] for name, known in self._known.items() if who in known}
+        for key, _, name, constant in sets:
             value = properties.get(name) if name else constant
             if value is not None:
-                state[self._triggers.known[place // 2]] = value
+                state[key] = value
         scope = self._triggers.scope(who, properties)
         scope["state"] = state
         return scope
 
     def _state(self, who: Who) -> State:
-        row = self._states.get(who, self._unknown)
-        known = enumerate(self._triggers.known)
-        return {name: (row[2 * at], row[2 * at + 1]) for at, name in known if row[2 * at] > -inf}
+        return {name: known[who] for name, known in self._known.items() if who in known}
 
     def _forget(self) -> None:
         """What can matter no more is gone."""
@@ -365,6 +401,11 @@ class Matching:
                 if fired.get(who) == at:
                     del fired[who]
                     self._changed_fired.add((trigger.journey, trigger.number, who))
+
+
+def _waiting(begun: Iterable[Trigger]) -> tuple[Trigger, ...]:
+    """Those of the triggers that need the order of events."""
+    return tuple(trigger for trigger in begun if not trigger.at_once)
 
 
 def _at_once(trigger: Trigger, it: Happened) -> Fired:

@@ -10,7 +10,7 @@ of an event together: what the event says (areas and texts by one look-up), then
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -75,7 +75,7 @@ class Triggers:
 
     `names` are the events that matter to any of them: no other need be looked at. `known` are the
     names under `state` that any of them asks about, `sets` what each event says of those, `ends`
-    which triggers each event may end.
+    which triggers each event may end, `seldom` are those that have a `once_per`.
     """
 
     def __init__(self, project: Project, lists: Lists) -> None:
@@ -98,28 +98,25 @@ class Triggers:
             for on, parts in trigger.ends:
                 self.ends[on] = (*self.ends.get(on, ()), (trigger, _reading(parts)))
         self.names = frozenset(self.sets) | frozenset(self.ends) | {it.on for it in self.all}
-        self._plans = {name: _Plan(name, self, sieve) for name in self.names}
+        self.plans = {name: Plan(name, self, sieve) for name in self.names}
+        self.seldom = tuple(it for it in self.all if it.once_per_s)
 
     def wants(self, it: Happened) -> bool:
         """Whether an event may matter: begin or end something, or make known what somebody asks
         about. It never says no to one that does, as long as the lists stay the same."""
-        plan = self._plans.get(it.name)
+        plan = self.plans.get(it.name)
         return plan is not None and plan.wants(it.who, it.properties)
 
-    def begins(self, it: Happened) -> list[Trigger]:
+    def begins(self, it: Happened) -> Sequence[Trigger]:
         """The triggers whose `if` holds, but for what it says of `state`."""
-        plan = self._plans.get(it.name)
-        return [] if plan is None else plan.begins(it.who, it.properties)
-
-    def follows(self, it: Happened) -> bool:
-        """Whether an event may end something, or make known what somebody asks about."""
-        plan = self._plans.get(it.name)
-        return plan is not None and plan.follows(it.who, it.properties)
+        plan = self.plans.get(it.name)
+        return () if plan is None else plan.begins(it.who, it.properties)
 
 
-class _Plan:
+class Plan:
     """How one event is judged: `gates` by a look-up of a property, `groups` by a test that their
-    triggers share, `followed` by tests of whom it is about."""
+    triggers share, `followed` by tests of whom it is about. `is_followed`: it may end something, or
+    make something known."""
 
     def __init__(self, name: str, triggers: Triggers, sieve: Sieve) -> None:
         starting = [it for it in triggers.all if it.on == name]
@@ -133,8 +130,10 @@ class _Plan:
             for on, parts in trigger.ends:
                 if on == name:
                     followed[own.union(it for it in parts if not _looks_back(it))] = None
+        widest = [parts for parts in followed if not any(other < parts for other in followed)]
+        self.is_followed = bool(followed)
         self._always = frozenset[Part]() in followed
-        self._followed = [test for parts in followed if (test := sieve.every(parts)) is not None]
+        self._followed = [test for parts in widest if (test := sieve.every(parts)) is not None]
 
     def wants(self, who: Who, event: Mapping[str, Any]) -> bool:
         for key, table, place, outlined in self._gates:
@@ -154,10 +153,10 @@ class _Plan:
                 for _, rest in triggers:
                     if rest is None or rest(who, event):
                         return True
-        return self.follows(who, event)
+        return self._follows(who, event)
 
-    def begins(self, who: Who, event: Mapping[str, Any]) -> list[Trigger]:
-        begun: list[Trigger] = []
+    def begins(self, who: Who, event: Mapping[str, Any]) -> Sequence[Trigger]:
+        begun: Sequence[Trigger] = ()
         for key, table, place, outlined in self._gates:
             value = event.get(key)
             if type(value) is str:
@@ -169,15 +168,15 @@ class _Plan:
             if found is not None:
                 for trigger, rest in found:
                     if rest is None or rest(who, event):
-                        begun.append(trigger)
+                        begun = (*begun, trigger)
         for head, triggers in self._groups:
             if head is None or head(who, event):
                 for trigger, rest in triggers:
                     if rest is None or rest(who, event):
-                        begun.append(trigger)
+                        begun = (*begun, trigger)
         return begun
 
-    def follows(self, who: Who, event: Mapping[str, Any]) -> bool:
+    def _follows(self, who: Who, event: Mapping[str, Any]) -> bool:
         if self._always:
             return True
         for test in self._followed:  # noqa: SIM110  (a generator takes twice as long)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from math import inf
 
 from orchestrator.core.events import SubscriberEvent, Triggered
 from orchestrator.core.feed import Happened
@@ -31,7 +32,7 @@ class Network:
     def due_at(self) -> datetime | None:
         """When there is something to judge next."""
         at = self._matching.next_at
-        return _instant(at) if self._matching.kept or self._matching.waiting else None
+        return _instant(at) if at < inf else None
 
     def judge(self) -> Iterator[Triggered]:
         """What fires when that has been judged."""
