@@ -19,6 +19,7 @@ CREATE TABLE moves (
     PRIMARY KEY (project_id, journey)
 );
 
--- Who stands in which version, for counting and moving them.
-CREATE INDEX enrollments_in_flight ON enrollments (journey, version, subscriber_id)
+-- Who stands in which version, for counting and moving them. Turns wait while it is built, some
+-- seconds for a million people; who cannot spare them builds it before, CONCURRENTLY.
+CREATE INDEX IF NOT EXISTS enrollments_in_flight ON enrollments (journey, version, subscriber_id)
     WHERE ended_at IS NULL;
