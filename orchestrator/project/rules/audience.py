@@ -11,7 +11,7 @@ from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, did_you_mean
 from orchestrator.project.rules import lists
 from orchestrator.project.rules.base import Rule
-from orchestrator.project.rules.events import _awaited
+from orchestrator.project.rules.events import awaited
 from orchestrator.project.slips import slips
 
 _Named = tuple[str, str, Mapping[str, object], Container[str], tuple[str, ...]]
@@ -72,7 +72,7 @@ class MisspeltInAudience(Rule):
         form = draft.audience
         if form is None:
             return
-        heard = {name for name, _ in _awaited(draft)}
+        heard = {name for name, _ in awaited(draft)}
         habits = [habit for kind in form.people for habit in kind.events]
         does: list[Arrival | Habit | Prompt] = [
             *([form.arrive] if form.arrive else []),

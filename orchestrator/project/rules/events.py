@@ -39,7 +39,7 @@ class UnknownEvent(Rule):
         if declared and not draft.broken_journeys:
             feed = draft.feed.events if draft.feed else {}
             known = {*declared, *feed, *OURS, *(emit.emit for _, emit in draft.each(Emit))}
-            for name, mark in _awaited(draft):
+            for name, mark in awaited(draft):
                 if name not in known:
                     yield self.at(mark, _meant(name, known), name=name)
 
@@ -60,7 +60,7 @@ class MisspeltEvent(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         if draft.settings and draft.settings.events:
             return
-        named = [*_awaited(draft), *((it.emit, _at(draft, it)) for _, it in draft.each(Emit))]
+        named = [*awaited(draft), *((it.emit, _at(draft, it)) for _, it in draft.each(Emit))]
         counts = Counter(name for name, _ in named)
         feed = draft.feed.events if draft.feed else {}
         counts.update(dict.fromkeys((*OURS, *feed), 2))
@@ -116,7 +116,7 @@ def _never_emitted(goal: Goal, form: JourneyForm, emits: list[tuple[JourneyForm,
     return ""
 
 
-def _awaited(draft: Draft) -> Iterator[tuple[str, Mark]]:
+def awaited(draft: Draft) -> Iterator[tuple[str, Mark]]:
     """Every event that something is to come of, and where it is named."""
     for struct in draft.written():
         if isinstance(struct, Entry | Goal | LeaveRule | EarningRule) and struct.on is not None:
