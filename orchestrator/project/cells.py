@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import takewhile
 
 from orchestrator.core.area import EAST, NORTH, Cells, Point
-from orchestrator.project.findings import Finding, Mark, did_you_mean
+from orchestrator.project.findings import Finding, Mark
 
 COLUMNS = ("cell", "lon", "lat")
 MOST_FINDINGS = 20
@@ -28,7 +28,7 @@ def read(path: str, text: str) -> tuple[Cells, Sequence[Finding]]:
     separator = max(",;\t", key=head.count)
     names = _fields(head, separator)
     if missing := [name for name in COLUMNS if name not in names]:
-        hint = did_you_mean(missing[0], names, f"its first line is: {','.join(COLUMNS)}")
+        hint = f"its first line names the columns: {','.join(COLUMNS)}"
         mark = Mark(path, above + 1)
         return Cells({}), [Finding(mark, f"there is no column {missing[0]!r}", hint)]
     places = [names.index(name) for name in COLUMNS]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.area import Area
 from orchestrator.core.errors import GrammarError
-from orchestrator.core.expression import Condition, subscriber_scope
+from orchestrator.core.expression import Condition, reading, subscriber_scope
 from orchestrator.core.model import Subscriber
 
 ATTRIBUTES: dict[str, Any] = {
@@ -307,3 +308,95 @@ def test_holding_never_raises_whatever_the_values(a: Any, b: Any) -> None:
     for condition in _ASKED:
         for scope in ({"subscriber": {"a": a, "b": b}}, {"subscriber": a}, {}):
             assert condition.holds(scope) in (True, False)
+
+
+PLACES: dict[str, Any] = {
+    "lists": {"callers": {8613800138000}, "nobody": set()},
+    "areas": {"campus": Area(frozenset({"a1"}))},
+    "number": 8613800138000,
+    "state": {"cell": "a1", "power": "on"},
+    "event": {"peer": "+8613800138000", "other": "8613900139000", "cell": "b1"},
+}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "in_list('callers') and not in_list('nobody')",
+        "event.peer in list('callers') and event.other not in list('callers')",
+        "in_list('callers', event.peer) and not in_list('callers', event.nothing)",
+        "in_area('campus') and not in_area('campus', event.cell)",
+        "in_area('campus', 'a1' if state.power == 'on' else 'b1')",
+        "event.cell|default('x') not in ['a1'] and event.peer in list('callers')",
+    ],
+)
+def test_lists_and_areas_are_asked(source: str) -> None:
+    assert Condition.parse(source).holds(PLACES)
+    assert not Condition.parse(f"not ({source})").holds(PLACES)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("in_list('lost')", "event.peer in list('lost')", "in_area('moon', event.cell)"),
+        *("in_area('campus', event.nothing)", "in_area('campus', [1, 2])"),
+    ],
+)
+@pytest.mark.parametrize("scope", [PLACES, {"event": {"cell": "a1", "peer": "1"}}])
+def test_what_nobody_knows_neither_holds_nor_does_its_opposite(
+    source: str, scope: dict[str, Any]
+) -> None:
+    assert not Condition.parse(source).holds(scope)
+    assert not Condition.parse(f"not {source}").holds(scope)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("list('a')", "column 1: list(…) is no value"),
+        ("1 in list('a') in list('b')", "column 6: only a number can be in a list"),
+        ("(1 == 1) in list('a')", "column 13: only a number can be in a list"),
+        ("in_list(event.name)", "column 1: the name must be written out, in quotes"),
+        ("in_list('a', 'b', 'c')", "column 1: in_list takes other arguments"),
+        ("in_area(name='a')", "column 1: in_area takes other arguments"),
+        ("in_area('a', 1 == 1)", "column 1: in_area takes a value"),
+        ("in_aria('a')", "column 1: functions cannot be called in a condition"),
+        ("event.x == 1 and (state.a or subscriber.b)", "column 19: one part of the condition"),
+        ("in_area('a') or usage.mb > 1", "column 1: one part of the condition asks about both"),
+    ],
+)
+def test_a_slip_with_lists_and_areas_is_told(source: str, message: str) -> None:
+    with pytest.raises(GrammarError) as error:
+        Condition.parse(source)
+    assert error.value.message.startswith(message)
+    assert error.value.hint
+
+
+def test_the_parts_of_a_condition_are_what_its_ands_join() -> None:
+    test = Condition.parse(
+        "in_list('a') and event.peer in list('b') and (in_area('c', event.cell) and"
+        " (event.x or event.y)) and subscriber.plan == 'basic' and state.power == 'on'"
+    )
+    parts = test.parts()
+    assert [part.hot for part in parts] == [True, True, True, True, False, True]
+    assert [sorted(part.names()) for part in parts] == [
+        *([], ["event.peer"], ["event.cell"], ["event.x", "event.y"]),
+        *(["subscriber.plan"], ["state.power"]),
+    ]
+    assert test.lists() == {"a", "b"}
+    assert test.areas() == {"c"}
+    assert [part.areas() for part in parts[:3]] == [frozenset(), frozenset(), {"c"}]
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_condition_holds_if_and_only_if_its_parts_do(seed: int) -> None:
+    test = Condition.parse("event.a and (event.b or event.c > 1) and not event.d")
+    values = [bool(seed & 1), bool(seed & 2), "x" if seed & 4 else 2, bool(seed & 8)]
+    scope = {"event": dict(zip("abcd", values, strict=True))}
+    hot = reading(test.parts()[:1])(scope) is True and reading(test.parts()[1:])(scope) is True
+    assert hot == test.holds(scope)
+    assert reading([])(scope) is True
+
+
+def test_in_area_alone_asks_where_they_are_now() -> None:
+    assert Condition.parse("in_area('campus')").names() == {"state.cell"}

@@ -197,7 +197,7 @@ class _Reader:
             self._fail("functions cannot be called in a condition", hint, word or "(")
         name, *more = self._arguments(word, node, 2)
         item = self._node(more[0]) if more else None
-        if item is not None and (tree.is_truth(item) or isinstance(item, tree.Choose)):
+        if item is not None and tree.is_truth(item):
             self._fail(f"{word} takes a value", FUNCTIONS[word], word)
         if word == "in_list":
             return tree.OnList(name, item)
