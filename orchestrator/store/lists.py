@@ -100,15 +100,23 @@ class Loading:
         self._name = name
         self._version = version
         self._numbers = BitMap64()
+        self._fresh: list[int] = []
 
     def add(self, numbers: Iterable[int]) -> None:
         """These are on the new version; the same one twice is once."""
-        self._numbers.update(numbers)
+        self._fresh += numbers
+        if len(self._fresh) >= ROWS:  # many at once cost a third of what they do few by few
+            self._settle()
 
     @property
     def size(self) -> int:
         """How many numbers it has so far."""
+        self._settle()
         return len(self._numbers)
+
+    def _settle(self) -> None:
+        self._numbers.update(self._fresh)
+        self._fresh.clear()
 
     async def put_in_force(
         self,
@@ -119,6 +127,7 @@ class Loading:
     ) -> NumberList:
         """The list is this version, for every turn that begins after this. The old one is gone.
         `tell` hears how many numbers have been written so far."""
+        self._settle()
         connection, name, version, numbers = (
             self._connection, self._name, self._version, self._numbers,
         )  # fmt: skip

@@ -75,7 +75,9 @@ async def measure(url: str, count: int, folder: Path) -> dict[str, float]:
     file = folder / "numbers.txt"
     file.write_text("".join(f"{n}\n" for n in some(1, count)))
     found: dict[str, float] = {}
+    began_at = time.process_time()
     found["read_s"], found["write_s"] = await loaded(connection, "list-1", file)
+    found["load_cpu_s"] = time.process_time() - began_at
     found["table_mb"], found["bitmap_mb"] = (it / 1e6 for it in await connection.fetchrow(SIZES))
     found["again_s"] = sum(await loaded(connection, "list-1", file))
 
