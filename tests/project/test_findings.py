@@ -80,6 +80,22 @@ def test_how_to_stop_it_is_found_in_any_script_but_not_in_comments(
     assert ("no-refusal" not in [it.rule for it in findings]) == says_how
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Grüße", "grusse"),
+        ("Été à Paris", "ete-a-paris"),
+        ("first_app", "first-app"),
+        ("夏天", "first-app"),
+    ],
+)
+def test_a_name_is_offered_in_letters_that_it_may_have(name: str, meant: str) -> None:
+    text = GOOD["journeys/hello.yaml"].replace("journey: hello", f"journey: {name}")
+    _, findings = check({**GOOD, "journeys/hello.yaml": text})
+    (found,) = (it for it in findings if it.rule == "bad-name")
+    assert found.hint == f"write small letters, digits and hyphens: {meant}"
+
+
 def test_without_the_mistakes_there_is_no_finding() -> None:
     project, findings = check(GOOD)
     assert findings == ()

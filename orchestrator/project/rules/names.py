@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from unicodedata import combining, normalize
 from zoneinfo import available_timezones
 
 from orchestrator.core import calendar
@@ -120,7 +121,7 @@ class BadName(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         for name, mark in self._names(draft):
             if not _NAME.fullmatch(name) or len(name) > 64:
-                meant = "-".join(re.findall("[a-z0-9]+", name.lower()))[:64].strip("-")
+                meant = "-".join(re.findall("[a-z0-9]+", _plain(name)))[:64].strip("-")
                 hint = f"write small letters, digits and hyphens: {meant or 'first-app'}"
                 yield self.at(mark, hint, name=name)
 
@@ -143,6 +144,12 @@ class BadName(Rule):
             yield name, mark(area)
         for name in draft.segments.segments if draft.segments else ():
             yield name, mark(draft.segments, "segments", name)
+
+
+def _plain(name: str) -> str:
+    """The name in small letters without accents: `Grüße` is `grusse`."""
+    letters = normalize("NFKD", name.casefold())
+    return "".join(it for it in letters if not combining(it))
 
 
 class MissingId(Rule):
