@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from cmppy import Cmppy, SubmitReq
+from msgspec.structs import replace
 
 from channels.carriers.cmpp import CmppExchange
 from channels.carriers.exchange import ExchangeSettings
 from channels.cmpp import pdu
 from channels.cmpp.pdu import V2
+from tests.channels.cmpp.test_pdu import SUBMIT
 from tests.channels.contract.rig import until
 
 HERE = Path(__file__).parent
@@ -76,26 +78,8 @@ async def test_their_provider_of_2_0_is_refused_with_a_wrong_secret() -> None:
 
 
 async def test_they_read_our_submit_of_2_0_field_by_field() -> None:
-    submit = pdu.Submit(
-        "10086",
-        ("13800138000",),
-        b"\5\0\3\x2a\2\1" + "您好".encode("utf-16-be"),
-        msg_fmt=8,
-        udhi=1,
-        pk_total=2,
-        pk_number=1,
-        registered=1,
-        level=3,
-        service_id="HELP",
-        msg_src="900001",
-        fee_user_type=3,
-        fee_phone="13900139000",
-        fee_type="02",
-        fee_code="000015",
-        tp_pid=1,
-        valid_time="261122180000032+",
-        at_time="261122090000032+",
-    )
+    content = b"\5\0\3\x2a\2\1" + "您好".encode("utf-16-be")
+    submit = replace(SUBMIT, content=content, tp_pid=1, msg_id=0)
     body = pdu.submit_body(submit, V2)
     octets = b"".join(it.to_bytes(4, "big") for it in (12 + len(body), pdu.SUBMIT, 7)) + body
     [found] = await told("--read", lines=[octets.hex()])

@@ -16,6 +16,7 @@ from orchestrator.project.load import load
 from orchestrator.project.trials.read import read
 from orchestrator.project.trials.run import Result, run
 from orchestrator.project.trials.update import Renewed, renewed
+from tests.project.test_trials import HELLO
 
 FILE = "journeys/a.test.yaml"
 PEOPLE = "people:\n  ann: {addresses: {sms: '+447700900001'}, attributes: {name: Ann}}\n"
@@ -202,3 +203,92 @@ def test_what_it_must_say_is_kept_as_it_was(echo: Project, says: str) -> None:
     (wanted,) = result.trial.expect or ()
     (before, _) = lived(echo, text)[0].trial.expect or ()
     assert wanted.says == before.says
+
+
+def test_renewing_writes_what_came_and_leaves_the_rest(starter: Project) -> None:
+    before = f"""{HELLO}
+tests:
+  - test: without
+    who: ann
+    until: day 5 00:00
+    happens:
+      - {{at: day 1 09:00, event: subscriber.activated}}   # as usual
+
+  # the next one
+  - test: with
+    who: ann
+    until: day 5 00:00
+    expect:
+      - {{at: day 9 09:00, message: hello/welcome}}
+      - {{at: day 9 09:00, points: 1}}
+    # between
+    happens:
+      - {{at: day 1 09:00, event: subscriber.activated}}
+      - {{at: day 3 10:30, reply: 'yes'}}
+  - test: inline
+    expect: []
+    who: ann
+    until: day 2 00:00
+    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
+"""
+    after = fresh(starter, before)
+    results = lived(starter, after)
+    assert [it.passed for it in results] == [True, True, True]
+    assert (
+        after
+        == f"""{HELLO}
+tests:
+  - test: without
+    who: ann
+    until: day 5 00:00
+    happens:
+      - {{at: day 1 09:00, event: subscriber.activated}}   # as usual
+    expect:
+      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
+      - {{at: day 3 10:00, message: hello/question, by: telegram}}
+
+  # the next one
+  - test: with
+    who: ann
+    until: day 5 00:00
+    expect:
+      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
+      - {{at: day 3 10:00, message: hello/question, by: telegram}}
+      - {{at: day 3 10:30, points: 10, for: answered}}
+    # between
+    happens:
+      - {{at: day 1 09:00, event: subscriber.activated}}
+      - {{at: day 3 10:30, reply: 'yes'}}
+  - test: inline
+    expect:
+      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
+    who: ann
+    until: day 2 00:00
+    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
+"""
+    )
+
+
+def test_golden_texts_are_renewed_where_they_were_kept(starter: Project) -> None:
+    before = f"""{HELLO}
+tests:
+  - test: golden
+    who: ann
+    until: day 2 00:00
+    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
+    expect:
+      - at: day 1 09:00
+        message: hello/welcome
+        by: telegram
+        text: something old
+"""
+    after = fresh(starter, before)
+    results = lived(starter, after)
+    assert results[0].passed
+    assert "text: |-\n          Hello Ann" in after
+    assert fresh(starter, after) == after
+
+
+def test_a_test_on_one_line_is_not_rewritten(starter: Project) -> None:
+    with pytest.raises(ProjectErrors, match="cannot be renewed"):
+        fresh(starter, HELLO + "tests:\n  - {test: it, who: ann, expect: []}\n")

@@ -1,4 +1,4 @@
-"""Tests that authors write: lived, compared, renewed, counted."""
+"""Tests that authors write: lived, compared, counted."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from orchestrator.project.findings import ProjectErrors
 from orchestrator.project.load import load
 from orchestrator.project.trials import junit
 from orchestrator.project.trials.coverage import covered
-from orchestrator.project.trials.read import Trials, read
+from orchestrator.project.trials.read import read
 from orchestrator.project.trials.run import Result, passed, places, run
-from orchestrator.project.trials.update import Renewed, renewed
 
 HELLO = """\
 people:
@@ -283,110 +282,6 @@ def test_a_clock_that_is_set_back_shows_an_hour_twice_and_nobody_gets_twice(
 def test_an_unknown_person_is_told(starter: Project) -> None:
     with pytest.raises(ProjectErrors, match="no person 'bob'"):
         results_of(starter, HELLO + "tests: [{test: it, who: bob, expect: []}]")
-
-
-def fresh(project: Project, text: str) -> tuple[str, list[Result]]:
-    """The file renewed, and what its tests then come to."""
-    whole: Trials = read({"journeys/a.test.yaml": text}, project)
-    stale = [
-        Renewed(
-            it.trial,
-            it.mark,
-            whole.places.key_mark(it.trial, "expect") if it.trial.expect is not None else None,
-            it.story,
-        )
-        for it in run(whole, project, router.answer)
-        if it.story is not None
-    ]
-    after = renewed(text, stale)
-    return after, results_of(project, after)
-
-
-def test_renewing_writes_what_came_and_leaves_the_rest(starter: Project) -> None:
-    before = f"""{HELLO}
-tests:
-  - test: without
-    who: ann
-    until: day 5 00:00
-    happens:
-      - {{at: day 1 09:00, event: subscriber.activated}}   # as usual
-
-  # the next one
-  - test: with
-    who: ann
-    until: day 5 00:00
-    expect:
-      - {{at: day 9 09:00, message: hello/welcome}}
-      - {{at: day 9 09:00, points: 1}}
-    # between
-    happens:
-      - {{at: day 1 09:00, event: subscriber.activated}}
-      - {{at: day 3 10:30, reply: 'yes'}}
-  - test: inline
-    expect: []
-    who: ann
-    until: day 2 00:00
-    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
-"""
-    after, results = fresh(starter, before)
-    assert [it.passed for it in results] == [True, True, True]
-    assert (
-        after
-        == f"""{HELLO}
-tests:
-  - test: without
-    who: ann
-    until: day 5 00:00
-    happens:
-      - {{at: day 1 09:00, event: subscriber.activated}}   # as usual
-    expect:
-      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
-      - {{at: day 3 10:00, message: hello/question, by: telegram}}
-
-  # the next one
-  - test: with
-    who: ann
-    until: day 5 00:00
-    expect:
-      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
-      - {{at: day 3 10:00, message: hello/question, by: telegram}}
-      - {{at: day 3 10:30, points: 10, for: answered}}
-    # between
-    happens:
-      - {{at: day 1 09:00, event: subscriber.activated}}
-      - {{at: day 3 10:30, reply: 'yes'}}
-  - test: inline
-    expect:
-      - {{at: day 1 09:00, message: hello/welcome, by: telegram}}
-    who: ann
-    until: day 2 00:00
-    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
-"""
-    )
-
-
-def test_golden_texts_are_renewed_where_they_were_kept(starter: Project) -> None:
-    before = f"""{HELLO}
-tests:
-  - test: golden
-    who: ann
-    until: day 2 00:00
-    happens: [{{at: day 1 09:00, event: subscriber.activated}}]
-    expect:
-      - at: day 1 09:00
-        message: hello/welcome
-        by: telegram
-        text: something old
-"""
-    after, results = fresh(starter, before)
-    assert results[0].passed
-    assert "text: |-\n          Hello Ann" in after
-    assert fresh(starter, after)[0] == after
-
-
-def test_a_test_on_one_line_is_not_rewritten(starter: Project) -> None:
-    with pytest.raises(ProjectErrors, match="cannot be renewed"):
-        fresh(starter, HELLO + "tests:\n  - {test: it, who: ann, expect: []}\n")
 
 
 def test_what_was_not_tried_is_told_with_its_place(starter: Project) -> None:
