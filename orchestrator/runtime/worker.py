@@ -20,6 +20,9 @@ from orchestrator.runtime.redis_url import redis_settings
 from orchestrator.runtime.sweep import sweep
 from orchestrator.runtime.turn import take_due
 
+FOLLOW_S = 1.0
+"""Real seconds after which a process goes by a newer project or list: two small queries."""
+
 JOB_TIMEOUT_S = 60
 JOB_RUN_S = 40.0
 """A job that still finds work after this long rings for its successor and ends."""
@@ -178,9 +181,9 @@ async def repeating(
 
 
 @asynccontextmanager
-async def following(context: Context, every_s: float | None = None) -> AsyncIterator[None]:
+async def following(context: Context, every_s: float = FOLLOW_S) -> AsyncIterator[None]:
     """This process runs the newest applied project and knows the lists of numbers in force, now
-    and as newer ones come."""
+    and, within `every_s`, as newer ones come."""
 
     async def follow() -> None:
         now = await context.now()
@@ -189,7 +192,7 @@ async def following(context: Context, every_s: float | None = None) -> AsyncIter
             await context.lists.follow(connection, now)
 
     await follow()
-    async with repeating(follow, every_s or context.sweep_s, "follow"):
+    async with repeating(follow, min(every_s, context.sweep_s), "follow"):
         yield
 
 
