@@ -580,3 +580,11 @@ def test_nobody_on_a_list_is_written_to_nor_anybody_while_one_is_old(
 ) -> None:
     around = Around(lists=lists, listed=frozenset(listed))
     assert may_go(GUARDED, WILLING, (), "hello", "mine", at(0), around) == verdict
+
+
+def test_a_message_of_a_moment_does_not_wait() -> None:
+    moment = replace(SHY, not_now="drop")
+    around = met(moment, WILLING, cn=CHINA)
+    assert may_go(moment, WILLING, (), "hello", "mine", at(0), around) == Never("holiday")
+    assert may_go(moment, WILLING, (), "hello", "mine", at(57), around) == Never("outside_hours")
+    assert may_go(moment, WILLING, (), "hello", "mine", at(45), around) == GO

@@ -24,6 +24,7 @@ from orchestrator.core.effects import (
 )
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.events import MessageFailed, ReplyReceived, SubscriberEvent, TimerDue
+from orchestrator.core.grammar import Share
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
 from orchestrator.project import shipped
@@ -244,6 +245,28 @@ steps:
 def audience(every: timedelta, count: int = 1) -> AudienceForm:
     events = (Habit(on="came", every=every),) * count
     return AudienceForm(people=(People(kind="all", events=events),))
+
+
+def test_events_of_the_network_go_through_the_matcher_and_a_share_of_people_is_on_lists() -> None:
+    trigger = "{on: came, if: in_list('vip') and event.peer in list('friends'), after: 10m}"
+    files = {
+        **TWO,
+        "journeys/program/events.yaml": "events: {came: {keep: matching}}",
+        "journeys/loud.yaml": TWO["journeys/loud.yaml"].replace("{on: came}", trigger),
+    }
+    del files["journeys/quiet.yaml"]
+    peers = [f"+86139{number:08}" for number in range(40)]
+    habit = Habit(on="came", every=timedelta(hours=8), with_={"peer": peers})
+    form = AudienceForm(
+        people=(People(kind="all", events=(habit,)),),
+        lists={"vip": Share(0.3), "friends": Share(0.2)},
+    )
+    found = told(staged(files, 20, audience=form), 200)
+    assert 40 < found.journeys["loud"].entered < 80, "30 % of 200, each once"
+    assert not found.broken
+    assert told(staged(files, 20, audience=form), 200, jobs=2) == found
+    nobody = replace(form, lists={"vip": Share(0.3)})
+    assert told(staged(files, 20, audience=nobody), 50).journeys["loud"].entered == 0
 
 
 def test_it_is_told_which_journey_keeps_another_waiting() -> None:

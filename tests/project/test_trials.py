@@ -325,3 +325,87 @@ def test_files_of_tests_are_no_part_of_the_project(tmp_path: Path) -> None:
     read_in = source.read_folder(tmp_path)
     assert not any(name.endswith(source.TESTS) for name in read_in)
     assert list(source.read_tests(tmp_path)) == ["journeys/hello.test.yaml"]
+
+
+TRIGGERS = {
+    "journeys/program/project.yaml": "{name: t, locale: en, timezone: Asia/Shanghai}",
+    "journeys/program/contact.yaml": """
+classes:
+  now: {purpose: news, consent: opt_out}
+  answer: {purpose: answer, consent: answer}
+""",
+    "journeys/program/events.yaml": """
+events:
+  call.ended: {keep: matching, properties: {peer: text}, sets: {said: event.peer}}
+  call.again: {properties: {}}
+  phone.off: {keep: matching}
+""",
+    "journeys/calls.yaml": """
+journey: calls
+class: now
+enter:
+  - {on: call.ended, if: in_list('vip') and event.peer in list('friends'), after: 5m,
+     unless: [phone.off]}
+  - {on: call.again, after: 1m}
+again: always
+steps:
+  - {id: tell, send: told, via: [sms]}
+  - {id: again, emit: call.again}
+""",
+    "templates/told.en.j2": "{% block sms %}Hello{% endblock %}",
+}
+CALLS = """\
+people:
+  ann: {lists: [vip]}
+  bob: {addresses: {sms: '+8613800000009'}}
+lists: {friends: ['+8613900000001']}
+tests:
+  - test: it
+    who: ann
+    until: day 5 00:00
+"""
+
+
+def calls(what: str) -> list[str]:
+    project = load(TRIGGERS)
+    [result] = results_of(project, CALLS + what)
+    return said(result)
+
+
+def test_a_trigger_fires_when_its_wait_is_over() -> None:
+    assert calls("""
+    happens:
+      - {at: day 1 10:00, event: call.ended, with: {peer: '+8613900000001'}}
+      - {at: day 2 10:00, event: call.ended, with: {peer: '+8613900000002'}}
+    expect: []
+""") == ["+ day 1 10:05   told by sms"], "an event that a journey emits is not of the network"
+
+
+def test_what_a_trigger_is_about_may_end_at_the_very_end_of_its_wait() -> None:
+    assert not calls("""
+    happens:
+      - {at: day 1 10:00, event: call.ended, with: {peer: '+8613900000001'}}
+      - {at: day 1 10:05, event: phone.off}
+    expect: []
+""")
+
+
+def test_who_is_on_no_list_is_no_vip() -> None:
+    happens = "happens: [{at: day 1 10:00, event: call.ended, with: {peer: '+8613900000001'}}]"
+    assert calls(f"    {happens}\n    expect: []\n")
+    assert not calls(f"    {happens}\n    expect: []\n    but: {{lists: [friends]}}\n")
+
+
+def test_an_event_that_is_kept_may_be_a_triggers_too() -> None:
+    assert calls("""
+    happens: [{at: day 1 10:00, event: call.again}]
+    expect: []
+""") == ["+ day 1 10:01   told by sms"]
+
+
+def test_lists_that_nobody_asks_about_and_what_is_no_number_are_told() -> None:
+    text = CALLS.replace("friends: ['+8613900000001']", "friend: ['+86139'], vip: ['one']")
+    with pytest.raises(ProjectErrors) as refused:
+        read({"journeys/a.test.yaml": text}, load(TRIGGERS))
+    told = [f"{it.mark.line}: {it.message}" for it in refused.value.findings]
+    assert told == ["4: there is no list 'friend'", "4: 'one' is no telephone number"]
