@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from orchestrator.core.grammar import WEEKDAYS, Again, Schedule
-from orchestrator.core.journey import Journey
+from orchestrator.core.journey import Entry, Journey
 from orchestrator.core.steps.emit import Emit
 from orchestrator.core.steps.enroll import Enroll
 from orchestrator.core.steps.leave import Leave
@@ -203,7 +203,8 @@ def _others(step: object, journeys: Iterable[Journey]) -> Iterator[tuple[str, st
         yield step.enroll, "enrolls"
     if isinstance(step, Emit):
         for journey in journeys:
-            if any(entry.on == step.emit for entry in journey.enter):
+            entries = (it for it in journey.enter if not it.trigger_keys())
+            if any(entry.on == step.emit for entry in entries):
                 yield journey.name, "enters on it"
             elif any(_awaits(placed.step, step.emit) for placed in journey.steps.values()):
                 yield journey.name, "waits for it"
@@ -218,11 +219,31 @@ def _entries(journey: Journey, journeys: Iterable[Journey]) -> Iterator[str]:
         said = f"on {entry.on}" if entry.on else f"segment {entry.segment}"
         if entry.condition is not None:
             said += f" if {entry.condition.source}"
+        said = ", ".join((said, *_waited(entry)))
         yield f"{said}, every {_schedule(entry.every)}" if entry.every else said
     for other in journeys:
         enrolls = (getattr(it.step, "enroll", "") == journey.name for it in other.steps.values())
         if any(enrolls):
             yield f"enrolled by {other.name}"
+
+
+def _waited(entry: Entry) -> Iterator[str]:
+    """What a trigger says besides, as it is written."""
+    if entry.hours:
+        yield f"hours {entry.hours}"
+    if entry.after:
+        yield f"after {span(entry.after)}"
+    if entry.unless:
+        ends = (
+            f"{it.on} if {it.condition.source}" if it.condition else it.on for it in entry.unless
+        )
+        yield f"unless {' or '.join(ends)}"
+    if entry.still is not None:
+        yield f"still {entry.still.source}"
+    if entry.once_per:
+        yield f"once per {span(entry.once_per)}"
+    if entry.sample:
+        yield f"for {entry.sample.share * 100:.4g} % of all"
 
 
 def _facts(journey: Journey, people: People) -> Iterator[str]:

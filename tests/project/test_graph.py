@@ -111,6 +111,21 @@ def test_who_enters_on_an_event_that_is_emitted_is_named() -> None:
     assert ("one", "waits for it", "journey:small") in ways(graph(emits, [waits]))
 
 
+def test_what_a_trigger_waits_for_is_told() -> None:
+    enter = "{on: call.ended, if: event.x > 3, hours: 09:00-24:00, after: 5m, once_per: 1d,\n"
+    enter += "  unless: [phone.off, {on: moved, if: event.far}], still: state.on, sample: 10%}"
+    text = HEAD.replace("[]", enter) + "  - {id: a, emit: call.ended}\n"
+    journey = load_journey("journeys/small.yaml", text)
+    found = graph(journey, [journey])
+    assert found.nodes[0].lines == (
+        "on call.ended if event.x > 3, hours 09:00-24:00, after 5m, unless phone.off or moved if"
+        " event.far, still state.on, once per 1d, for 10 % of all",
+    )
+    assert "journey:small" not in {to for _, _, to in ways(found)}, (
+        "no trigger hears what is emitted"
+    )
+
+
 def test_people_stand_at_their_steps_and_those_of_other_versions_are_not_forgotten() -> None:
     mine = SEVEN_DAYS.version
     people = {"quiz": {mine: 1300, "bb": 4}, "gone": {"bb": 2}, HELD_OUT: {mine: 9}}
