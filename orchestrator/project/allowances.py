@@ -11,24 +11,29 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.project.findings import Mark
 
 WORDS = "outreach: allow"
 
 _SAID = re.compile(r"outreach:\s*allow\b[ \t]*(?P<rule>[\w-]*)[ \t]*(?P<because>.*)", re.DOTALL)
+_ELSE = re.compile(r"(?:#|\{#-?)\s*outreach:\s*(?!allow\b)(?P<rule>\w*)(?P<because>)")
+"""What can only be meant to say so."""
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\n]*", re.MULTILINE)
 _IN_TEMPLATE = re.compile(r"\{#-?(.*?)-?#\}", re.DOTALL)
 _BECAUSE = re.compile(r"because\s+(\S.*)", re.DOTALL)
 
 
 class Allowance(Struct, frozen=True):
-    """That what `rule` finds in line `line` is meant, for this reason."""
+    """That what `rule` finds in line `line` is meant, for this reason; not `meant`, if the word
+    `allow` is another, which stands for the rule."""
 
     mark: Mark
     line: int
     rule: str
     because: str
+    meant: bool = True
 
 
 def allowances(files: Mapping[str, str]) -> Iterator[Allowance]:
@@ -39,6 +44,8 @@ def allowances(files: Mapping[str, str]) -> Iterator[Allowance]:
             for start, end in found:
                 if said := _SAID.search(text, start, end):
                     yield _read(path, text, start, end, said)
+                elif said := _ELSE.match(text, start, end):
+                    yield replace(_read(path, text, start, end, said), meant=False)
 
 
 def _read(path: str, text: str, start: int, end: int, said: re.Match[str]) -> Allowance:

@@ -25,6 +25,22 @@ class AllowReason(Rule):
                 yield self.at(it.mark, hint, rule=it.rule)
 
 
+class AllowForm(Rule):
+    """`outreach: {word}` is not understood
+
+    A comment that begins with `outreach:` goes on with `allow some-rule because …`.
+    """
+
+    severity = "warning"
+    last = True
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        for it in draft.allowances:
+            if not it.meant:
+                hint = "write: outreach: allow some-rule because …"
+                yield self.at(it.mark, hint, word=it.rule)
+
+
 class AllowUnknown(Rule):
     """there is no rule {rule!r} to allow
 
@@ -36,7 +52,7 @@ class AllowUnknown(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         for it in draft.allowances:
-            if it.rule not in _rules():
+            if it.meant and it.rule not in _rules():
                 otherwise = "`outreach validate --rules` lists them"
                 yield self.at(it.mark, did_you_mean(it.rule, _rules(), otherwise), rule=it.rule)
 
