@@ -22,7 +22,7 @@ from orchestrator.core.expression import Condition, subscriber_scope
 from orchestrator.core.feed import EventType, Feed
 from orchestrator.core.model import Subscriber
 from orchestrator.core.project import Project
-from orchestrator.core.usage import Amount, Ledger, Measure, day_of, home
+from orchestrator.core.usage import NOTHING, Amount, Ledger, Measure, day_of, home
 from orchestrator.project import shipped
 from orchestrator.project.load import load
 from orchestrator.store import comparing, events, subscribers, usage
@@ -145,13 +145,16 @@ def by_hand(
 ) -> tuple[list[float], bool]:
     """What a patient person would find: today's, the seven days' and the month's sum, and whether
     there was anything in this month or the last."""
-    zone = ZoneInfo(person.timezone if person.timezone in ZONES[:2] else "Europe/Berlin")
+    named = person.timezone
+    zone = ZoneInfo(named if named and named in ZONES[:2] else "Europe/Berlin")
     today = now.astimezone(zone).date()
     sums, counted = [Fraction(0)] * 3, False
     last = today.replace(day=1) - timedelta(days=1)
     seen: set[str] = set()
     for it in made:
-        if it.source_id in seen or seen.add(it.source_id) or it.subscriber_id != person.id:
+        known = it.source_id in seen
+        seen.add(it.source_id)
+        if known or it.subscriber_id != person.id:
             continue
         mb = it.properties["mb"]
         if measure == "uses":
@@ -238,7 +241,7 @@ def test_places_are_those_of_a_list_sorted_by_hand(house: House) -> None:
             others = [months[it.id] for it in people if it.attributes.get("city") == region]
             mine = months[person.id]
             assert said == {
-                "mean": float((sum(others) / len(others)).quantize(CENT, ROUND_HALF_UP)),
+                "mean": float((sum(others, NOTHING) / len(others)).quantize(CENT, ROUND_HALF_UP)),
                 "rank": 1 + sum(it > mine for it in others),
                 "percentile": 100 * sum(it < mine for it in others) // len(others),
             }
