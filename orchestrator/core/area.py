@@ -103,6 +103,14 @@ class Cells(Struct, frozen=True, dict=True):
         """From south to north."""
         return sorted((lat, lon, name) for name, (lon, lat) in self.points.items())
 
+    def passed(self, outline: Outline) -> int:
+        """How many cells its edges pass, to the west or the east: what `within` has to look at."""
+        every = self._in_order
+        return sum(
+            bisect_left(every, (max(y1, y2),)) - bisect_left(every, (min(y1, y2),))
+            for _, y1, _, y2 in outline.edges
+        )
+
     def within(self, outline: Outline) -> frozenset[str]:
         """The cells inside an outline, as it says of each of them.
 

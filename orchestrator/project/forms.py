@@ -171,10 +171,16 @@ class AreaForm(Struct, frozen=True):
         """The polygon, if it can be one."""
         points = [point_of(it) for it in self.polygon]
         whole = [it for it in points if it is not None]
-        return Outline(tuple(whole)) if len(whole) == len(points) >= LEAST_CORNERS else None
+        sound = len(whole) == len(points) and LEAST_CORNERS <= len(points) <= MOST_CORNERS
+        return Outline(tuple(whole)) if sound else None
 
 
 LEAST_CORNERS = 3
+MOST_CORNERS = 1_000
+"""More than an outline that a person draws, and few enough to look at often."""
+
+MOST_PASSED = 10_000_000
+"""Cells that the edges of all outlines pass; about a second's work."""
 
 
 class AreasForm(Struct, frozen=True):
@@ -187,12 +193,25 @@ class AreasForm(Struct, frozen=True):
 
     def compiled(self, cells: Cells) -> Mapping[str, Area]:
         """The areas, on a map with these cells."""
+        late = self.too_much(cells)
         areas: dict[str, Area] = {}
         for name, form in self.areas.items():
             outline = form.outline()
-            inside = cells.within(outline) if outline else frozenset[str]()
+            inside = frozenset[str]()
+            if outline is not None and name not in late:
+                inside = cells.within(outline)
             areas[name] = Area(inside.union(form.cells), outline)
         return areas
+
+    def too_much(self, cells: Cells) -> frozenset[str]:
+        """The areas that come after so many cells are passed that no more are looked at."""
+        late, left = [], MOST_PASSED
+        for name, form in self.areas.items():
+            outline = form.outline()
+            left -= cells.passed(outline) if outline and left >= 0 else 0
+            if outline and left < 0:
+                late.append(name)
+        return frozenset(late)
 
 
 AttributeKind = Literal["text", "number", "boolean", "list", "any"]

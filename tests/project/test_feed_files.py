@@ -110,3 +110,23 @@ def test_a_table_without_its_columns_is_told_so() -> None:
         "(its first line names the columns: cell,lon,lat) [form]"
     ]
     assert cells.read("cells.csv", "")[1]
+
+
+def test_outlines_that_pass_too_many_cells_are_told_and_not_worked_out() -> None:
+    zigzag = ", ".join(f"[{116 + number % 2}, {39 + number % 3}]" for number in range(900))
+    table = "cell,lon,lat\n" + "".join(f"c{number},116.5,40.5\n" for number in range(60_000))
+    small = "[116, 40], [117, 40], [117, 41]"
+    areas = f"areas: {{small: {{polygon: [{small}]}}, wild: {{polygon: [{zigzag}]}}}}"
+    files = {
+        **shipped.starter(),
+        "journeys/program/areas.yaml": f"{areas}\ncells: cells.csv\n",
+        "journeys/program/cells.csv": table,
+    }
+    project, findings = check(files)
+    assert project is None
+    assert [(it.rule, it.message) for it in findings] == [
+        (
+            "bad-outline",
+            "this is no outline: its edges, and those above it, pass too many cells",
+        )
+    ]

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from orchestrator.core.area import EAST, NORTH, point_of
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, did_you_mean
-from orchestrator.project.forms import LEAST_CORNERS, AreaForm
+from orchestrator.project.forms import LEAST_CORNERS, MOST_CORNERS, AreaForm
 from orchestrator.project.rules.base import Rule
 from orchestrator.project.rules.conditions import conditions
-
-MOST_CORNERS = 1_000
-"""More than an outline that a person draws, and few enough to look at often."""
 
 
 class UnknownArea(Rule):
@@ -39,8 +36,12 @@ class BadOutline(Rule):
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
-        for form in draft.map.areas.values() if draft.map else ():
+        late = draft.map.too_much(draft.cells) if draft.map else ()
+        for name, form in draft.map.areas.items() if draft.map else ():
             wrong = _wrong(form)
+            if name in late and not wrong:
+                why = "its edges, and those above it, pass too many cells"
+                wrong = 0, why, "draw them with fewer corners, or list their cells"
             if wrong:
                 number, why, hint = wrong
                 yield self.at(draft.places.mark(form, "polygon", number), hint, why=why)
@@ -72,10 +73,11 @@ class EmptyArea(Rule):
     severity = "warning"
 
     def check(self, draft: Draft) -> Iterator[Finding]:
+        late = draft.map.too_much(draft.cells) if draft.map else ()
         for name, form in draft.map.areas.items() if draft.map else ():
             area = draft.areas[name]
             known = draft.cells.points or not form.polygon
-            if not area.cells and known and not _wrong(form):
+            if not area.cells and known and not _wrong(form) and name not in late:
                 hint = "write its `cells`, or its `polygon` with the longitudes first"
                 yield self.at(draft.places.mark(form), hint, name=name)
 
