@@ -98,9 +98,10 @@ def _listed(found: Told) -> Iterator[str]:
         return
     for kind in found.kinds:
         since = f"{kind.since:%Y-%m-%d %H:%M:%S}Z"
-        yield f"{plain(kind.name) or '(no event)'}: {kind.count} since {since}: {plain(kind.reason)}"
+        name = plain(kind.name) or "(no event)"
+        yield f"{name}: {kind.count} since {since}: {plain(kind.reason)}"
     yield from _shown(found.first)
-    yield "try them again once events.yaml or their sender is right: outreach events set-aside --replay"
+    yield "once events.yaml, or what they say, is right: outreach events set-aside --replay"
 
 
 def _shown(first: Sequence[Aside]) -> Iterator[str]:

@@ -69,7 +69,7 @@ class _Partition:
         """Entries that may have to be read again: id, and when the last of their events was."""
         self.fired: list[Fired] = []
         self.states: dict[Who, State] = {}
-        self.dirty = False
+        self.dirty = self.resume_id != self.cursor
 
     def take(self, entry: Entry) -> None:
         """The entry's events are taken, and what fires at once has fired."""
@@ -103,6 +103,8 @@ class _Partition:
             self.states_watermark = watermark = self.engine.watermark
             while self.kept and self.kept[0][1] <= watermark:
                 self.resume_id = self.kept.popleft()[0]
+            if not self.kept:
+                self.resume_id = self.cursor
             self.dirty = bool(self.kept)
         fired, self.fired = self.fired, []
         place = Place(
@@ -225,17 +227,23 @@ class Matcher:
         cursors = {number: it.cursor for number, it in self._ours.items()}
         wait_ms = 1 if any(it.fired for it in self._ours.values()) else WAIT_MS
         looked_at, found = await self._streams.read(cursors, MOST_ENTRIES, wait_ms)
-        clock = self._context.clock
-        assert self._triggers is not None
-        lateness_s = self._triggers.project.feed.lateness.total_seconds()
         for number, it in self._ours.items():
             entries = found.get(number, [])
             for entry in entries:
+                # So that what is late does not depend on how much is read at once.
+                it.advance(self._watermark(entry.ms / 1000))
                 it.take(entry)
             # More may wait behind a full hand: what came until its last entry is all we have seen.
             behind = len(entries) == MOST_ENTRIES
             arrived = entries[-1].ms / 1000 if entries and behind else looked_at
-            it.advance(clock.domain_at(arrived).timestamp() - lateness_s)
+            it.advance(self._watermark(arrived))
+
+    def _watermark(self, arrived: float) -> float:
+        """Up to when everything has come that counts in its order, once what Redis took until
+        `arrived` (Unix seconds) is here."""
+        assert self._triggers is not None
+        lateness = self._triggers.project.feed.lateness
+        return (self._context.clock.domain_at(arrived) - lateness).timestamp()
 
     async def _commit(self) -> None:
         """What fired is being committed, at once; and the rest, now and then."""

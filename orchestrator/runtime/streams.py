@@ -9,6 +9,7 @@ came of it is committed, so that the next one can read it again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,9 @@ FULL_RETRY_S = 1.0
 
 MOST_AT_ONCE = 20_000
 """Events that are added in one round trip."""
+
+PATIENCE_S = 10.0
+"""Whoever hears nothing of Redis for so long takes it for away."""
 
 BEGINNING = "0-0"
 
@@ -140,7 +144,9 @@ class Streams:
         for partition, events in parts.items():
             values += [partition, len(events), _encode(events)]
         keys = [ADDED, TAKEN, *map(stream_of, parts)]
-        if await self._add(keys=keys, args=values) == -1:
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await self._add(keys=keys, args=values)
+        if answer == -1:
             raise FullError
 
     async def read(
@@ -153,7 +159,8 @@ class Streams:
         async with self.redis.pipeline(transaction=False) as asked:
             asked.time()
             asked.xread(streams, count=most, block=wait_ms)
-            (seconds, micros), found = await asked.execute()
+            async with asyncio.timeout(PATIENCE_S + wait_ms / 1000):
+                (seconds, micros), found = await asked.execute()
         names = {stream_of(partition).encode(): partition for partition in cursors}
         entries = {names[name]: [_entry(*it) for it in rows] for name, rows in found or ()}
         return seconds + micros / 1e6, entries
