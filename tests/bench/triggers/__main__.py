@@ -26,7 +26,6 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
     print(f"{options.people:,} people, ten lists of a million numbers …", flush=True)
     list_load_s = await bench.build()
     print(f"a list of 1,000,000 numbers is loaded in {list_load_s:.1f} s", flush=True)
-    await bench.build_for_peers()
     contenders: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
         "http": lambda: bench.ours(options.events, stream=False),
         "stream": lambda: bench.ours(options.events, stream=True),
@@ -34,12 +33,13 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
         "sql": lambda: bench.peer("sql", max(1000, options.events // 40)),
     }
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
-    for number in range(options.runs):
-        for name, contend in contenders.items():
-            figures = await contend()
-            runs[name].append(figures)
-            shown = "  ".join(f"{key} {value:,}" for key, value in figures.items())
-            print(f"{name:>7} {number + 1}: {shown}", flush=True)
+    async with bench.peers():
+        for number in range(options.runs):
+            for name, contend in contenders.items():
+                figures = await contend()
+                runs[name].append(figures)
+                shown = "  ".join(f"{key} {value:,}" for key, value in figures.items())
+                print(f"{name:>7} {number + 1}: {shown}", flush=True)
     soon = await latency.run(bench, options.asked, options.background)
     print("  ".join(f"{key} {value:,}" for key, value in soon.items()))
 
@@ -48,7 +48,7 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
             ours["events_per_s_per_core"] / theirs["events_per_s_per_core"]
             for ours, theirs in zip(runs["http"], runs[peer], strict=True)
         ]
-        return round(statistics.median(speeds), 1)
+        return float(round(statistics.median(speeds), 1))
 
     def middle(name: str) -> int:
         return int(statistics.median(it["events_per_s_per_core"] for it in runs[name]))

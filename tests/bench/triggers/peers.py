@@ -44,7 +44,7 @@ class Redis:
     def __init__(self, url: str) -> None:
         settings = redis_settings(url)
         self._redis = redis.asyncio.Redis(
-            host=settings.host, port=settings.port, unix_socket_path=settings.unix_socket_path
+            host=str(settings.host), port=settings.port, unix_socket_path=settings.unix_socket_path
         )
 
     async def matches(self, events: list[Reported]) -> int:
@@ -97,7 +97,8 @@ async def serve(contender: Redis | Sql, port: int) -> None:
 
     async def take(request: web.Request) -> web.Response:
         nonlocal total
-        total += await contender.matches(_decoder.decode(await request.read()))
+        found = await contender.matches(_decoder.decode(await request.read()))
+        total += found
         return web.Response(status=202, body=b"{}", content_type="application/json")
 
     async def told(request: web.Request) -> web.Response:

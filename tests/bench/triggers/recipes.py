@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from tests.bench.triggers.oracle import Oracle, Sets
 from tests.bench.triggers.throughput import KEY, PORT, listening
 from tests.bench.versions.world import HOME, OUTREACH, World
 
-FIRST = 8613_8000_0000
+FIRST = 86_138_0000_0000
 TEN = datetime(2026, 3, 2, 10, tzinfo=timezone(timedelta(hours=8)))
 MEAN_BUSY = 1.45
 """Of the generator's day curve from ten to four."""
@@ -160,10 +160,13 @@ class Run:
 
     @contextmanager
     def _running(self) -> Iterator[list[subprocess.Popen[bytes]]]:
-        with ExitStack() as stack:
-            processes = [self._start(it) for it in PROCESSES]
-            stack.callback(lambda: [it.terminate() for it in processes])
+        processes = [self._start(it) for it in PROCESSES]
+        try:
             yield processes
+        finally:
+            for it in processes:
+                it.terminate()
+                it.wait()
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with self.world.log.open("ab") as log:

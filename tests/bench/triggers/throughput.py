@@ -7,8 +7,8 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from typing import Any
 import aiohttp
 import asyncpg
 import redis.asyncio
-from orchestrator.runtime.streams import FEED
 
 from orchestrator.runtime.clock import Clock
-from orchestrator.runtime.embedded import Urls
+from orchestrator.runtime.embedded import Urls, valkey
 from orchestrator.runtime.redis_url import redis_settings
+from orchestrator.runtime.streams import FEED
 from tests.bench.pipeline import cpu
 from tests.bench.triggers import world
 from tests.bench.triggers.world import FIRST, Batch
@@ -38,7 +38,8 @@ SETTLING_S = 5.0
 
 FILL = """
 INSERT INTO subscribers (key, shard, locale, timezone, addresses, created_at)
-SELECT 'k' || i, i % 64, 'en', 'Asia/Shanghai', jsonb_build_object('sms', '+' || ($2 + i)), $3
+SELECT 'k' || i, i % 64, 'en', 'Asia/Shanghai',
+    jsonb_build_object('sms', '+' || ($2::bigint + i)), $3
 FROM generate_series(0, $1 - 1) i
 """
 FILL_ADDRESSES = "INSERT INTO addresses SELECT 'sms', addresses ->> 'sms', id FROM subscribers"
@@ -56,6 +57,7 @@ class Bench:
         self.world.env |= {"OUTREACH_API_KEYS": KEY}
         self.lists = world.lists(people, seed)
         self.on = {name: frozenset(numbers) for name, numbers in self.lists.items()}
+        self.peers_url = ""
         self._sent = 0
 
     async def build(self) -> float:
@@ -78,17 +80,37 @@ class Bench:
         await connection.close()
         return sorted(times)[len(times) // 2]
 
-    async def build_for_peers(self) -> None:
-        """The lists stand in Redis as sets, and in a table with an index that has it all."""
+    @asynccontextmanager
+    async def peers(self) -> AsyncIterator[None]:
+        """Meanwhile the lists stand as sets in a Valkey of their own, which keeps them in memory
+        only, and in a table with an index that has it all."""
+        socket = self.folder / "peers.sock"
+        self.peers_url = f"unix://{socket}"
+        server = await asyncio.create_subprocess_exec(
+            str(valkey.binary()), "--port", "0", "--unixsocket", str(socket), "--save", "",
+            "--dir", str(self.folder), stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            while not socket.exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.05)
+            await self._fill_peers()
+            yield
+        finally:
+            server.kill()
+            await server.wait()
+
+    async def _fill_peers(self) -> None:
         connection = await asyncpg.connect(self.urls.database_url)
-        client = _redis(self.urls.redis_url)
+        client = _redis(self.peers_url)
         await connection.execute(PEERS_LISTS)
         for name, numbers in self.lists.items():
             await connection.copy_records_to_table(
                 "bench_listed", records=((name, number) for number in numbers)
             )
+            pipeline = client.pipeline(transaction=False)
             for begin in range(0, len(numbers), 10_000):
-                await client.sadd(name, *(f"+{n}" for n in numbers[begin : begin + 10_000]))
+                pipeline.sadd(name, *(f"+{n}" for n in numbers[begin : begin + 10_000]))
+            await pipeline.execute()
         await connection.execute(PEERS_INDEX)
         await connection.execute("VACUUM ANALYZE bench_listed")
         await connection.close()
@@ -118,7 +140,7 @@ class Bench:
     async def peer(self, name: str, events: int) -> dict[str, Any]:
         """A peer takes so many events over HTTP."""
         made = self._batches(events, lines=False)
-        url = self.urls.redis_url if name == "redis" else self.urls.database_url
+        url = self.peers_url if name == "redis" else self.urls.database_url
         port = PORT + 1
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.bench.triggers.peers", name, url, str(port)
@@ -243,7 +265,7 @@ async def _until(count: Callable[[], Awaitable[int]], wanted: int) -> None:
 def _redis(url: str) -> redis.asyncio.Redis:
     settings = redis_settings(url)
     return redis.asyncio.Redis(
-        host=settings.host, port=settings.port, unix_socket_path=settings.unix_socket_path
+        host=str(settings.host), port=settings.port, unix_socket_path=settings.unix_socket_path
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-FIRST = 8613_8000_0000
+FIRST = 86_138_0000_0000
 """The first subscriber's number; the others follow it."""
 
 AREAS = {f"area-{k}": frozenset(f"c{k * 20 + i:04d}" for i in range(20)) for k in range(10)}
