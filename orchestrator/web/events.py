@@ -79,15 +79,15 @@ async def _stream(request: web.Request, take: Take) -> Streamed:
     rest = b""
     async for octets in request.content.iter_any():
         lines, end, rest = (rest + octets).rpartition(b"\n")
+        if end:
+            done = await _take(lines + end, done, take)
         if len(rest) > MAX_LINE_OCTETS:
             raise ProblemError(
                 413,
-                f"Line {done.lines + count_lines(lines + end)} is longer than {MAX_LINE_OCTETS}",
-                "All before it were taken.",
+                f"Line {done.lines} is longer than {MAX_LINE_OCTETS} octets",
+                "All lines before it were taken.",
                 more=_told(done),
             )
-        if end:
-            done = await _take(lines + end, done, take)
     return await _take(rest, done, take) if rest else done
 
 
