@@ -91,10 +91,11 @@ def test_a_subscriber_is_in_a_journey_once_at_a_time() -> None:
         ("always", [1, 2, 3], 3),
         ("after 30d", [1, 30, 31, 32, 60], 2),
         ("after 30d", [1, 31, 61], 3),
+        ("each month", [1, 2, 30, 31, 60], 2),
     ],
 )
 def test_again_says_how_often_somebody_may_come(again: str, days: list[int], runs: int) -> None:
-    """`after` counts from when they entered, to the minute."""
+    """`after` counts from when they entered, to the minute; day 31 is the first of April."""
     life = world([{"id": "gift", "award": 1, "for": "coming"}], again=again)
     transcript = lived(life, [(f"day {day} 10:00", "event start") for day in days])
     assert sum(line.endswith("enters") for line in transcript) == runs

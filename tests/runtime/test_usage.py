@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest_asyncio
 
+from orchestrator.cli.retelling import life_of
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.runtime.sweep import sweep
@@ -74,6 +76,31 @@ async def test_a_report_that_comes_twice_is_counted_once(house: Context) -> None
     await used(house, "ann", 5.3, "a", "b", "a")
     await used(house, "ann", 5.3, "b", "c")
     assert float(await value(house, "SELECT total FROM usage_months")) == 15.9
+
+
+async def test_reports_that_come_in_at_once_do_not_stand_in_each_others_way(
+    house: Context,
+) -> None:
+    reports = [
+        EventIn(who, "data.used", f"{who}:{n}", None, {"mb": 0.1})
+        for n in range(40)
+        for who in ("ann", "ben")
+    ]
+    batches = (reports, reports[::-1], reports[20:] + reports[:20], reports[::2])
+    await asyncio.gather(*(Ingest(house).events(it, "network") for it in batches))
+    found = await rows(house, "SELECT total FROM usage_months")
+    assert [float(row[0]) for row in found] == [4, 4]
+
+
+async def test_a_life_told_anew_knows_what_had_been_counted(house: Context) -> None:
+    await used(house, "ann", 50, "a")
+    await used(at(house, NOON + timedelta(hours=1)), "ann", 31, "b")
+    await used(at(house, NOON + timedelta(hours=2)), "ann", 9, "c")
+    async with house.pool.acquire() as connection:
+        story = await life_of(connection, "ann", None, NOON + DAY)
+    assert story.differing == 0
+    (sent,) = [line for it in story.decisions for line in it.lines if "sends used" in line.what]
+    assert sent.saw["usage.mb_month"] == 81
 
 
 async def test_who_comes_near_their_allowance_is_told_once_a_month(house: Context) -> None:
