@@ -9,7 +9,7 @@ where the project has triggers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Literal
@@ -35,7 +35,7 @@ from orchestrator.core.events import (
     TimerDue,
 )
 from orchestrator.core.expression import subscriber_scope
-from orchestrator.core.model import Message
+from orchestrator.core.model import Message, Subscriber
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Decision, Passed, Scene
 from orchestrator.core.triggers import Triggers
@@ -89,6 +89,7 @@ class Life:
         self._network: Network | None = None
         self._emitted: set[int] = set()
         self._ledger = Ledger()
+        self._figured: tuple[Subscriber | None, datetime] = (None, now)
         self._count(None)
 
     def expect(self, at: datetime, event: Event) -> None:
@@ -186,10 +187,14 @@ class Life:
         if not feed.counting:
             return
         person = self.scene.subscriber
+        amounts = feed.counting.get(event.name) if isinstance(event, SubscriberEvent) else None
+        if amounts is None and self.now < self._figured[1] and person is self._figured[0]:
+            return  # it is asked far more often than it changes
         tz = usage.home(person.timezone, self.scene.project.timezone)
-        if isinstance(event, SubscriberEvent) and (amounts := feed.counting.get(event.name)):
+        if amounts is not None and isinstance(event, SubscriberEvent):
             self._ledger.take(amounts, event.properties, usage.day_of(event.at, self.now, tz))
         today = calendar.local_day(self.now, tz)
+        self._figured = (person, calendar.instant(today + timedelta(days=1), time(), tz))
         said = self._ledger.figures(feed.measures, person.attributes, today)
         if said != self.scene.usage:
             self.scene = replace(self.scene, usage=said)

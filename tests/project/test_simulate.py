@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec import json
@@ -72,6 +73,7 @@ class Plain:
         self.effects: list[tuple[datetime, Any]] = []
         self._cast, self._end = cast, end
         self._coming: list[tuple[datetime, int, Any]] = []
+        self._used: list[tuple[date, int]] = []
         self._numbers = self._ids = 0
         for at, event in cast.happens(new=True):
             self._expect(at, event)
@@ -95,7 +97,24 @@ class Plain:
             else:
                 self._take(timer_at, TimerDue())
 
+    def _count(self, now: datetime, event: Any) -> None:
+        """Everything that was ever used is added up again. Nobody here has an allowance."""
+        today = now.astimezone(ZoneInfo(self.scene.subscriber.timezone or "")).date()
+        if isinstance(event, SubscriberEvent) and event.name == "data.used":
+            self._used.append((today, event.properties["mb"]))
+        first = today.replace(day=1)
+        said = {
+            "mb_today": sum(mb for day, mb in self._used if day == today),
+            "mb_7d": sum(mb for day, mb in self._used if day > today - timedelta(days=7)),
+            "mb_month": sum(mb for day, mb in self._used if day >= first),
+            "mb_share": None,
+        }
+        if not any(day >= (first - timedelta(days=1)).replace(day=1) for day, _ in self._used):
+            del said["mb_7d"]  # what the audience says of them holds
+        self.scene = replace(self.scene, usage=said)
+
     def _take(self, now: datetime, event: Any) -> None:
+        self._count(now, event)
         if isinstance(event, tuple):
             journey, segment = event
             scope = engine.Stage(self.scene, now).scope({})
