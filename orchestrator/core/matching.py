@@ -32,6 +32,7 @@ from heapq import heappop, heappush
 from itertools import chain, count
 from math import inf
 from operator import itemgetter
+from sys import intern
 from typing import Any
 
 from msgspec.structs import replace
@@ -338,7 +339,7 @@ class Matching:
                 continue
             before = known.get(who)
             if before is None or at > before[0] or (at == before[0] and not late):
-                known[who] = (at, value)
+                known[who] = (at, intern(value) if type(value) is str else value)
                 self._changed_states.add(who)
 
     def _begin(self, trigger: Trigger, wait: Wait) -> None:
