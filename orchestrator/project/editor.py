@@ -65,14 +65,15 @@ def line(path: str, folder: str = FOLDER) -> str:
     leads there from the file, so that the project may lie anywhere in what the editor opened.
     `folder` is where the schemas are, seen from the project's."""
     up = "../" * (len(PurePosixPath(path).parts) - 1)
-    return f"# yaml-language-server: $schema={up}{folder}/{schema_name(path)}.json"
+    return f"# yaml-language-server: $schema={up}{folder}/{schema_name(path)}.json\n"
 
 
 def with_line(path: str, text: str, folder: str = FOLDER) -> str:
     """The text with that line at its top, unless it names a schema already or can have none."""
     if schema_name(path) is None or _LINE.search(text):
         return text
-    return line(path, folder) + ("\r\n" if "\r\n" in text else "\n") + text
+    first = line(path, folder)
+    return (first.replace("\n", "\r\n") if "\r\n" in text else first) + text
 
 
 def vs_code() -> dict[str, str]:
