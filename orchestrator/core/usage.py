@@ -169,6 +169,11 @@ class Ledger:
     def __init__(self) -> None:
         self._days: dict[str, dict[date, Decimal]] = {}
 
+    @property
+    def empty(self) -> bool:
+        """Nothing was counted yet: it stands the same on every day."""
+        return not self._days
+
     def take(self, amounts: Mapping[str, Amount], properties: Mapping[str, Any], day: date) -> None:
         """What an event with these properties counts is counted on that day."""
         for measure, it in amounts.items():
@@ -191,16 +196,20 @@ class Ledger:
         """How it stands on that day."""
         days = self._days.get(measure)
         if not days:
-            return Counts()
+            return _UNCOUNTED
+        first = today.replace(day=1)
+        following = (first + timedelta(days=31)).replace(day=1)
+        before = (first - timedelta(days=1)).replace(day=1)
         since = today - timedelta(days=WEEK_DAYS - 1)
-        before = today.replace(day=1) - timedelta(days=1)
-        return Counts(
-            any(_month(day) in (_month(today), _month(before)) for day in days),
-            days.get(today, NOTHING),
-            sum((it for day, it in days.items() if since <= day <= today), NOTHING),
-            sum((it for day, it in days.items() if _month(day) == _month(today)), NOTHING),
-        )
+        counted, week, month = False, NOTHING, NOTHING
+        for day, amount in days.items():
+            if before <= day < following:
+                counted = True
+                if day >= first:
+                    month += amount
+                if since <= day <= today:
+                    week += amount
+        return Counts(counted, days.get(today, NOTHING), week, month)
 
 
-def _month(day: date) -> tuple[int, int]:
-    return day.year, day.month
+_UNCOUNTED = Counts()

@@ -194,7 +194,8 @@ class Life:
         if amounts is not None and isinstance(event, SubscriberEvent):
             self._ledger.take(amounts, event.properties, usage.day_of(event.at, self.now, tz))
         today = calendar.local_day(self.now, tz)
-        self._figured = (person, calendar.instant(today + timedelta(days=1), time(), tz))
+        tomorrow = calendar.instant(today + timedelta(days=1), time(), tz)
+        self._figured = (person, NEVER if self._ledger.empty else tomorrow)
         said = self._ledger.figures(feed.measures, person.attributes, today)
         if said != self.scene.usage:
             self.scene = replace(self.scene, usage=said)
