@@ -26,7 +26,8 @@ BATCH = 1_000
 TICK_S = 0.1
 """Events of so many seconds are sent together: none early, the first of them so late."""
 SLIP_S = 1.0
-"""Once a replay is so far behind, it goes on more slowly: its events must not come too late."""
+"""Once a replay is so many real seconds behind, it goes on more slowly: its events must not come
+too late."""
 
 MOST_ENTRIES = 2_000
 """Entries of the Redis stream that may wait before we do."""
@@ -245,7 +246,7 @@ class Feeder:
             if ahead > 0 and self._clock.speed:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), ahead / self._clock.speed)
-            elif ahead < -SLIP_S:
+            elif ahead < -SLIP_S * (self._clock.speed or 1.0):
                 self._begin -= ahead
                 self.fed.slipped_s -= ahead
         now = self._now()

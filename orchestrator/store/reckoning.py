@@ -24,6 +24,12 @@ SELECT s.key, s.id, e.entered_at, e.status FROM enrollments e
 JOIN subscribers s ON s.id = e.subscriber_id WHERE e.journey = $1
 """
 
+# Which triggers fired, by which events: journey, place among its entries, and the event's own id.
+FIRED = """
+SELECT s.addresses ->> 'sms' AS number, e.source_id
+FROM events e JOIN subscribers s ON s.id = e.subscriber_id WHERE e.kind = 'trigger'
+"""
+
 # How many of each reward were sold, and how many there are to sell.
 SOLD = "SELECT reward, free, reserved, sold FROM stock"
 
@@ -83,6 +89,15 @@ async def entrances(connection: asyncpg.Connection, journey: str) -> dict[str, E
         row["key"]: Entrance(row["id"], row["entered_at"], row["status"])
         for row in await connection.fetch(ENTERED, journey)
     }
+
+
+async def fired(connection: asyncpg.Connection) -> set[tuple[str, str, str]]:
+    """Which journey's trigger fired for which number, by which event."""
+    found = set()
+    for number, source_id in await connection.fetch(FIRED):
+        journey, _, event = source_id.split(":", 2)
+        found.add((journey, number, event))
+    return found
 
 
 async def sold(connection: asyncpg.Connection) -> dict[str, int]:

@@ -99,7 +99,7 @@ async def test_a_slow_installation_makes_the_replay_longer_and_no_event_late() -
     class Slow(Ears):
         async def send(self, lines: Sequence[bytes]) -> Counts:
             counts = await super().send(lines)
-            await asyncio.sleep(0.02)  # twenty seconds of its clock
+            await asyncio.sleep(0.35)
             return counts
 
     ears = Slow(clock)

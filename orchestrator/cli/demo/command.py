@@ -19,9 +19,10 @@ from rich.table import Table
 
 from orchestrator.cli.demo.cast import cast
 from orchestrator.cli.demo.judge import JOURNEY, MUST_BE_ZERO, Plan, judge
-from orchestrator.cli.demo.play import ends_at, play
+from orchestrator.cli.demo.play import AFTER, ends_at, play
 from orchestrator.cli.demo.show import Lines, LiveView, Screen, Silence
-from orchestrator.cli.demo.stage import STARTS_AT, Stage, demo_settings, set_stage
+from orchestrator.cli.demo.stage import LATENESS_H, STARTS_AT, Stage, demo_settings, set_stage
+from orchestrator.cli.demo.town import WAITS_S, Town, in_vain, not_fired, town
 from orchestrator.cli.options import JsonOption, VerboseOption, run, stop_asked
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import set_up_logs
@@ -73,18 +74,20 @@ def demo(
 
             async def whole() -> dict[str, float]:
                 people = cast(subscribers, STARTS_AT, seed)
+                whole_town = town(STARTS_AT, STARTS_AT + timedelta(days=days) + AFTER, seed)
                 async with set_stage(
                     settings,
                     urls,
-                    people,
+                    [*people, *whole_town.people],
                     hear,
                     walled=not headless,
                 ) as stage:
                     if stage.wall:
                         screen.say(f"The phone wall: {stage.wall}")
                     began = time.monotonic()
-                    activated = await play(stage, people, days, screen)
-                    result = await _reckon(stage, activated, days, speed)
+                    there = whole_town.later(stage.begins_at - STARTS_AT)
+                    activated = await play(stage, people, there, days, screen)
+                    result = await _reckon(stage, activated, there, days, speed)
                     result["seconds"] = round(time.monotonic() - began, 1)
                     screen.close()
                     if stay and stage.wall:
@@ -120,23 +123,20 @@ async def _stay(stage: Stage) -> None:
 
 
 async def _reckon(
-    stage: Stage, activated: Mapping[str, datetime], days: int, speed: float
+    stage: Stage, activated: Mapping[str, datetime], there: Town, days: int, speed: float
 ) -> dict[str, float]:
     """Every figure of the summary."""
     async with stage.context.pool.acquire() as connection:
         recorded = await reckoning.messages(connection)
         entrances = await reckoning.entrances(connection, JOURNEY)
+        fired = await reckoning.fired(connection)
         sold = await reckoning.sold(connection)
         states = await counts.messages(connection, STARTS_AT - timedelta(days=1))
         wrong = await audit.imbalances(connection)
         failures = await counts.failures(connection, STARTS_AT - timedelta(days=1))
     players = stage.players
-    plan = Plan(
-        stage.context.projects.project,
-        activated,
-        ends_at(stage, days),
-        timedelta(seconds=LATENCY_S * speed),
-    )
+    slow = timedelta(seconds=LATENCY_S * speed)
+    plan = Plan(stage.context.projects.project, activated, ends_at(stage, days), slow)
     found = judge(plan, players, recorded, entrances)
     rewards = plan.project.rewards
     bought = sum(player.bought for player in players)
@@ -145,7 +145,7 @@ async def _reckon(
     oversold = sum(max(0, count - rewards[name].stock) for name, count in sold.items())
     oversold += max(0, bought - sum(sold.values()))
     return {
-        "subscribers": len(players),
+        "subscribers": len(activated),
         "days": days,
         "enrolled": sum(e.status != "control" for e in entrances.values()),
         "control": sum(e.status == "control" for e in entrances.values()),
@@ -154,6 +154,10 @@ async def _reckon(
         "delivered": found.messages,
         **{f"by_{word}": by_word[word] for word in ("sms", "mms", "wap_push", "chat")},
         "rerouted": found.rerouted,
+        "network_events": len(there.events),
+        "passers_by": len(there.people),
+        "fired": len(fired),
+        "offered": sum(r.journey in WAITS_S for rows in recorded.values() for r in rows),
         "replies": sum(len(player.said) for player in players),
         "opted_out": sum(player.confirmation is not None for player in players),
         "redeemed": bought,
@@ -167,6 +171,8 @@ async def _reckon(
         "without_consent": found.without_consent,
         "wrong_channel": found.wrong_channel,
         "untold": found.untold,
+        "not_fired": not_fired(there, fired, plan.ends_at - timedelta(hours=LATENESS_H) - slow),
+        "fired_in_vain": in_vain(there, fired, recorded),
         "ledger_imbalance": len(wrong),
         "oversold": oversold,
         "failed_turns": failures,

@@ -35,6 +35,8 @@ MUST_BE_ZERO = (
     "without_consent",
     "wrong_channel",
     "untold",
+    "not_fired",
+    "fired_in_vain",
     "ledger_imbalance",
     "oversold",
     "failed_turns",

@@ -11,6 +11,7 @@ import asyncpg
 from orchestrator.cli.demo.cast import Person, using
 from orchestrator.cli.demo.show import Moment, Screen
 from orchestrator.cli.demo.stage import STARTS_AT, Stage
+from orchestrator.cli.demo.town import Town, load_lists, report
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.store import counts, subscribers
 
@@ -30,27 +31,34 @@ def ends_at(stage: Stage, days: int) -> datetime:
 
 
 async def play(
-    stage: Stage, people: Sequence[Person], days: int, screen: Screen
+    stage: Stage, people: Sequence[Person], town: Town, days: int, screen: Screen
 ) -> dict[str, datetime]:
-    """All days have passed and everything has arrived; returns when each person was activated."""
+    """All days have passed and everything has arrived; returns when each person was activated.
+    Meanwhile the town's network reports what happens there."""
     clock, ingest = stage.clock, Ingest(stage.context)
     end = ends_at(stage, days)
     showing = asyncio.create_task(_show(stage, screen, end))
+    reporting: asyncio.Task[None] | None = None
     try:
         async with stage.context.pool.acquire() as connection:
             locale = stage.context.projects.project.locale
-            news = [person.subscriber for person in people]
+            news = [person.subscriber for person in (*people, *town.people)]
             await subscribers.upsert(connection, news, clock.now(), locale)
+        await load_lists(stage.context, town.lists)
+        reporting = asyncio.create_task(report(stage.context, town.events))
         activated = await _arrive(stage, ingest, people)
         for day in range(2, days + 2):
             # Five in the afternoon in Shanghai; data is used in the evening.
             await _until(stage, stage.begins_at + timedelta(days=day - 1, hours=9))
             await _use_data(stage, ingest, people, day)
         await _until(stage, end)
+        await reporting
         await _quiet(stage)
     finally:
-        showing.cancel()
-        await asyncio.wait({showing})
+        tasks = {showing} if reporting is None else {showing, reporting}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
     return activated
 
 

@@ -40,6 +40,9 @@ DAY = timedelta(days=1)
 READY_S = 8.0
 """Real seconds that the processes usually need; the clock starts after them."""
 
+LATENESS_H = 6
+"""Hours of the demo (two real seconds) that an event of the network may be late."""
+
 SWEEP_S = 0.1
 """Real seconds between sweeps: at a week in a minute, a quarter of an hour."""
 
@@ -57,15 +60,18 @@ class Stage(Struct, frozen=True):
 
 
 def demo_files() -> dict[str, str]:
-    """The shipped programme. Two rules are slower than in earnest: at a week in a minute, the
+    """The shipped programme. Some rules are slower than in earnest: at a week in a minute, the
     quarter of an hour that a purchase waits for its YES would be a tenth of a second, and the hour
-    for which an answer is good a third."""
+    for which an answer is good a third; and what the network reports is minutes old when it
+    comes."""
     files = programme()
     points, contact = "journeys/program/points.yaml", "journeys/program/contact.yaml"
+    network = "journeys/program/events.yaml"
     return {
         **files,
         points: files[points].replace("hold: 15m", "hold: 6h"),
         contact: files[contact].replace("valid: 1h", "valid: 12h"),
+        network: f"{files[network]}\nlateness: {LATENESS_H}h\n",
     }
 
 
