@@ -18,6 +18,8 @@ events:
     keep: matching
     properties: {peer: text, seconds: number, note?: text}
     sets: {cell: event.cell, power: 'on', level: 3}
+  subscriber.activated: {}
+  x.y: {}
 lateness: 45s
 """
 AREAS = """

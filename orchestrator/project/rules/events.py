@@ -14,7 +14,7 @@ from orchestrator.core.steps.hand_over import DESK_OUTCOME
 from orchestrator.core.steps.wait_for import WaitFor
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, Mark, did_you_mean
-from orchestrator.project.forms import JourneyForm
+from orchestrator.project.forms import EventsForm, JourneyForm
 from orchestrator.project.holding import fault
 from orchestrator.project.rules.base import Rule
 from orchestrator.project.rules.conditions import kinds_of, told_by
@@ -29,17 +29,18 @@ class UnknownEvent(Rule):
     """nothing reports the event {name!r}
 
     With `events` in program/project.yaml an event is one of those, one of program/events.yaml, one
-    that a journey emits, or one of ours: `link.clicked`, `desk.outcome`.
+    that a journey emits, or one of ours: `link.clicked`, `desk.outcome`. With program/events.yaml
+    alone this holds for what triggers hear.
     """
 
     runs_anyway = True
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         declared = draft.settings.events if draft.settings else ()
-        if declared and not draft.broken_journeys:
-            feed = draft.feed.events if draft.feed else {}
+        feed = draft.feed.events if draft.feed else {}
+        if (declared or feed) and not draft.broken_journeys:
             known = {*declared, *feed, *OURS, *(emit.emit for _, emit in draft.each(Emit))}
-            for name, mark in awaited(draft):
+            for name, mark in awaited(draft) if declared else _by_triggers(draft):
                 if name not in known:
                     yield self.at(mark, _meant(name, known), name=name)
 
@@ -116,16 +117,31 @@ def _never_emitted(goal: Goal, form: JourneyForm, emits: list[tuple[JourneyForm,
     return ""
 
 
+def heard(draft: Draft, entry: Entry) -> Iterator[tuple[str, Mark]]:
+    """The events that an entry hears, and where each is named."""
+    mark = draft.places.mark
+    yield str(entry.on), mark(entry, "on")
+    for number, unless in enumerate(entry.unless):
+        written = draft.places.knows(unless)
+        yield str(unless.on), mark(unless, "on") if written else mark(entry, "unless", number)
+
+
+def _by_triggers(draft: Draft) -> Iterator[tuple[str, Mark]]:
+    feed = (draft.feed or EventsForm()).compiled()
+    for _, entry in draft.each(Entry):
+        if entry.is_trigger(feed):
+            yield from heard(draft, entry)
+
+
 def awaited(draft: Draft) -> Iterator[tuple[str, Mark]]:
     """Every event that something is to come of, and where it is named."""
     for struct in draft.written():
-        if isinstance(struct, Entry | Goal | LeaveRule | EarningRule) and struct.on is not None:
+        if isinstance(struct, Goal | LeaveRule | EarningRule) and struct.on is not None:
             yield struct.on, _at(draft, struct)
         elif isinstance(struct, WaitFor):
             yield struct.wait_for, _at(draft, struct)
-        if isinstance(struct, Entry):
-            for number, unless in enumerate(struct.unless):
-                yield unless.on, draft.places.mark(struct, "unless", number)
+        elif isinstance(struct, Entry) and struct.on is not None:
+            yield from heard(draft, struct)
 
 
 def _at(draft: Draft, struct: Struct) -> Mark:

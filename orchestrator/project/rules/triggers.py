@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from orchestrator.core.journey import Entry, Unless
 from orchestrator.core.steps.emit import Emit
 from orchestrator.project.draft import Draft
-from orchestrator.project.findings import Finding, Mark, did_you_mean
+from orchestrator.project.findings import Finding, did_you_mean
 from orchestrator.project.forms import EventsForm
 from orchestrator.project.rules.base import Rule
 from orchestrator.project.rules.conditions import conditions
-from orchestrator.project.rules.events import OURS
+from orchestrator.project.rules.events import OURS, heard
 from orchestrator.project.rules.feed import declared
 
 _LATER = ("subscriber", "usage", "points")
@@ -114,24 +114,10 @@ class TriggerUnheard(Rule):
         for form in draft.journeys.values():
             for entry in form.enter:
                 if entry.is_trigger(feed):
-                    for name, mark in _heard(draft, entry):
+                    for name, mark in heard(draft, entry):
                         if name in inside:
                             hint = f"leave out {_keys(entry)}: who is meant can be asked in a step"
                             yield self.at(mark, hint, name=name)
-
-
-def _heard(draft: Draft, entry: Entry) -> Iterator[tuple[str, Mark]]:
-    yield str(entry.on), draft.places.mark(entry, "on")
-    yield from ended_by(draft, entry)
-
-
-def ended_by(draft: Draft, entry: Entry) -> Iterator[tuple[str, Mark]]:
-    """The events that end its wait, and where each is named."""
-    for number, unless in enumerate(entry.unless):
-        if draft.places.knows(unless):
-            yield str(unless.on), draft.places.mark(unless, "on")
-        else:
-            yield str(unless.on), draft.places.mark(entry, "unless", number)
 
 
 def _keys(entry: Entry) -> str:
