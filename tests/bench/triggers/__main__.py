@@ -29,7 +29,8 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
     contenders: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
         "http": lambda: bench.ours(options.events, stream=False),
         "stream": lambda: bench.ours(options.events, stream=True),
-        "redis": lambda: bench.peer("redis", max(1000, options.events // 4)),
+        "redis": lambda: bench.peer("redis", max(1000, options.events // 10)),
+        "redis-sparing": lambda: bench.peer("redis-sparing", max(1000, options.events // 4)),
         "sql": lambda: bench.peer("sql", max(1000, options.events // 40)),
     }
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
@@ -39,7 +40,7 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
                 figures = await contend()
                 runs[name].append(figures)
                 shown = "  ".join(f"{key} {value:,}" for key, value in figures.items())
-                print(f"{name:>7} {number + 1}: {shown}", flush=True)
+                print(f"{name:>13} {number + 1}: {shown}", flush=True)
     soon = await latency.run(bench, options.asked, options.background)
     print("  ".join(f"{key} {value:,}" for key, value in soon.items()))
 
@@ -57,6 +58,7 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
         "events_per_s_per_core": middle("http"),
         "stream_events_per_s_per_core": middle("stream"),
         "ratio_to_redis": ratio("redis"),
+        "ratio_to_redis_sparing": ratio("redis-sparing"),
         "ratio_to_sql": ratio("sql"),
         "p50_ms": soon["p50_ms"],
         "p99_ms": soon["p99_ms"],

@@ -1,7 +1,8 @@
-"""The same decisions as a program makes them that asks a server: one that asks Redis whether a
-number is on a list (SISMEMBER, pipelined for the whole request), one that asks PostgreSQL by a
-query per event. Both take the same octets by the same library and judge what the event says
-first."""
+"""The same decisions as a program makes them that asks a server about each event: Redis, whether
+its number is on the lists that its triggers name (SISMEMBER, pipelined for the whole request), or
+PostgreSQL, on which lists it is, by a query. `redis-sparing` is the best that can be done that way:
+it judges what the event says first and asks only about what is left. All take the same octets by
+the same library."""
 
 from __future__ import annotations
 
@@ -39,9 +40,10 @@ _decoder = msgspec.json.Decoder(list[Reported])
 
 
 class Redis:
-    """Lists are sets in Redis."""
+    """Lists are sets in Redis. `sparing`: they are asked only where the event itself fits."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, sparing: bool) -> None:
+        self._sparing = sparing
         settings = redis_settings(url)
         self._redis = redis.asyncio.Redis(
             host=str(settings.host), port=settings.port, unix_socket_path=settings.unix_socket_path
@@ -50,21 +52,22 @@ class Redis:
     async def matches(self, events: list[Reported]) -> int:
         """How many (event, trigger) pairs match: one pipeline."""
         pipeline = self._redis.pipeline(transaction=False)
-        asked: list[Trigger] = []
+        asked: list[tuple[Trigger, bool]] = []
         for event in events:
             for it in BY_NAME.get(event.name, ()):
-                if it.said(event.properties):
-                    asked.append(it)
+                fits = it.said(event.properties)
+                if fits or not self._sparing:
+                    asked.append((it, fits))
                     pipeline.sismember(it.own, event.number)
                     if it.peers:
                         pipeline.sismember(it.peers, event.properties["peer"])
         answers = iter(await pipeline.execute())
         found = 0
-        for it in asked:
-            own = next(answers)
-            found += bool(own and next(answers)) if it.peers else bool(own)
-            if it.peers and not own:
-                next(answers)
+        for it, fits in asked:
+            on = next(answers)
+            if it.peers:
+                on = next(answers) and on
+            found += bool(fits and on)
         return found
 
 
@@ -113,16 +116,17 @@ async def serve(contender: Redis | Sql, port: int) -> None:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    if options.contender == "redis":
-        await serve(Redis(options.url), options.port)
+    if options.contender != "sql":
+        sparing = options.contender == "redis-sparing"
+        await serve(Redis(options.url, sparing=sparing), options.port)
     else:
-        async with asyncpg.create_pool(options.url, max_size=4) as pool:
+        async with asyncpg.create_pool(options.url, min_size=4, max_size=4) as pool:
             await serve(Sql(pool), options.port)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("contender", choices=("redis", "sql"))
+    parser.add_argument("contender", choices=("redis", "redis-sparing", "sql"))
     parser.add_argument("url")
     parser.add_argument("port", type=int)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner_:
