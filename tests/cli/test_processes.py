@@ -90,7 +90,7 @@ def test_a_process_says_when_it_is_ready_and_ends_cleanly(
         assert "Traceback" not in it.written
 
 
-@pytest.mark.parametrize("name", ["worker", "gateway", "web"])
+@pytest.mark.parametrize("name", ["worker", "matcher", "gateway", "web"])
 async def test_every_process_tells_its_metrics_where_it_is_asked_to(
     name: str, applied: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -82,7 +82,7 @@ def ended_in_order(up: Up) -> None:
     assert processes_about(up.project) == []
     assert "Traceback" not in up.written
     endings = [line for line in up.lines if "_ended name=" in line and "child_ended" not in line]
-    assert {line.split()[0] for line in endings} == {"worker", "gateway", "web"}
+    assert {line.split()[0] for line in endings} == {"worker", "matcher", "gateway", "web"}
 
 
 class Wall:
