@@ -7,8 +7,9 @@ grows: `advance`. Until then events are kept, in memory only. Of one event, in t
 or fires. A wait that is due fires after the events of that very instant, if `still` holds and the
 subscriber is on the lists that the `if` asks about for themselves, as these are then. What happens
 while a wait runs begins no other of that trigger; an event that both ends one and begins one begins
-it anew. `once_per` is counted from firing to the next event. Triggers that need nothing but the
-event fire in `take`, at once.
+it anew. `once_per` is counted from firing to the next event; what began outside the entry's
+`hours`, by the project's clock, is not counted, for the turn lets nobody in by it. Triggers that
+need nothing but the event fire in `take`, at once.
 
 **Late.** An event at or before the watermark begins nothing (`late` counts those that would have);
 but it ends waits, and makes known what is newer than what was. The same `source_id` again, up to
@@ -358,7 +359,7 @@ class Matching:
             self._fire(trigger, wait, fired)
 
     def _fire(self, trigger: Trigger, wait: Wait, fired: list[Fired]) -> None:
-        if trigger.once_per_s:
+        if trigger.once_per_s and trigger.counts(wait.began):
             self._fired[trigger.index][wait.who] = wait.due
             self._aging[trigger.index].append((wait.due, wait.who))
             self._changed_fired.add((trigger.journey, trigger.number, wait.who))

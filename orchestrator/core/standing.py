@@ -47,7 +47,7 @@ class Wait(Struct, frozen=True, gc=False):
 
 
 class FiredAt(Struct, frozen=True, gc=False):
-    """When a trigger with `once_per` fired last for somebody."""
+    """When a trigger with `once_per` fired last for somebody, within its `hours`."""
 
     journey: str
     number: int

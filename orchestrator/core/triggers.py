@@ -11,9 +11,11 @@ of an event together: what the event says (areas and texts by one look-up), then
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from orchestrator.core import calendar
 from orchestrator.core.chance import draw
 from orchestrator.core.expression import Condition, Part, reading
 from orchestrator.core.expression.predicate import Reading
@@ -38,10 +40,12 @@ class Trigger:
 
     __slots__ = (
         *("after_s", "at_once", "chance", "ends", "entry", "index", "journey", "knowing"),
-        *("number", "on", "once_per_s", "own", "own_parts", "parts", "still"),
+        *("number", "on", "once_per_s", "own", "own_parts", "parts", "still", "_timezone"),
     )
 
-    def __init__(self, index: int, journey: str, number: int, entry: Entry, sieve: Sieve) -> None:
+    def __init__(
+        self, index: int, journey: str, number: int, entry: Entry, sieve: Sieve, timezone: str
+    ) -> None:
         self.index, self.journey, self.number, self.entry = index, journey, number, entry
         self.on = str(entry.on)
         self.after_s = entry.after.total_seconds() if entry.after else 0.0
@@ -55,6 +59,18 @@ class Trigger:
         self.still = _reading(_hot(entry.still))
         self.ends = tuple((str(it.on), _hot(it.condition)) for it in entry.unless)
         self.at_once = not (self.after_s or self.once_per_s or self.still or self.knowing)
+        self._timezone = timezone
+
+    def counts(self, began: float) -> bool:
+        """Whether a firing that such an instant began counts for `once_per`: it lies in the `hours`
+        by the project's clock. The subscriber's own is the turn's to know."""
+        hours = self.entry.hours
+        if hours is None:
+            return True
+        tz = calendar.zone(self._timezone)
+        return tz is None or hours.holds(
+            calendar.local_time(datetime.fromtimestamp(began, UTC), tz)
+        )
 
     @property
     def asks(self) -> frozenset[str]:
@@ -83,7 +99,7 @@ class Triggers:
         sieve = Sieve(project.areas, lists)
         self.scope = sieve.scope
         self.all = tuple(
-            Trigger(index, journey.name, number, entry, sieve)
+            Trigger(index, journey.name, number, entry, sieve, project.timezone)
             for index, (journey, number, entry) in enumerate(project.triggers)
         )
         asked = frozenset[str]().union(*(it.asks for it in self.all))

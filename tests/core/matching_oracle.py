@@ -4,7 +4,9 @@ the other by the conditions as they are written."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from orchestrator.core.chance import draw
 from orchestrator.core.feed import Happened
@@ -77,7 +79,10 @@ class _Oracle:
         return entry.condition is None or entry.condition.holds(self._scope(it))
 
     def _fire(self, journey: Journey, number: int, began: Happened, at: float) -> None:
-        self._last[journey.name, number, began.who] = at
+        hours = journey.enter[number].hours
+        clock = datetime.fromtimestamp(began.at, UTC).astimezone(ZoneInfo(self._project.timezone))
+        if hours is None or hours.holds(clock.time()):
+            self._last[journey.name, number, began.who] = at
         self._fired.append((journey.name, number, began.who, at, began.source_id))
 
     def _scope(self, it: Happened) -> dict[str, Any]:

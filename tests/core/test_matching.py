@@ -16,7 +16,7 @@ from orchestrator.core.area import Area
 from orchestrator.core.contact import ContactPolicy
 from orchestrator.core.expression import Condition
 from orchestrator.core.feed import EventType, Feed, Happened, Setting
-from orchestrator.core.grammar import Share
+from orchestrator.core.grammar import Share, Window
 from orchestrator.core.journey import Entry, Journey, Unless
 from orchestrator.core.matching import Changes, Fired, FiredAt, Matching, Standing, Wait
 from orchestrator.core.project import PointsProgram, Project
@@ -27,6 +27,8 @@ from tests.core import matching_oracle
 ANN, BO, CY = 8613800000001, 8613800000002, 8613800000003
 LISTS = {"callers": {ANN, BO}, "tones": {8613900000001}}
 LATE_S = 15
+ZONE = "Africa/Monrovia"
+"""At the beginning of 1970 it is 23:15:30 there."""
 
 FEED = Feed(
     events={
@@ -73,7 +75,7 @@ def project(**entries: tuple[Entry, ...]) -> Project:
         points=PointsProgram(),
         rewards={},
         locale="en",
-        timezone="UTC",
+        timezone=ZONE,
         feed=FEED,
         areas=AREAS,
     )
@@ -100,6 +102,10 @@ ALL = project(
     ),
     quiet=(entry("call.ended", after=8, unless=(unless("call.ended"),)),),
     seldom=(entry("phone.on", once_per=20), entry("phone.off", sample=Share(0.5))),
+    by_day=(
+        entry("phone.on", once_per=20, hours=Window.parse("23:15-23:16")),
+        entry("phone.off", after=5, once_per=30, hours=Window.parse("23:15-23:16")),
+    ),
     on_now=(entry("call.ended", "state.power == 'on' and not in_area('campus')"),),
     airport=(
         entry(
@@ -304,6 +310,15 @@ def test_firings_that_no_longer_matter_are_forgotten() -> None:
     assert matching.changes().forgotten == ()
     matching.advance(120)
     assert matching.changes().forgotten == (("j", 0, ANN),)
+
+
+def test_what_fires_out_of_hours_does_not_keep_it_from_firing_within_them() -> None:
+    by_day = entry("phone.on", once_per=86_400, hours=Window.parse("09:00-20:00"))
+    night, day, later = (happened("phone.on", ANN, at * 3600.0, f"p{at}") for at in (14, 26, 30))
+    theirs = replace(project(j=(by_day,)), timezone="Asia/Shanghai")  # 22:00, 10:00, 14:00
+    matching = Matching(Triggers(theirs, {}), LATE_S)
+    matching.take([night, day, later])
+    assert [it.source_id for it in matching.advance(1e6)] == ["p14", "p26"]
 
 
 def test_a_new_project_keeps_the_waits_of_what_is_still_there() -> None:

@@ -114,7 +114,7 @@ def _firings(
         busy_until = due if ended is None else ended
         off = [one.name for one in (*events[: place + 1], *meanwhile) if "phone." in one.name]
         if ended is None and off[-1:] != ["phone.off"]:
-            fired_at = due
+            fired_at = due if _by_day(it.at) else fired_at
             yield Firing(due, journey, who, it.source_id)
 
 
@@ -123,6 +123,11 @@ def _begins(journey: str, it: Happened, users: frozenset[int]) -> bool:
         return it.name == "location.changed" and it.properties["cell"] in AIRPORT
     called = it.name == "call.ended" and int(it.properties["peer"]) in users
     return called and it.properties["cell"] in CAMPUSES
+
+
+def _by_day(at: float) -> bool:
+    """Whether it lies in the hours of both recipes."""
+    return 9 <= datetime.fromtimestamp(at, SHANGHAI).hour < 20
 
 
 def _ends(journey: str, it: Happened, area: frozenset[str]) -> bool:
@@ -175,7 +180,7 @@ def in_vain(there: Town, fired: Fired, recorded: Mapping[str, Sequence[Recorded]
                 it.journey == row.journey
                 and f"+{it.who}" == person.address
                 and it.due <= row.queued_at.timestamp()
-                and 9 <= datetime.fromtimestamp(it.due - WAITS_S[it.journey], SHANGHAI).hour < 20
+                and _by_day(it.due - WAITS_S[it.journey])
                 for it in there.firings
             )
     return wrong
