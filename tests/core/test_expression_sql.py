@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -43,8 +44,6 @@ NUMBERS: list[int | float] = [
     *(2**53 + 1, float(2**53), 10**17, 10**18, -(10**18), 10**18 - 1, 10**40, 1e100, 5e-324, 0.5),
     *(1.7976931348623157e308, 999999999999.9999, 123456789.123456789, 1e-12, 5e-13, 4.9e-13),
 ]
-ORDER = ["<", "<=", ">", ">="]
-TESTS = ["defined", "none", "not none", "number", "string", "boolean"]
 KEYS = ["a", "b", "c", "n", "key", "0"]
 
 ROOTS = [
@@ -69,6 +68,39 @@ NUMBERED = ["+8613800138000", "8613800138000", "+7", "007", "1", "+", "138001380
 COORDINATES: list[int | float] = [
     *(0, 1, 2, 2.5, 3, 0.5, 1.5, 0.1, 1e-13, -1, 180, 181, 90, 91, 2.9999999999, 10**400),
 ]
+
+
+PARTS = {
+    "root": ROOTS,
+    "order": ["<", "<=", ">", ">="],
+    "same": ["==", "!="],
+    "in": ["in", "not in"],
+    "of": ["lower", "upper", "length"],
+    "kind": ["defined", "none", "not none", "number", "string", "boolean"],
+    "plus": ["+", "-"],
+    "places": ["0", "1", "3", "12"],
+    "into": ["//", "%"],
+    "divisor": ["1", "3", "2.5", "100"],
+    "list": [*LISTS, "old", "lost"],
+    "area": PLACES,
+}
+FORMS = [
+    *("(<it>) <order> (<it>)", "(<it>) <order> (<it>)"),
+    *("(<it>) <same> (<it>)", "<root> == <literal>"),
+    *("(<it>) <in> (<it>)", "(<it>) in [<literals>]"),
+    *("(<it>) in [<it>, <it>]", "(<it>) and (<it>)", "(<it>) or (<it>)", "not (<it>)"),
+    *("<root> <= <root> < <root>", "[<it>, <it>]", "[<literals>]"),
+    *("((<it>) if (<it>) else (<it>))", "((<it>) if (<it>))", "(<it>)|default(<it>)"),
+    *("(<it>)|<of>", "(<it>)|length"),
+    *("(<it>) is <kind>", "(<it>) <plus> (<it>)", "-(<it>)"),
+    *("(<it>) * (<it>)", "(<it>) / (<it>)", "(<it>)|round(<places>)"),
+    *("(<it>) <in> list('callers')", "in_list('callers')"),
+    *("in_list('<list>', <it>)", "in_list('lost')"),
+    *("in_area('<area>', <it>)", "in_area('airport', [<it>, <it>])"),
+    "in_area('<area>', <root>)",
+    *("(<it>) <into> <divisor>", "(<it>)|round"),
+]
+"""What may be written, with holes for what is drawn: only what a form has is drawn."""
 
 
 class Row(Struct, frozen=True):
@@ -153,32 +185,17 @@ class Author:
             return self._random.choice(ROOTS)
         if draw < 0.35 and depth < 4:
             return self.literal()
-        pick = self._random.choice
-        a, b, c = (self.expression(depth - 1) for _ in range(3))
-        literals = ", ".join(self.literal() for _ in range(self._random.randint(0, 4)))
-        form: str = pick(
-            [
-                *(f"({a}) {pick(ORDER)} ({b})", f"({a}) {pick(ORDER)} ({b})"),
-                *(f"({a}) {pick(['==', '!='])} ({b})", f"{pick(ROOTS)} == {self.literal()}"),
-                *(f"({a}) {pick(['in', 'not in'])} ({b})", f"({a}) in [{literals}]"),
-                *(f"({a}) in [{b}, {c}]", f"({a}) and ({b})", f"({a}) or ({b})", f"not ({a})"),
-                *(
-                    f"{pick(ROOTS)} <= {pick(ROOTS)} < {pick(ROOTS)}",
-                    f"[{a}, {b}]",
-                    f"[{literals}]",
-                ),
-                *(f"(({a}) if ({b}) else ({c}))", f"(({a}) if ({b}))", f"({a})|default({b})"),
-                *(f"({a})|{pick(['lower', 'upper', 'length'])}", f"({a})|length"),
-                *(f"({a}) is {pick(TESTS)}", f"({a}) {pick(['+', '-'])} ({b})", f"-({a})"),
-                *(f"({a}) * ({b})", f"({a}) / ({b})", f"({a})|round({pick([0, 1, 3, 12])})"),
-                *(f"({a}) {pick(['in', 'not in'])} list('callers')", "in_list('callers')"),
-                *(f"in_list('{pick([*LISTS, 'old', 'lost'])}', {a})", "in_list('lost')"),
-                *(f"in_area('{pick(PLACES)}', {a})", f"in_area('airport', [{b}, {c}])"),
-                *(f"in_area('{pick(PLACES)}', {pick(ROOTS)})",),
-                *(f"({a}) {pick(['//', '%'])} {pick([1, 3, 2.5, 100])}", f"({a})|round"),
-            ]
-        )
-        return form
+        form = self._random.choice(FORMS)
+        return re.sub(r"<(\w+)>", lambda hole: self._part(hole[1], depth), form)
+
+    def _part(self, name: str, depth: int) -> str:
+        if name == "it":
+            return self.expression(depth - 1)
+        if name == "literal":
+            return self.literal()
+        if name == "literals":
+            return ", ".join(self.literal() for _ in range(self._random.randint(0, 4)))
+        return self._random.choice(PARTS[name])
 
     def condition(self) -> Condition:
         while True:
@@ -266,9 +283,9 @@ def _differences(
     answers = table.holds(both, people)
     return [
         (condition.source, row, answer)
-        for row, line in zip(people, answers, strict=True)
+        for row, scope, line in zip(people, map(_scope, people), answers, strict=True)
         for condition, answer in zip(both, line, strict=True)
-        if condition.holds(_scope(row)) is not answer
+        if condition.holds(scope) is not answer
     ]
 
 
