@@ -28,6 +28,7 @@ from orchestrator.runtime.context import Context
 from orchestrator.runtime.feed_stream import FeedStream
 from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.streams import BEGINNING, Entry, Progress
+from orchestrator.runtime.turn import take_named
 from orchestrator.runtime.worker import following
 from orchestrator.store import matching, sharing
 from orchestrator.store.matching import Checkpoint, Place
@@ -46,6 +47,10 @@ MOST_ENTRIES = 16
 
 MOST_FIRED = 5_000
 """With so many to be committed, no more events are taken before they are."""
+
+FEW, TURN_EVERY_S = 20, 0.05
+"""So few for whom something fired have their turn here, at once, and no oftener: it spares them the
+way to a worker, and most of our time is for matching."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 """Between a failure and the next try."""
@@ -136,6 +141,8 @@ class Matcher:
         self._late = 0
         self._looked_at = self._rested_at = float("-inf")
         self._committing: asyncio.Task[None] | None = None
+        self._turning: asyncio.Task[None] | None = None
+        self._turned_at = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Partitions are taken, matched and given back, until asked to stop; then everything is
@@ -153,6 +160,8 @@ class Matcher:
             if self._committing is not None:
                 self._committing.cancel()
                 await asyncio.wait({self._committing})
+            if self._turning is not None:
+                await asyncio.wait({self._turning})
 
     async def _look(self) -> None:
         """Now and then: the newest project and lists, and our fair part of the partitions."""
@@ -280,12 +289,32 @@ class Matcher:
         async with self._using, self._connection.transaction():
             now = await context.now()
             stored, nobody = await matching.save(self._connection, checkpoints, now, context.ids)
-        await context.bell.ring_turns({shard for _, shard in stored})
+        await self._let_turn(stored)
         fired = [it for checkpoint in checkpoints for it in checkpoint.fired]
         context.meters.fired(fired, len(fired) - nobody, time.monotonic() - began_at)
         await self._streams.take_off(
             {it.partition: Progress(it.place.taken, it.place.resume_id) for it in checkpoints}
         )
+
+    async def _let_turn(self, fired: Sequence[tuple[int, int]]) -> None:
+        """They for whom something fired (subscriber id, shard) have their turn, or are rung for."""
+        now = time.monotonic()
+        idle = self._turning is None or self._turning.done()
+        if 0 < len(fired) <= FEW and idle and now - self._turned_at >= TURN_EVERY_S:
+            self._turned_at = now
+            self._turning = asyncio.create_task(self._turn(fired))
+        else:
+            await self._context.bell.ring_turns({shard for _, shard in fired})
+
+    async def _turn(self, fired: Sequence[tuple[int, int]]) -> None:
+        context = self._context
+        try:
+            taken = await take_named(context, [who for who, _ in fired])
+        except Exception as error:  # it is stored: a worker tries as well
+            log.warning("turn_left_to_worker error=%s", type(error).__name__)
+            await context.bell.ring_turns({shard for _, shard in fired})
+        else:
+            await context.bell.ring_delivery(taken.channels)
 
 
 async def serve(context: Context, stopping: asyncio.Event) -> None:
