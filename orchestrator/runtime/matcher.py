@@ -52,6 +52,9 @@ FEW, TURN_EVERY_S = 20, 0.05
 """So few for whom something fired have their turn here, at once, and no oftener: it spares them the
 way to a worker, and most of our time is for matching."""
 
+ENDING_S = 5.0
+"""What is under way when a matcher ends, or begins again, is waited for so long."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 """Between a failure and the next try."""
 
@@ -159,9 +162,9 @@ class Matcher:
         finally:
             if self._committing is not None:
                 self._committing.cancel()
-                await asyncio.wait({self._committing})
+                await asyncio.wait({self._committing}, timeout=ENDING_S)
             if self._turning is not None:
-                await asyncio.wait({self._turning})
+                await asyncio.wait({self._turning}, timeout=ENDING_S)
 
     async def _look(self) -> None:
         """Now and then: the newest project and lists, and our fair part of the partitions."""
