@@ -32,6 +32,7 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
         "redis": lambda: bench.peer("redis", max(1000, options.events // 10)),
         "redis-sparing": lambda: bench.peer("redis-sparing", max(1000, options.events // 4)),
         "sql": lambda: bench.peer("sql", max(1000, options.events // 40)),
+        "sql-by-list": lambda: bench.peer("sql-by-list", max(1000, options.events // 200)),
     }
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
     async with bench.peers():
@@ -60,6 +61,7 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
         "ratio_to_redis": ratio("redis"),
         "ratio_to_redis_sparing": ratio("redis-sparing"),
         "ratio_to_sql": ratio("sql"),
+        "ratio_to_sql_by_list": ratio("sql-by-list"),
         "p50_ms": soon["p50_ms"],
         "p99_ms": soon["p99_ms"],
         "rss_mb": max(it["rss_mb"] for it in (*runs["http"], *runs["stream"])),

@@ -1,8 +1,8 @@
-"""The same decisions as a program makes them that asks a server about each event: Redis, whether
-its number is on the lists that its triggers name (SISMEMBER, pipelined for the whole request), or
-PostgreSQL, on which lists it is, by a query. `redis-sparing` is the best that can be done that way:
-it judges what the event says first and asks only about what is left. All take the same octets by
-the same library."""
+"""The same decisions as a program makes them that asks a server about each event: whether its
+number is on the lists that its triggers name, by SISMEMBER, pipelined for the whole request
+(`redis`), or by a query for each list (`sql-by-list`). `sql` asks one query an event, on which lists
+the number is. `redis-sparing` is the best that can be done that way: it judges what the event says
+first and asks only about what is left. All take the same octets by the same library."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.bench.triggers.world import TRIGGERS, Trigger
 
 MOST_OCTETS = 4 * 1024 * 1024
 LOOKUP = "SELECT list FROM bench_listed WHERE number = $1"
+IS_ON = "SELECT EXISTS (SELECT FROM bench_listed WHERE number = $1 AND list = $2)"
 
 BY_NAME = {name: tuple(it for it in TRIGGERS if it.on == name) for name in {t.on for t in TRIGGERS}}
 
@@ -94,7 +95,28 @@ class Sql:
             return found
 
 
-async def serve(contender: Redis | Sql, port: int) -> None:
+class SqlByList:
+    """Lists are rows in PostgreSQL: each list that a trigger of the event names is asked for."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def matches(self, events: list[Reported]) -> int:
+        """How many (event, trigger) pairs match: a query per event and list."""
+        async with self._pool.acquire() as connection:
+            is_on = await connection.prepare(IS_ON)
+            found = 0
+            for event in events:
+                for it in BY_NAME.get(event.name, ()):
+                    on = await is_on.fetchval(int(event.number[1:]), it.own)
+                    if it.peers:
+                        peer = int(event.properties["peer"][1:])
+                        on = await is_on.fetchval(peer, it.peers) and on
+                    found += bool(on and it.said(event.properties))
+            return found
+
+
+async def serve(contender: Redis | Sql | SqlByList, port: int) -> None:
     """Takes batches at /v1/events for ever; /matches says how many there were."""
     total = 0
 
@@ -116,17 +138,18 @@ async def serve(contender: Redis | Sql, port: int) -> None:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    if options.contender != "sql":
+    if options.contender in ("redis", "redis-sparing"):
         sparing = options.contender == "redis-sparing"
         await serve(Redis(options.url, sparing=sparing), options.port)
     else:
         async with asyncpg.create_pool(options.url, min_size=4, max_size=4) as pool:
-            await serve(Sql(pool), options.port)
+            by_list = options.contender == "sql-by-list"
+            await serve(SqlByList(pool) if by_list else Sql(pool), options.port)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("contender", choices=("redis", "redis-sparing", "sql"))
+    parser.add_argument("contender", choices=("redis", "redis-sparing", "sql", "sql-by-list"))
     parser.add_argument("url")
     parser.add_argument("port", type=int)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner_:

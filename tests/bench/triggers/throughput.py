@@ -140,7 +140,7 @@ class Bench:
     async def peer(self, name: str, events: int) -> dict[str, Any]:
         """A peer takes so many events over HTTP."""
         made = self._batches(events, lines=False)
-        url = self.peers_url if name != "sql" else self.urls.database_url
+        url = self.peers_url if name.startswith("redis") else self.urls.database_url
         port = PORT + 1
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.bench.triggers.peers", name, url, str(port)
