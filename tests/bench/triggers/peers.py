@@ -1,8 +1,8 @@
 """The same decisions as a program makes them that asks a server about each event: whether its
 number is on the lists that its triggers name, by SISMEMBER, pipelined for the whole request
-(`redis`), or by a query for each list (`sql-by-list`). `sql` asks one query an event, on which lists
-the number is. `redis-sparing` is the best that can be done that way: it judges what the event says
-first and asks only about what is left. All take the same octets by the same library."""
+(`redis`), or by a query for each list (`sql-by-list`). `sql` asks one query an event, on which
+lists the number is. `redis-sparing` is the best that can be done that way: it judges what the event
+says first and asks only about what is left. All take the same octets by the same library."""
 
 from __future__ import annotations
 
