@@ -49,6 +49,13 @@ WOUNDS: dict[str, Sequence[str]] = {
     "the audit log is whole": [
         "INSERT INTO acts VALUES (1, '{\"previous\":\"\"}', 'another', 'seal')"
     ],
+    "triggers fire when their time has come": [
+        "INSERT INTO trigger_waits VALUES (0, '+86138', 'waiting', 0, 'call.ended', 0, 1, 'x', '{}')"
+    ],
+    "reported events can be taken": [
+        "INSERT INTO set_aside_events (at, source, name, source_id, who, reason, body, digest) "
+        "VALUES (now(), 'api', 'call.ended', 'x', '', 'cell is missing', '{}', '')"
+    ],
     "the ledger adds up to nothing": [
         "ALTER TABLE accounts DROP CONSTRAINT accounts_check",
         "UPDATE accounts SET balance_points = balance_points + 1",
