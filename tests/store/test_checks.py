@@ -50,7 +50,7 @@ WOUNDS: dict[str, Sequence[str]] = {
         "INSERT INTO acts VALUES (1, '{\"previous\":\"\"}', 'another', 'seal')"
     ],
     "triggers fire when their time has come": [
-        "INSERT INTO trigger_waits VALUES (0, '+86138', 'waiting', 0, 'call.ended', 0, 1, 'x', '{}')"
+        "INSERT INTO trigger_waits VALUES (0, '+86138', 'late', 0, 'call.ended', 0, 1, 'x', '{}')"
     ],
     "reported events can be taken": [
         "INSERT INTO set_aside_events (at, source, name, source_id, who, reason, body, digest) "
