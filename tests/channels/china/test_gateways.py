@@ -101,6 +101,7 @@ async def test_a_report_that_comes_before_the_answer_is_kept(there: World) -> No
         sending = asyncio.create_task(channel.send([message(1)]))
         await until(lambda: kept.receipts)
         assert not sending.done()
+        there.exchange.cut()
         [outcome] = await sending
         assert (outcome.result, outcome.carrier_id) == ("unknown", "")
 
@@ -160,7 +161,7 @@ async def test_the_agreed_rate_is_kept_on_the_wire(there: World) -> None:
 
 async def test_lost_answers_are_unknown_and_the_others_are_not(there: World) -> None:
     there.exchange.faults.drop_responses = 0.3
-    async with there.up(window=200) as (channel, _):
+    async with there.up(window=200, deadline_s=3.0) as (channel, _):
         outcomes = await channel.send([message(number) for number in range(200)])
     counts = [sum(o.result == result for o in outcomes) for result in ("accepted", "unknown")]
     assert sum(counts) == 200
@@ -184,9 +185,9 @@ async def test_a_cut_connection_leaves_written_unknown_and_the_rest_unsent(there
 
 async def test_a_slow_gateway_never_has_more_than_the_window(there: World) -> None:
     there.exchange.faults.delay_s = 0.5
-    async with there.up(window=7, deadline_s=10.0) as (channel, _):
+    async with there.up(window=7) as (channel, _):
         sending = asyncio.create_task(channel.send([message(number) for number in range(30)]))
-        await until(lambda: there.exchange.submits)
+        await until(lambda: there.exchange.submits == 7)
         await asyncio.sleep(0.02)
         assert there.exchange.submits == 7
         assert channel.in_flight() == 7
@@ -224,7 +225,7 @@ async def test_a_gateway_that_comes_up_late_is_found(there: World) -> None:
 
 async def test_stop_waits_for_what_was_handed_in_and_says_goodbye(there: World) -> None:
     there.exchange.faults.delay_s = 0.1
-    async with there.up(window=10, deadline_s=10.0) as (channel, _):
+    async with there.up(window=10) as (channel, _):
         sending = asyncio.create_task(channel.send([message(number) for number in range(20)]))
         await until(lambda: there.exchange.submits)
         await channel.stop()
@@ -295,6 +296,6 @@ async def test_a_gateway_that_talks_nonsense_is_survived(there: World) -> None:
                 customer.write(octets)
                 customer.close()
             await until(lambda met=met: not met & there.exchange.customers)  # type: ignore[misc]
-        await until(lambda: channel.health() == "up")
+        await until(lambda: there.exchange.customers and channel.health() == "up")
         [outcome] = await channel.send([message(1)])
     assert outcome.result == "accepted"

@@ -69,7 +69,7 @@ def common(exchange: Exchange) -> dict[str, Any]:
         "host": "127.0.0.1",
         "port": exchange.port,
         "source": "10086",
-        "deadline_s": 1.0,
+        "deadline_s": 60.0,
         "reconnect_s": 0.05,
     }
 
@@ -121,9 +121,9 @@ def message(message_id: int, text: str = "hello", address: str = NUMBER) -> Outg
 
 
 @asynccontextmanager
-async def contract(name: str) -> AsyncIterator[Rig]:
+async def contract(name: str, deadline_s: float) -> AsyncIterator[Rig]:
     """The case table of a protocol for the contract suite."""
-    async with world(name) as there, there.up(deadline_s=0.5) as (channel, kept):
+    async with world(name) as there, there.up(deadline_s=deadline_s) as (channel, kept):
         exchange = there.exchange
 
         def shown(address: str) -> Sequence[str]:

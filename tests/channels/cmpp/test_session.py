@@ -37,7 +37,7 @@ def made(port: int, **changed: Any) -> CmppChannel:
         "sp_id": "900001",
         "secret": "888888",
         "source": "10086",
-        "deadline_s": 1.0,
+        "deadline_s": 60.0,
         "reconnect_s": 0.05,
         **changed,
     }

@@ -39,7 +39,7 @@ async def none_spoken(channel: str, address: str, limit: int) -> list[Spoken]:
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
     means = Means(b"0123456789abcdef", lambda: datetime(2026, 3, 2, tzinfo=UTC), none_spoken)
     kept = Kept()
     listed = Listed(KIND.build("calls", DeskSettings(), means), kept)

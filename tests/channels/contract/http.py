@@ -10,8 +10,8 @@ from tests.channels.http.conftest import twilio_like
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
-    async with twilio_like(deadline_s=0.5) as (channel, kept, aggregator):
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
+    async with twilio_like(deadline_s=deadline_s) as (channel, kept, aggregator):
 
         def shown(address: str) -> Sequence[str]:
             return aggregator.shown[address]

@@ -20,8 +20,8 @@ class MmsRig(Rig):
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
-    async with benched() as bench:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
+    async with benched(deadline_s=deadline_s) as bench:
 
         def shown(address: str) -> Sequence[str]:
             return [it.text for it in bench.shown(address) if it.picture]

@@ -11,8 +11,8 @@ from tests.channels.pap.conftest import benched
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
-    async with benched() as bench:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
+    async with benched(deadline_s=deadline_s) as bench:
 
         def shown(address: str) -> Sequence[str]:
             return [text for text, _ in bench.shown(address)]

@@ -1,7 +1,8 @@
 """What a channel's case table gives to the contract suite.
 
 Each channel folder with a `channel.py` has a module of its name here, with
-`rig() -> AsyncContextManager[Rig]`: the real channel, connected to a real far end.
+`rig(deadline_s) -> AsyncContextManager[Rig]`: the real channel, connected to a real far end, whose
+answers may take that long.
 """
 
 from __future__ import annotations

@@ -10,6 +10,6 @@ from tests.channels.contract.rig import Rig
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
-    async with contract("smgp") as made:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
+    async with contract("smgp", deadline_s) as made:
         yield made

@@ -13,10 +13,11 @@ from tests.channels.contract.rig import Kept, Rig, until
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
     smsc = Smsc(SmscSettings(receipt_delay_s=0.01, redeliver_after_s=0.2))
     await smsc.start()
-    url = f"smpp://outreach:secret@127.0.0.1:{smsc.port}?source=10086&deadline=0.5&reconnect=0.05"
+    wishes = f"source=10086&deadline={deadline_s}&reconnect=0.05"
+    url = f"smpp://outreach:secret@127.0.0.1:{smsc.port}?{wishes}"
     channel, kept = SmsChannel(SmppSettings.from_url(url)), Kept()
     await channel.start(kept.inbox)
     await until(lambda: channel.health() == "up")

@@ -15,7 +15,7 @@ from tests.channels.mms.conftest import MEANS
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
     api = BotApiServer()
     await api.start()
     port = unused_port()
@@ -25,7 +25,7 @@ async def rig() -> AsyncIterator[Rig]:
         public_url=f"http://127.0.0.1:{port}",
         gap_s=0,
         rate_per_s=1000,
-        deadline_s=0.5,
+        deadline_s=deadline_s,
         probe_s=0.05,
     )
     channel, kept = Telegram("telegram", settings, "a-secret-token", MEANS.media), Kept()

@@ -16,7 +16,7 @@ async def no_history(address: str, limit: int) -> list[Line]:
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
     secret, kept = b"a secret of sixteen octets or more", Kept()
     channel = WebChat(secret, no_history, media=MEANS.media)
     server = await serve(channel)

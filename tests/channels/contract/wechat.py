@@ -15,7 +15,7 @@ AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
     weixin = Weixin(aes_key=AES_KEY)
     await weixin.start()
     settings = WeChatSettings(
@@ -25,7 +25,7 @@ async def rig() -> AsyncIterator[Rig]:
         aes_key=AES_KEY,
         hold_s=0.05,
         api_url=weixin.url,
-        deadline_s=0.5,
+        deadline_s=deadline_s,
         probe_s=0.05,
     )
     channel, kept = WeChat("wechat", settings, MEANS.media), Kept()

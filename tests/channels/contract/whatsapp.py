@@ -13,7 +13,7 @@ from tests.channels.mms.conftest import MEANS
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(deadline_s: float) -> AsyncIterator[Rig]:
     graph = Graph()
     await graph.start()
     settings = WhatsAppSettings(
@@ -22,7 +22,7 @@ async def rig() -> AsyncIterator[Rig]:
         app_secret=APP_SECRET,
         verify_token=VERIFY_TOKEN,
         graph_url=graph.url,
-        deadline_s=0.5,
+        deadline_s=deadline_s,
         probe_s=0.05,
     )
     channel, kept = WhatsApp("whatsapp", settings, MEANS), Kept()

@@ -87,7 +87,7 @@ class Bench:
             "vas_id": "news",
             "sender": "10086",
             "public_url": f"http://127.0.0.1:{self.port}",
-            "deadline_s": 2.0,
+            "deadline_s": 60.0,
             **self._settings,
         }
         self.channel = MmsChannel("mms", MmsSettings(**wishes), MEANS)

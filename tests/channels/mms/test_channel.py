@@ -57,7 +57,7 @@ async def test_a_large_picture_is_made_to_fit() -> None:
 
 
 async def test_a_batch_of_pictures_does_not_fill_the_memory() -> None:
-    async with benched(connections=4, deadline_s=30) as bench:
+    async with benched(connections=4) as bench:
         bench.mmsc.faults.code = 2001  # The centre keeps nothing of them.
         await bench.channel.send([bench.message(0, image="hello/photo.jpg")])
         batch = [bench.message(number, image="hello/photo.jpg") for number in range(1, 201)]

@@ -50,7 +50,7 @@ class Bench:
             "username": "outreach",
             "password": "secret",
             "public_url": f"http://127.0.0.1:{self.port}",
-            "deadline_s": 0.5,
+            "deadline_s": 60.0,
             **self._settings,
         }
         means = Means(b"0123456789abcdef", self.now, no_history)

@@ -79,9 +79,10 @@ async def test_a_message_that_is_sent_twice_is_brought_once(bench: Bench) -> Non
     assert len(bench.shown()) == 1
 
 
-async def test_a_push_whose_answer_was_lost_is_asked_for_and_found(bench: Bench) -> None:
-    bench.ppg.faults.deaf_to = lambda order: True
-    [outcome] = await bench.channel.send([bench.message(1)])
+async def test_a_push_whose_answer_was_lost_is_asked_for_and_found() -> None:
+    async with benched(deadline_s=1.0) as bench:
+        bench.ppg.faults.deaf_to = lambda order: True
+        [outcome] = await bench.channel.send([bench.message(1)])
     assert (outcome.result, outcome.carrier_id) == ("accepted", bench.channel.push_id(1))
 
 

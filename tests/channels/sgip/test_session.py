@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "node": 3_0010_99999,
     "corp_id": "99999",
     "source": "10655",
-    "deadline_s": 1.0,
+    "deadline_s": 60.0,
     "reconnect_s": 0.05,
 }
 

@@ -37,7 +37,7 @@ async def up(port: int, **changed: Any) -> AsyncIterator[tuple[SmgpChannel, Kept
         "client_id": "1234",
         "secret": "888888",
         "source": "1181234",
-        "deadline_s": 1.0,
+        "deadline_s": 60.0,
         "reconnect_s": 0.05,
         **changed,
     }

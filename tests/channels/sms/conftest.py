@@ -27,9 +27,12 @@ def message(message_id: int, text: str = "hello", address: str = NUMBER) -> Outg
 
 
 @asynccontextmanager
-async def bound(port: int, options: str = "") -> AsyncIterator[tuple[SmsChannel, Kept]]:
+async def bound(
+    port: int, options: str = "", deadline_s: float = 60.0
+) -> AsyncIterator[tuple[SmsChannel, Kept]]:
     """A channel that is up, and its inbox."""
-    url = f"smpp://outreach:secret@127.0.0.1:{port}?source=10086&reconnect=0.05&deadline=1{options}"
+    wishes = f"source=10086&reconnect=0.05&deadline={deadline_s}{options}"
+    url = f"smpp://outreach:secret@127.0.0.1:{port}?{wishes}"
     channel, kept = SmsChannel(SmppSettings.from_url(url)), Kept()
     await channel.start(kept.inbox)
     try:

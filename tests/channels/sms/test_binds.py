@@ -39,7 +39,7 @@ async def bound(
 ) -> AsyncIterator[tuple[SmsChannel, Kept]]:
     """A channel with a bind at each carrier, all up."""
     binds = tuple(
-        f"smpp://outreach:secret@127.0.0.1:{smsc.port}?source=10086&reconnect=0.05&deadline=2{more}"
+        f"smpp://outreach:secret@127.0.0.1:{smsc.port}?source=10086&reconnect=0.05&deadline=60{more}"
         for smsc, more in zip(carriers, options, strict=True)
     )
     wanted = SmsSettings(binds=binds, use=use)

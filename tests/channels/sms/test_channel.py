@@ -108,6 +108,7 @@ async def test_a_receipt_that_comes_before_the_response_is_kept(smsc: Smsc) -> N
         sending = asyncio.create_task(channel.send([message(1)]))
         await until(lambda: kept.receipts)
         assert not sending.done()
+        smsc.cut()
         [outcome] = await sending
         assert outcome.result == "unknown"
 
@@ -277,8 +278,8 @@ async def test_an_answer_to_one_person_passes_a_blast(smsc: Smsc) -> None:
 
 @pytest.mark.parametrize("words", ["hello", LONG])
 async def test_an_answer_after_its_deadline_is_told_later(smsc: Smsc, words: str) -> None:
-    async with bound(smsc.port) as (channel, kept):
-        smsc.faults.delay_s = 2.5
+    async with bound(smsc.port, deadline_s=0.5) as (channel, kept):
+        smsc.faults.delay_s = 1.5
         [outcome] = await channel.send([message(7, words)])
         assert outcome.result == "unknown"
         await until(lambda: kept.late and kept.receipts)
@@ -303,7 +304,7 @@ async def test_an_answer_that_is_late_while_others_are_awaited_takes_its_place()
 
 async def test_lost_answers_are_unknown_and_the_others_are_not(smsc: Smsc) -> None:
     smsc.faults.drop_responses = 0.3
-    async with bound(smsc.port) as (channel, _):
+    async with bound(smsc.port, deadline_s=3.0) as (channel, _):
         outcomes = await channel.send([message(number) for number in range(200)])
     counts = {
         result: sum(o.result == result for o in outcomes) for result in ("accepted", "unknown")
@@ -330,7 +331,7 @@ async def test_a_slow_carrier_never_has_more_than_the_window(smsc: Smsc) -> None
     smsc.faults.delay_s = 0.5
     async with bound(smsc.port, "&window=7") as (channel, _):
         sending = asyncio.create_task(channel.send([message(number) for number in range(30)]))
-        await until(lambda: smsc.submits)
+        await until(lambda: smsc.submits == 7)
         await asyncio.sleep(0.02)
         assert smsc.submits == 7
         smsc.faults.delay_s = 0.0

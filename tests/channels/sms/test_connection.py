@@ -95,7 +95,7 @@ async def test_a_carrier_may_call_over_tls(smsc: Smsc, options: str, shows: bool
 async def test_whoever_calls_without_tls_or_a_known_certificate_is_sent_nothing(
     smsc: Smsc, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with bound(smsc.port, CALLED + KNOWN_ONLY) as (channel, _):
+    async with bound(smsc.port, CALLED + KNOWN_ONLY, 1.0) as (channel, _):
         with suppress(OSError):
             await smsc.outbind("localhost", channel.outbind_port, "knock", caller())
         await smsc.outbind("localhost", channel.outbind_port, "knock")

@@ -72,7 +72,7 @@ async def test_a_carrier_that_is_full_all_the_time_leaves_it_unsent() -> None:
             if command_id == SUBMIT:
                 far.writer.write(codec.response(SUBMIT, sequence, status.QUEUE_FULL))
 
-    async with carrier(play) as port, bound(port) as (channel, _):
+    async with carrier(play) as port, bound(port, deadline_s=1.0) as (channel, _):
         [outcome] = await channel.send([message(1)])
     assert (outcome.result, outcome.code, outcome.retry) == ("unsent", "ESME_RMSGQFUL", "later")
 
@@ -104,7 +104,7 @@ async def test_an_answer_after_the_deadline_changes_nothing() -> None:
         far.writer.write(codec.encode(pdu.SubmitSmResp("78"), sequence))
         await far.read()
 
-    async with carrier(play) as port, bound(port) as (channel, _):
+    async with carrier(play) as port, bound(port, deadline_s=1.0) as (channel, _):
         [first] = await channel.send([message(1)])
         late.set()
         [second] = await channel.send([message(2)])
@@ -237,7 +237,7 @@ async def test_a_line_that_goes_silent_is_cut_and_made_again() -> None:
             await far.reader.read()
         await far.read()
 
-    async with carrier(play) as port, bound(port, "&enquire_link=0.1"):
+    async with carrier(play) as port, bound(port, "&enquire_link=0.1", 0.5):
         await until(lambda: len(connections) >= 2)
 
 

@@ -70,7 +70,7 @@ async def connected(
     port = unused_port()
     if settings.get("mode") != "polling":
         settings["public_url"] = f"http://127.0.0.1:{port}"
-    fast = {"gap_s": 0, "rate_per_s": 1000, "deadline_s": 0.4, "probe_s": 0.05, "poll_s": 1}
+    fast = {"gap_s": 0, "rate_per_s": 1000, "deadline_s": 60.0, "probe_s": 0.05, "poll_s": 1}
     given = TelegramSettings(token=TOKEN, api_url=api.url, **{**fast, **settings})
     channel, kept = Telegram("telegram", given, SECRET, media), Kept()
     async with AsyncExitStack() as stack:
@@ -193,13 +193,14 @@ async def test_who_blocks_the_bot_is_not_asked_twice_because_of_a_picture(line: 
     assert "sendMessage" not in line.api.calls
 
 
-async def test_no_answer_to_a_picture_with_its_words_is_unknown(line: Line) -> None:
-    line.api.faults.mute_pictures = True
-    assert (await line.send(image=SMALL)).result == "unknown"
-    assert "sendMessage" not in line.api.calls
-    long = await line.send("x" * 2000, image=SMALL, number=2)
-    assert (long.result, long.code) == ("accepted", "no_picture")
-    assert line.ann.arrived[-1].text == "x" * 2000
+async def test_no_answer_to_a_picture_with_its_words_is_unknown(api: BotApiServer) -> None:
+    async with connected(api, deadline_s=1.0) as line:
+        api.faults.mute_pictures = True
+        assert (await line.send(image=SMALL)).result == "unknown"
+        assert "sendMessage" not in api.calls
+        long = await line.send("x" * 2000, image=SMALL, number=2)
+        assert (long.result, long.code) == ("accepted", "no_picture")
+        assert line.ann.arrived[-1].text == "x" * 2000
 
 
 async def test_words_that_are_tried_again_do_not_bring_their_picture_again(line: Line) -> None:
@@ -391,7 +392,7 @@ async def test_no_log_holds_the_token_the_address_or_the_words(api: BotApiServer
     logs.set_up_logs(logging.DEBUG, heard)
     assert isinstance(root.handlers[0].formatter, Logfmt)
     try:
-        async with connected(api) as line:
+        async with connected(api, deadline_s=0.5) as line:
             await line.send("canary words")
             for fault in ({"throttle_s": 1}, {"broken": 502}, {"refuse": "x"}, {"mute": True}):
                 vars(line.api.faults).update(throttle_s=None, broken=None, refuse=None)

@@ -20,7 +20,7 @@ async def test_a_push_arrives_and_its_receipt_comes_by_the_bearers_name(
     kind: str, words: str
 ) -> None:
     table = importlib.import_module(f"tests.channels.contract.{kind}")
-    async with table.rig() as rig:
+    async with table.rig(deadline_s=60.0) as rig:
         bearer = rig.channel
         assert isinstance(bearer, Bearer)
         channel = WapPush("wap_push", WapPushSettings(), bearer, lambda: datetime.now(UTC))

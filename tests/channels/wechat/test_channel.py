@@ -56,7 +56,7 @@ async def connected(aes_key: str = AES_KEY, answer: str = "", **more: Any) -> As
         await weixin.start()
         stack.push_async_callback(weixin.stop)
         known = {"app_id": APP_ID, "app_secret": APP_SECRET, "token": TOKEN}
-        fast = {"hold_s": 0.3, "deadline_s": 0.5, "probe_s": 60}
+        fast = {"hold_s": 0.3, "deadline_s": 60.0, "probe_s": 60}
         given = {**known, "aes_key": aes_key, "api_url": weixin.url, **fast, **more}
         channel, kept = WeChat("wechat", WeChatSettings(**given), pictures), Kept()
         running: set[asyncio.Task[Any]] = set()
@@ -254,7 +254,7 @@ async def test_a_picture_is_one_of_the_twenty_and_the_answer_to_a_callback_has_n
 async def test_the_words_go_without_a_picture_that_cannot_be_shown(
     image: str, fault: dict[str, Any]
 ) -> None:
-    async with connected() as line:
+    async with connected(deadline_s=1.0) as line:
         vars(line.weixin.faults).update(fault)
         outcome = await line.send("Look", image=image)
         assert (outcome.result, outcome.code) == ("accepted", "no_picture")

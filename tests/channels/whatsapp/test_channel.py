@@ -100,7 +100,7 @@ async def connected(**more: Any) -> AsyncIterator[Line]:
     async with AsyncExitStack() as stack:
         await graph.start()
         stack.push_async_callback(graph.stop)
-        fast = {"graph_url": graph.url, "deadline_s": 0.5, "probe_s": 60}
+        fast = {"graph_url": graph.url, "deadline_s": 60.0, "probe_s": 60}
         given: dict[str, Any] = {**KNOWN, **fast, **more}
         past, kept = Past(), Kept()
         means = Means(b"0123456789abcdef", lambda: AT, past.history, media=pictures)
@@ -375,7 +375,7 @@ async def test_a_picture_elsewhere_is_fetched_by_meta() -> None:
 async def test_the_words_go_without_a_picture_that_cannot_be_shown(
     image: str, fault: dict[str, Any], text: str
 ) -> None:
-    async with connected() as line:
+    async with connected(deadline_s=1.0) as line:
         vars(line.graph.faults).update(fault)
         outcome = await line.send(text, image=image)
         assert (outcome.result, outcome.code) == ("accepted", "no_picture")
@@ -384,7 +384,7 @@ async def test_the_words_go_without_a_picture_that_cannot_be_shown(
 
 
 async def test_no_answer_to_a_picture_with_its_words_is_unknown() -> None:
-    async with connected() as line:
+    async with connected(deadline_s=1.0) as line:
         line.graph.faults.mute_pictures = True
         assert (await line.send(image=SMALL)).result == "unknown"
         assert line.graph.sends == 1
