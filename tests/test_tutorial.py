@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from orchestrator.project import shipped
-from tests.cli.forked import Forks
+from tests.cli import forked
 from tests.cli.shell import Up, clean_env, eventually, running_up
 
 PAGE = Path(__file__).parent.parent / "docs/authors.md"
@@ -43,12 +43,6 @@ def parts(page: str) -> list[Part]:
         (it.start(), Part("phone", it[1], f"{it[2]}\n{it[3]}")) for it in _PHONE.finditer(tutorial)
     ]
     return [part for _, part in sorted(found)]
-
-
-def named(found: Iterable[Part]) -> set[str]:
-    """The commands of `outreach` that the reader gives."""
-    lines = [line for it in found if it.what == "console" for line, _ in commands(it.text)]
-    return {line.split()[1] for line in lines if line.startswith("outreach ")}
 
 
 def commands(session: str) -> Iterator[tuple[str, str]]:
@@ -99,11 +93,8 @@ def _lines(frame: Mapping[str, list[dict[str, object]]], digits: str) -> list[ob
 class Reader:
     """Somebody who does what the page says, in a home of their own."""
 
-    def __init__(
-        self, home: Path, servers: Mapping[str, str], forks: Forks, ending: ExitStack
-    ) -> None:
-        self.home = self.folder = home
-        self._forks = forks
+    def __init__(self, home: Path, servers: Mapping[str, str], ending: ExitStack) -> None:
+        self.folder = home
         self._servers = servers
         self._ending = ending
         self._env = clean_env(**servers, HOME=str(home), COLUMNS="80")
@@ -139,7 +130,7 @@ class Reader:
     def _output(self, command: str) -> str:
         words = shlex.split(command)
         if words[0] == "outreach":
-            return self._forks.output(words[1:], self.folder, self._env, self.home / "output")
+            return forked.run(words[1:], self._env, self.folder, apart=False).stdout
         done = subprocess.run(
             ["sh", "-c", command],
             cwd=self.folder,
@@ -185,9 +176,8 @@ def test_the_tutorial_is_true(database_url: str, redis_url: str, tmp_path: Path)
         "OUTREACH_SECRET": "the secret of this test only",
     }
     with ExitStack() as ending:
-        tutorial = parts(PAGE.read_text(encoding="utf-8"))
-        reader = Reader(tmp_path, servers, Forks(named(tutorial)), ending)
-        for part in tutorial:
+        reader = Reader(tmp_path, servers, ending)
+        for part in parts(PAGE.read_text(encoding="utf-8")):
             reader.do(part)
 
 

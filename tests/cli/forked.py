@@ -1,37 +1,51 @@
-"""The real command line in processes of its own that begin with everything imported: of many short
-commands, most of the time would go into importing."""
+"""The real command line in processes of its own that begin with everything imported: of a short
+command, most of the time would go into importing."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from multiprocessing.context import ForkServerContext
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.cli.main import COMMANDS, main
+import bot
+import channels
+import orchestrator
+from orchestrator.cli.main import main
 
 WITHIN_S = 60
 
 
-class Forks:
-    """Runs `outreach` commands, each in a process that knows nothing of the others. `names` are
-    those whose modules are imported beforehand, once."""
+def _modules() -> list[str]:
+    """The names of all modules of the program but of what runs it."""
+    found = []
+    for package in (orchestrator, channels, bot):
+        root = Path(package.__path__[0])
+        places = (file.relative_to(root.parent).with_suffix("") for file in root.rglob("*.py"))
+        found += [".".join(it.parts) for it in places if not it.name.startswith("__")]
+    return sorted(found)
 
-    def __init__(self, names: Collection[str]) -> None:
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        modules = sorted({COMMANDS[name][0].partition(":")[0] for name in names})
-        self._context.set_forkserver_preload(
-            [__name__, *(f"orchestrator.cli.{module}" for module in modules)]
-        )
 
-    def output(
-        self, arguments: Sequence[str], folder: Path, env: Mapping[str, str], file: Path
-    ) -> str:
-        """What this command wrote to stdout and stderr, in its order; `file` has held it."""
-        process = self._context.Process(
-            target=_run, args=(list(arguments), str(folder), dict(env), str(file))
+FORKS = multiprocessing.get_context("forkserver")
+"""Makes processes that have all of them imported, out of one that does nothing else; there is one
+in each process, whatever asks for it."""
+
+FORKS.set_forkserver_preload([__name__, "pytest", *_modules()])
+
+
+def run(
+    arguments: Sequence[str], env: Mapping[str, str], folder: Path | None, *, apart: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """One command has run in this folder, with this environment only. What it wrote to stderr is
+    `apart`, or in its place between what it wrote to stdout."""
+    with tempfile.TemporaryDirectory() as kept:
+        files = [Path(kept, "stdout"), Path(kept, "stderr" if apart else "stdout")]
+        process = FORKS.Process(
+            target=_run,
+            args=(list(arguments), dict(env), str(folder or Path.cwd()), list(map(str, files))),
         )
         process.start()
         process.join(WITHIN_S)
@@ -39,19 +53,22 @@ class Forks:
             process.kill()
             process.join()
             raise TimeoutError(f"outreach {' '.join(arguments)} went on for {WITHIN_S} s")
+        code = process.exitcode
         process.close()
-        return file.read_text(encoding="utf-8")
+        out, err = (file.read_text(encoding="utf-8") for file in files)
+    return subprocess.CompletedProcess(list(arguments), code, out, err if apart else "")
 
 
-def _run(arguments: list[str], folder: str, env: dict[str, str], file: str) -> None:
+def _run(arguments: list[str], env: dict[str, str], folder: str, files: list[str]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
-    out = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    for stream in (1, 2):
-        os.dup2(out, stream)
-    os.close(out)
-    sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+    written = (("stdout", 1, "strict"), ("stderr", 2, "backslashreplace"))
+    for file, (name, number, errors) in zip(files, written, strict=True):
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
+        stream = open(number, "w", 1, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
     sys.argv = ["outreach", *arguments]
     main()

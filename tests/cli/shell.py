@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.cli import forked
+
 Found = TypeVar("Found")
 
 OUTREACH = [sys.executable, "-m", "orchestrator.cli"]
@@ -29,16 +31,8 @@ def clean_env(**settings: str) -> dict[str, str]:
 def outreach(
     *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """One command has run, whatever its exit code."""
-    return subprocess.run(
-        [*OUTREACH, *arguments],
-        env=clean_env(**(env or {})),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """One command has run, whatever its exit code. How it starts is not what is tested."""
+    return forked.run(arguments, clean_env(**(env or {})), cwd)
 
 
 def eventually(look: Callable[[], Found | None], within_s: float = 30.0) -> Found:

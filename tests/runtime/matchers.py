@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 
 from orchestrator.cli.main import main
+from tests.cli.forked import FORKS
 
 
 class Matchers:
     """Runs `outreach matcher`, each in a process that begins with everything imported."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__, "orchestrator.cli.matcher"])
         self._env = dict(env)
         self.running: list[ForkServerProcess] = []
 
     def start(self) -> None:
         """One more runs."""
-        process = self._context.Process(target=_run, args=(self._env,))
+        process = FORKS.Process(target=_run, args=(self._env,))
         process.start()
         self.running.append(process)
 
