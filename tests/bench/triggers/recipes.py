@@ -40,6 +40,8 @@ LATENESS_S = 1800
 LATE = TWICE = 0.05
 LATEST_S = 0.5 * LATENESS_S
 KILL_EVERY_S = 7.0
+STARTING_S = 60.0
+"""Real seconds before the day begins, in which everything starts."""
 AT_ONCE = 4
 BATCH = 1_000
 PROCESSES = (("matcher",), ("matcher",), ("worker",), ("web",))
@@ -126,7 +128,7 @@ class Run:
         text = re.sub(r"(?m)^lateness: .*\n", "", feed.read_text())
         feed.write_text(f"{text}\nlateness: {LATENESS_S}s\n")
         self.clock = Clock.starting(
-            TEN.astimezone(UTC) - timedelta(seconds=90 * self.speed), self.speed
+            TEN.astimezone(UTC) - timedelta(seconds=STARTING_S * self.speed), self.speed
         )
         self.world = World(self.urls, self.folder, self.clock)
         self.world.env |= {"OUTREACH_API_KEYS": KEY, "OUTREACH_WEB_PORT": str(PORT)}
@@ -154,7 +156,7 @@ class Run:
             assert code == 0, complained
         # The day begins once everything stands.
         self.clock = Clock.starting(
-            TEN.astimezone(UTC) - timedelta(seconds=20 * self.speed), self.speed
+            TEN.astimezone(UTC) - timedelta(seconds=STARTING_S * self.speed), self.speed
         )
         self.world.env["OUTREACH_CLOCK"] = str(self.clock)
 
