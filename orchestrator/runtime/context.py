@@ -21,7 +21,8 @@ from orchestrator.runtime.lists import Lists
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.redis_url import redis_settings
-from orchestrator.runtime.streams import MOST_WAITING, PARTITIONS, Streams
+from orchestrator.runtime.settings import MOST_WAITING, PARTITIONS
+from orchestrator.runtime.streams import Streams
 from orchestrator.store import now
 from orchestrator.store.ids import Ids
 

@@ -15,9 +15,12 @@ from msgspec import Struct
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.embedded.folder import open_root
-from orchestrator.runtime.streams import MOST_WAITING, PARTITIONS
 
 MIN_SECRET_OCTETS = 16
+
+PARTITIONS = 8
+MOST_WAITING = 1_000_000
+"""Of a feed, see streams.py, which loads too much for a command that only asks for settings."""
 
 
 class Setting(Struct, frozen=True):

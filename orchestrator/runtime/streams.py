@@ -25,10 +25,6 @@ from orchestrator.store.matching import slot_of
 FEED = "outreach:feed"
 """The stream of events that anybody may add to."""
 
-PARTITIONS = 8
-MOST_WAITING = 1_000_000
-"""Unless an installation says otherwise."""
-
 ADDED, TAKEN = "outreach:matching:added", "outreach:matching:taken"
 """By partition: how many events were ever added, and how many of them a commit has covered."""
 
