@@ -199,11 +199,12 @@ class Run:
             batch: list[bytes] = []
             shown = 0
             for at, event in self._arrivals():
-                if len(batch) == BATCH or (batch and at > self.clock.now().timestamp()):
-                    await queue.put(b"\n".join(batch))
-                    batch.clear()
+                if len(batch) == BATCH or at > self.clock.now().timestamp():
+                    if batch:
+                        await queue.put(b"\n".join(batch))
+                        batch.clear()
                     ahead_s = self.clock.real_seconds_until(datetime.fromtimestamp(at, UTC))
-                    await asyncio.sleep(min(max(ahead_s, 0.05), 1.0) if ahead_s else 0)
+                    await asyncio.sleep(max(ahead_s, 0.05) if ahead_s else 0)
                     behind_s = self.clock.now().timestamp() - at
                     self.most_behind_s = max(self.most_behind_s, behind_s)
                     if behind_s > LATENESS_S - LATEST_S:
