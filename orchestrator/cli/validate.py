@@ -54,7 +54,7 @@ def validate(
         return
     project = also_project or project
     try:
-        draft, findings = _inspected(project)
+        draft, findings, sound = _inspected(project)
     except OutreachError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(NO_PROJECT) from None
@@ -69,23 +69,23 @@ def validate(
         case "github":
             if findings:
                 typer.echo(formats.as_github(findings, _folder(project)))
-            typer.echo(_summary(whole(draft, findings), findings))
+            typer.echo(_summary(sound, findings))
         case _:
             _print(findings)
-            typer.echo(_summary(whole(draft, findings), findings))
+            typer.echo(_summary(sound, findings))
     if any(strict or found.severity == "error" for found in findings):
         raise typer.Exit(FOUND_ERRORS)
 
 
-def _inspected(folder: Path) -> tuple[Draft, tuple[Finding, ...]]:
-    """The project, as far as it can be read, and what was found. Schemas that an editor looks for
-    are in step with it, where we may write them."""
+def _inspected(folder: Path) -> tuple[Draft, tuple[Finding, ...], Project | None]:
+    """The project, as far as it can be read, what was found, and the whole of it if it is sound.
+    Schemas that an editor looks for are in step with it, where we may write them."""
     with _no_collecting():
         files, unread = source.look(folder)
         draft, findings = inspect(files, command_of, unread)
         with suppress(OutreachError):
             editing.refresh(folder, draft)
-        return draft, findings
+        return draft, findings, whole(draft, findings)
 
 
 @contextmanager

@@ -67,15 +67,15 @@ class Part(Struct, frozen=True):
 
     def names(self) -> frozenset[str]:
         """Every dotted name it uses; `state.cell` for `in_area('name')`."""
-        return tree.names(self.node)
+        return tree.asked(self.node).names
 
     def lists(self) -> frozenset[str]:
         """Every list of numbers it asks about."""
-        return tree.lists(self.node)
+        return tree.asked(self.node).lists
 
     def areas(self) -> frozenset[str]:
         """Every area it asks about."""
-        return tree.areas(self.node)
+        return tree.asked(self.node).areas
 
     @property
     def hot(self) -> bool:
@@ -107,15 +107,15 @@ class Condition(Struct, frozen=True):
 
     def names(self) -> frozenset[str]:
         """Every dotted name it uses, e.g. `subscriber.network`."""
-        return tree.names(_tree(self.source))
+        return _asked(self.source).names
 
     def lists(self) -> frozenset[str]:
         """Every list of numbers it asks about."""
-        return tree.lists(_tree(self.source))
+        return _asked(self.source).lists
 
     def areas(self) -> frozenset[str]:
         """Every area it asks about."""
-        return tree.areas(_tree(self.source))
+        return _asked(self.source).areas
 
     def parts(self) -> tuple[Part, ...]:
         """What its outermost `and`s join: one part if there are none."""
@@ -136,6 +136,11 @@ class Condition(Struct, frozen=True):
 @lru_cache(maxsize=4096)
 def _tree(source: str) -> tree.Node:
     return parse(source)
+
+
+@lru_cache(maxsize=4096)
+def _asked(source: str) -> tree.Asked:
+    return tree.asked(_tree(source))
 
 
 @lru_cache(maxsize=4096)

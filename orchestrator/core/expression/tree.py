@@ -5,10 +5,10 @@ A node is either a *truth* (it may be true, false or unknown) or a *value* (any 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 Scalar = str | int | float | bool | None
 
@@ -165,6 +165,8 @@ Node = (
     | Rounded
 )
 
+_NODES = frozenset(get_args(Node))
+
 _TRUTHS = (Same, Less, Contains, OnList, InArea, All, Some, Not, Is)
 
 COMPUTED = (Arithmetic, Negative, Rounded)
@@ -178,28 +180,44 @@ def is_truth(node: Node) -> bool:
     return isinstance(node, _TRUTHS)
 
 
+class Asked(NamedTuple):
+    """What a tree asks about: every dotted name up to its first index, every list of numbers, every
+    area."""
+
+    names: frozenset[str]
+    lists: frozenset[str]
+    areas: frozenset[str]
+
+
+def asked(node: Node) -> Asked:
+    """Everything that the tree asks about."""
+    names, lists, areas = set[str](), set[str](), set[str]()
+    todo = [node]
+    while todo:
+        it = todo.pop()
+        if isinstance(it, Name):
+            names.add(_dotted(it))
+            continue
+        if isinstance(it, OnList):
+            lists.add(it.name)
+        elif isinstance(it, InArea):
+            areas.add(it.name)
+        todo += _children(it)
+    return Asked(frozenset(names), frozenset(lists), frozenset(areas))
+
+
 def names(node: Node) -> frozenset[str]:
     """Every dotted name in the tree, up to its first index."""
-    if isinstance(node, Name):
-        dotted = [node.root]
-        for part in node.path:
-            if not isinstance(part, str):
-                break
-            dotted.append(part)
-        return frozenset((".".join(dotted),))
-    return frozenset[str]().union(*map(names, _children(node)))
+    return asked(node).names
 
 
-def lists(node: Node) -> frozenset[str]:
-    """Every list of numbers in the tree."""
-    own = {node.name} if isinstance(node, OnList) else set()
-    return frozenset(own).union(*map(lists, _children(node)))
-
-
-def areas(node: Node) -> frozenset[str]:
-    """Every area in the tree."""
-    own = {node.name} if isinstance(node, InArea) else set()
-    return frozenset(own).union(*map(areas, _children(node)))
+def _dotted(name: Name) -> str:
+    dotted = [name.root]
+    for part in name.path:
+        if not isinstance(part, str):
+            break
+        dotted.append(part)
+    return ".".join(dotted)
 
 
 def parts(node: Node) -> tuple[Node, ...]:
@@ -209,9 +227,11 @@ def parts(node: Node) -> tuple[Node, ...]:
     return (node,)
 
 
-def _children(node: Node) -> Iterator[Node]:
-    for field in node.__struct_fields__:
-        inner = getattr(node, field)
-        for child in inner if isinstance(inner, tuple) else (inner,):
-            if isinstance(child, Node):
-                yield child
+def _children(node: Node) -> list[Node]:
+    found: list[Node] = []
+    for inner in astuple(node):
+        if type(inner) is tuple:
+            found += [it for it in inner if type(it) in _NODES]
+        elif type(inner) in _NODES:
+            found.append(inner)
+    return found

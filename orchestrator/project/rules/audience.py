@@ -70,7 +70,7 @@ class MisspeltInAudience(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         form = draft.audience
-        if form is None:
+        if form is None or not draft.places.knows(form):
             return
         heard = {name for name, _ in awaited(draft)}
         habits = [habit for kind in form.people for habit in kind.events]
@@ -79,9 +79,10 @@ class MisspeltInAudience(Rule):
             *habits,
             *form.prompted,
         ]
-        close = slips([*heard, *(it.on for it in does)])
-        for it in does:
+        unheard = [it for it in does if it.on not in heard]
+        close = slips([*heard, *(it.on for it in unheard)]) if unheard else {}
+        for it in unheard:
             meant = [other for other in close.get(it.on, ()) if other in heard]
-            if it.on not in heard and meant:
+            if meant:
                 mark = draft.places.mark(it, "on")
                 yield self.at(mark, f"then write {meant[0]!r}", other=meant[0])

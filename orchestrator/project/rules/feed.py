@@ -32,7 +32,7 @@ class OnlyTriggersSee(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         kept = {name for name, it in declared(draft).items() if it.keep == "matching"}
-        for struct in draft.written():
+        for struct in draft.written() if kept else ():
             name = happening(struct)
             if name in kept and isinstance(struct, Goal | LeaveRule | EarningRule | WaitFor):
                 key = struct.word() if isinstance(struct, WaitFor) else "on"

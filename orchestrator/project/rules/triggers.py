@@ -61,9 +61,8 @@ class StateElsewhere(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         for condition, mark, owner in conditions(draft):
-            if not _knows_state(draft, owner) and any(
-                name.startswith("state.") for name in condition.names()
-            ):
+            asks = any(name.startswith("state.") for name in condition.names())
+            if asks and not _knows_state(draft, owner):
                 hint = "ask about the event, or the subscriber: in_area('campus', event.cell)"
                 if isinstance(owner, Entry) and owner.on:
                     hint = "make it a trigger: `after: 5m`, or `once_per: 1d`"
@@ -82,13 +81,12 @@ class UnknownState(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         known = {name for it in declared(draft).values() for name in it.sets}
         for condition, mark, owner in conditions(draft) if draft.feed else ():
-            asked = [name.split(".") for name in sorted(condition.names())]
-            for root, *rest in asked if _knows_state(draft, owner) else ():
-                if root == "state" and rest[0] not in known:
-                    otherwise = (
-                        f"let an event of program/events.yaml set it: {{{rest[0]}: event.x}}"
-                    )
-                    yield self.at(mark, did_you_mean(rest[0], known, otherwise), name=rest[0])
+            asked = (name.split(".") for name in sorted(condition.names()))
+            names = [rest[0] for root, *rest in asked if root == "state" and rest]
+            for name in names if names and _knows_state(draft, owner) else ():
+                if name not in known:
+                    otherwise = f"let an event of program/events.yaml set it: {{{name}: event.x}}"
+                    yield self.at(mark, did_you_mean(name, known, otherwise), name=name)
 
 
 def _knows_state(draft: Draft, owner: object) -> bool:
