@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any, Literal, NoReturn
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
-from jinja2.lexer import Token, TokenStream
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import tree
 from orchestrator.core.expression.numbers import LARGEST, PLACES
+from orchestrator.core.expression.slips import FORM, FUNCTIONS, LISTED, SLIPS, SUMS, meant
+from orchestrator.core.expression.source import Source
 from orchestrator.core.expression.tree import Node
 
 ROOTS = ("subscriber", "usage", "points", "event", "state")
@@ -27,88 +26,10 @@ LONGEST = 4000
 DEEPEST = 30
 MOST_NODES = 400
 
-_SLIPS = {
-    "=": "write == to compare",
-    "!": "write not, or != to compare",
-    "&": "write and",
-    "|": "write or; one | goes before a filter: subscriber.name|lower",
-    "<>": "write !=",
-    "AND": "write and",
-    "OR": "write or",
-    "NOT": "write not",
-    "null": "write none",
-    "yes": "write true",
-    "no": "write false",
-    "{": "write it without {{ }}",
-    "{{": "write it without {{ }}",
-    "?": "write a if condition else b",
-    "'": "a text begins and ends with the same quotation mark",
-    '"': "a text begins and ends with the same quotation mark",
-}
-FUNCTIONS = {
-    "in_list": "write in_list('prospects') for the subscriber, in_list('prospects', event.peer)"
-    " for somebody else",
-    "in_area": "write in_area('campus', event.cell), or in_area('campus') for where they are now",
-}
-"""What can be called, and how."""
-
-_LISTED = "write event.peer in list('prospects')"
-_SUMS = "only numbers can be calculated with: usage.mb_7d / 7 > 100"
-_FORM = "write a condition like: subscriber.network in ['3g', '4g'] and usage.mb_7d >= 30"
-
 
 def parse(text: str) -> Node:
     """The checked tree of a condition; GrammarError with the column and the fix."""
     return _Reader(text).read()
-
-
-class _Source(Environment):
-    """Jinja's lexer, keeping where each token stands. One per text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.columns: list[int] = []
-        self.words: list[str] = []
-        self.read = 0
-        self.stream: TokenStream | None = None
-
-    def _tokenize(
-        self,
-        source: str,
-        name: str | None,
-        filename: str | None = None,
-        state: str | None = None,
-    ) -> TokenStream:
-        raw: list[tuple[int, str, str]] = []
-        column = 1
-        for line, kind, word in self.lexer.tokeniter(source, name, filename, state):
-            raw.append((line, kind, word))
-            if kind != "whitespace":
-                self.columns.append(column)
-                self.words.append(word)
-            column += len(word)
-        self.columns.append(column)
-        self.words.append("")
-        self.stream = TokenStream(self._counted(self.lexer.wrap(raw, name)), name, filename)
-        return self.stream
-
-    def _counted(self, tokens: Iterator[Token]) -> Iterator[Token]:
-        for token in tokens:
-            self.read += 1
-            yield token
-        self.read += 1
-
-    def position(self) -> tuple[int, str]:
-        """Column and text of the token that the parser stands at."""
-        if self.stream is None:
-            return 1, ""
-        index = max(self.read - 1 - len(self.stream._pushed), 0)
-        index = min(index, len(self.columns) - 1)
-        return self.columns[index], self.words[index]
-
-    def column_of(self, word: str) -> int:
-        """Where `word` first stands, or 1."""
-        return self.columns[self.words.index(word)] if word in self.words else 1
 
 
 class _Reader:
@@ -116,15 +37,15 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.source = _Source()
+        self.source = Source()
         self.count = 0
         self.depth = 0
 
     def read(self) -> Node:
         if not isinstance(self.text, str):
-            raise GrammarError(f"{self.text!r} is not a condition", _FORM)
+            raise GrammarError(f"{self.text!r} is not a condition", FORM)
         if not self.text.strip():
-            raise GrammarError("the condition is empty", _FORM)
+            raise GrammarError("the condition is empty", FORM)
         if len(self.text) > LONGEST:
             raise GrammarError(
                 f"the condition has {len(self.text)} characters; {LONGEST} are allowed",
@@ -151,7 +72,7 @@ class _Reader:
 
     def _parsed(self) -> nodes.Expr:
         if self.text.lstrip().startswith("{"):
-            self._fail("the condition is in braces", _SLIPS["{"], 1)
+            self._fail("the condition is in braces", SLIPS["{"], 1)
         try:
             parser = Parser(self.source, self.text, state="variable")
             parsed = parser.parse_expression()
@@ -162,14 +83,14 @@ class _Reader:
                 message, word, column = found[1], found[3], int(found[4]) + 1
             self._fail(message, self._slip(word), column)
         except ValueError as error:  # e.g. an integer of 5,000 digits
-            self._fail(f"a literal cannot be read: {error}", _FORM, 1)
+            self._fail(f"a literal cannot be read: {error}", FORM, 1)
         if not parser.stream.eos:
             column, word = self.source.position()
             self._fail(f"unexpected {word!r}", self._slip(word), column)
         return parsed
 
     def _slip(self, word: str) -> str:
-        return _SLIPS.get(word, _FORM)
+        return SLIPS.get(word, FORM)
 
     def _fail(self, message: str, hint: str, at: int | str) -> NoReturn:
         column = at if isinstance(at, int) else self.source.column_of(at)
@@ -191,9 +112,9 @@ class _Reader:
         """in_list('name'), in_list('name', number), in_area('name'), in_area('name', place)."""
         word = node.node.name if isinstance(node.node, nodes.Name) else ""
         if word == "list":
-            self._fail("list(…) is no value", _LISTED, word)
+            self._fail("list(…) is no value", LISTED, word)
         if word not in FUNCTIONS:
-            hint = _meant(word, (*FUNCTIONS, "list")) or _FORM
+            hint = meant(word, (*FUNCTIONS, "list")) or FORM
             self._fail("functions cannot be called in a condition", hint, word or "(")
         name, *more = self._arguments(word, node, 2)
         item = self._node(more[0]) if more else None
@@ -205,7 +126,7 @@ class _Reader:
 
     def _arguments(self, word: str, node: nodes.Call, most: int) -> tuple[str, *tuple[Any, ...]]:
         """The name, written out, and what else stands in the brackets."""
-        takes = FUNCTIONS.get(word, _LISTED)
+        takes = FUNCTIONS.get(word, LISTED)
         if node.kwargs or node.dyn_args or node.dyn_kwargs or not 1 <= len(node.args) <= most:
             self._fail(f"{word} takes other arguments", takes, word)
         name, *more = node.args
@@ -220,7 +141,7 @@ class _Reader:
             case nodes.Pow():
                 self._fail("** is not allowed in a condition", "write x * x", "**")
         word = type(node).__name__.lower()
-        self._fail(f"a {word} is not allowed in a condition", _FORM, 1)
+        self._fail(f"a {word} is not allowed in a condition", FORM, 1)
 
     # Names and literals
 
@@ -251,7 +172,7 @@ class _Reader:
         if not path or not isinstance(path[0], str):
             self._fail(f"{root} alone is no value", f"name a part of it: {root}.name", root)
         if root == "points" and (len(path) > 1 or path[0] not in POINTS):
-            hint = _meant(str(path[0]), POINTS) or "there are points.balance and points.earned"
+            hint = meant(str(path[0]), POINTS) or "there are points.balance and points.earned"
             self._fail(f"points has no {path[0]}", hint, root)
         return tree.Name(root, tuple(path))
 
@@ -268,7 +189,7 @@ class _Reader:
         return self._fail("a key must be written out", "write subscriber['name'] or list[0]", "[")
 
     def _unknown(self, root: str) -> NoReturn:
-        hint = _SLIPS.get(root) or _meant(root, ROOTS)
+        hint = SLIPS.get(root) or meant(root, ROOTS)
         hint = hint or f"write subscriber.{root} for an attribute, '{root}' for a text"
         self._fail(f"unknown name {root}", hint, root)
 
@@ -315,7 +236,7 @@ class _Reader:
         if call.node.name != "list":
             return None
         if operands > 1 or tree.is_truth(item):
-            self._fail("only a number can be in a list", _LISTED, "list")
+            self._fail("only a number can be in a list", LISTED, "list")
         (name,) = self._arguments("list", call, 1)
         listed = tree.OnList(name, item)
         return listed if operand.op == "in" else tree.Not(listed)
@@ -336,7 +257,7 @@ class _Reader:
     def _test(self, node: nodes.Test) -> Node:
         name = node.name
         if name not in TESTS or node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
-            hint = _meant(name, TESTS) or f"there are: {', '.join(TESTS)}"
+            hint = meant(name, TESTS) or f"there are: {', '.join(TESTS)}"
             self._fail(f"unknown test: is {name}", hint, name)
         item = self._node(node.node)
         if name == "defined":
@@ -355,7 +276,7 @@ class _Reader:
     def _filter(self, node: nodes.Filter) -> Node:
         name = {"d": "default", "count": "length"}.get(node.name, node.name)
         if name not in FILTERS or node.node is None:
-            hint = _meant(name, FILTERS) or f"there are: {', '.join(FILTERS)}"
+            hint = meant(name, FILTERS) or f"there are: {', '.join(FILTERS)}"
             self._fail(f"unknown filter: {name}", hint, node.name)
         item = self._node(node.node)
         arguments = node.args
@@ -381,11 +302,11 @@ class _Reader:
 
     def _amount(self, node: Node) -> Node:
         if tree.is_truth(node) or isinstance(node, tree.Listing | tree.Letters):
-            self._fail("this is not a number", _SUMS, 1)
+            self._fail("this is not a number", SUMS, 1)
         if isinstance(node, tree.Constant):
             value = node.value
             if isinstance(value, bool) or not isinstance(value, int | float):
-                self._fail(f"{value!r} is not a number", _SUMS, repr(value))
+                self._fail(f"{value!r} is not a number", SUMS, repr(value))
             if abs(value) >= LARGEST:
                 self._fail(f"{value} is too large to calculate with", "write less than 1e18", 1)
         return node
@@ -440,8 +361,3 @@ def _flat(node: nodes.Node, kind: type[nodes.BinExpr]) -> list[nodes.Node]:
         items.append(node.right)
         node = node.left
     return [node, *reversed(items)]
-
-
-def _meant(word: str, known: tuple[str, ...]) -> str:
-    close = get_close_matches(word, known, 1)
-    return f"did you mean {close[0]}?" if close else ""
