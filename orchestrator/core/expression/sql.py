@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Mapping
 
 from msgspec import Struct
 
-from orchestrator.core.area import EAST, LEAST, NORTH, NOWHERE, Area, Outline
+from orchestrator.core.area import NOWHERE, Area
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.expression import tree
+from orchestrator.core.expression.membership import in_area, on_list
 from orchestrator.core.expression.numbers import LARGEST, PLACES
 from orchestrator.core.expression.tree import Node
-from orchestrator.core.telephone import LONGEST
+from orchestrator.core.expression.typed import Sheet, Sql, cast
 
 _COLUMNS = {"key": "s.key", "locale": "s.locale", "timezone": "s.timezone"}
 _TAGS = (
@@ -23,8 +23,6 @@ _TAGS = (
 )
 _CREATED = "to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 _POINTS = {"balance": "s.balance_points::numeric", "earned": "s.earned_points::numeric"}
-_OWN_NUMBER = "number_of(s.addresses ->> 'sms')"
-_SHORT = 120
 _MARK = re.compile(r"\$\d+")
 
 
@@ -33,20 +31,6 @@ class SqlCondition(Struct, frozen=True):
 
     text: str
     parameters: tuple[str, ...]
-
-
-class _Sql(Struct, frozen=True):
-    """An expression and its PostgreSQL type. JSON null is always SQL NULL here."""
-
-    text: str
-    type: Literal["jsonb", "text", "numeric", "boolean"]
-
-
-def _on_list(name: str, number: str) -> str:
-    """Null if there is no such list. Its version is looked up once, not for every row."""
-    version = f"(SELECT l.version FROM lists l WHERE l.name = {name} AND NOT l.expired)"
-    found = f"SELECT FROM listed n WHERE n.version = {version} AND n.number = {number}"
-    return f"CASE WHEN {version} IS NOT NULL THEN EXISTS ({found}) END"
 
 
 def sql_condition(
@@ -64,15 +48,10 @@ def sql_condition(
     return SqlCondition(text, tuple(values[mark] for mark in kept))
 
 
-class _Writer:
+class _Writer(Sheet):
     def __init__(self, areas: Mapping[str, Area]) -> None:
-        self.parameters: dict[str, int] = {}
+        super().__init__()
         self._areas = areas
-        self._bound = 0
-
-    def _parameter(self, value: str) -> str:
-        number = self.parameters.setdefault(value, len(self.parameters) + 1)
-        return f"${number}::text"
 
     # Truths
 
@@ -89,10 +68,9 @@ class _Writer:
             case tree.Contains(container, item):
                 return self._contains(container, item)
             case tree.OnList(name, item):
-                number = _OWN_NUMBER if item is None else self._telephone(self.value(item))
-                return _on_list(self._parameter(name), number)
+                return on_list(self, name, None if item is None else self.value(item))
             case tree.InArea(name, place):
-                return self._in_area(self._areas.get(name), self.value(place))
+                return in_area(self, self._areas.get(name), self.value(place))
             case tree.All(items):
                 return f"({' AND '.join(self.truth(item) for item in items)})"
             case tree.Some(items):
@@ -134,24 +112,24 @@ class _Writer:
         if "boolean" in types or types == {"text", "numeric"}:
             return "NULL::boolean"
         if "numeric" in types:
-            return f"({self._number(a)} {operator} {self._number(b)})"
+            return f"({self.number(a)} {operator} {self.number(b)})"
         if "text" in types:
-            return f'({self._string(a)} COLLATE "C" {operator} {self._string(b)})'
+            return f'({self.string(a)} COLLATE "C" {operator} {self.string(b)})'
 
         def either(x: str) -> str:
-            return self._with(b.text, lambda y: self._ordered(x, operator, y))
+            return self.bind(b.text, lambda y: self._ordered(x, operator, y))
 
-        return self._with(a.text, either)
+        return self.bind(a.text, either)
 
     def _ordered(self, a: str, operator: str, b: str) -> str:
         return (
             f"CASE WHEN jsonb_typeof({a}) <> jsonb_typeof({b}) THEN NULL"
-            f" WHEN jsonb_typeof({a}) = 'number' THEN {_cast(a)} {operator} {_cast(b)}"
+            f" WHEN jsonb_typeof({a}) = 'number' THEN {cast(a)} {operator} {cast(b)}"
             f" WHEN jsonb_typeof({a}) = 'string'"
             f" THEN ({a} #>> '{{}}') COLLATE \"C\" {operator} ({b} #>> '{{}}') END"
         )
 
-    def _exact(self, node: Node, value: _Sql | None = None) -> str:
+    def _exact(self, node: Node, value: Sql | None = None) -> str:
         """jsonb that is never NULL."""
         text = self._jsonb(node, value or self.value(node)).text
         if isinstance(node, tree.Constant) and node.value is not None:
@@ -164,14 +142,14 @@ class _Writer:
             "subscriber",
             "tags",
         ):
-            return f"coalesce({self._string(value)} = ANY(s.tags), false)"
-        held = self._json(self.value(container))
+            return f"coalesce({self.string(value)} = ANY(s.tags), false)"
+        held = self.json(self.value(container))
         if isinstance(item, tree.Constant) and value.type == "text":
-            return self._with(held, lambda h: _has(h, value.text))
+            return self.bind(held, lambda h: _has(h, value.text))
 
         def either(h: str) -> str:
-            return self._with(
-                f"coalesce({self._json(value)}, 'null'::jsonb)",
+            return self.bind(
+                f"coalesce({self.json(value)}, 'null'::jsonb)",
                 lambda v: (
                     f"CASE jsonb_typeof({h}) WHEN 'array'"
                     f" THEN EXISTS (SELECT FROM jsonb_array_elements({h}) AS e(v) WHERE e.v = {v})"
@@ -182,7 +160,7 @@ class _Writer:
                 ),
             )
 
-        return self._with(held, either)
+        return self.bind(held, either)
 
     def _is(self, item: Node, kind: str) -> str:
         value = self.value(item)
@@ -193,70 +171,12 @@ class _Writer:
         name = {"text": "string", "numeric": "number", "boolean": "boolean"}[value.type]
         return f"({value.text} IS NOT NULL)" if name == kind else "false"
 
-    # Lists and areas
-
-    def _telephone(self, value: _Sql) -> str:
-        """bigint, NULL for what is no telephone number."""
-        match value.type:
-            case "text":
-                return f"number_of({value.text})"
-            case "numeric":
-                return self._with(value.text, lambda v: _whole(v, 1))
-            case "boolean":
-                return "NULL::bigint"
-        return self._with(
-            value.text,
-            lambda v: (
-                f"CASE jsonb_typeof({v}) WHEN 'string' THEN number_of({v} #>> '{{}}')"
-                f" WHEN 'number' THEN {_whole(f'({v})::numeric', 1)} END"
-            ),
-        )
-
-    def _in_area(self, area: Area | None, value: _Sql) -> str:
-        if area is None or value.type == "boolean":
-            return "NULL::boolean"
-        names = json.dumps(dict.fromkeys(sorted(area.cells), 0), ensure_ascii=False)
-        cells = f"(SELECT {self._parameter(names)}::jsonb)"  # asked for once, not for every row
-        if value.type == "text":
-            return f"({cells} ? {value.text})"
-        if value.type == "numeric":
-            return self._with(value.text, lambda v: f"({cells} ? {_whole(v, 0)}::text)")
-        return self._with(
-            value.text,
-            lambda v: (
-                f"CASE jsonb_typeof({v}) WHEN 'string' THEN {cells} ? ({v} #>> '{{}}')"
-                f" WHEN 'number' THEN {cells} ? {_whole(f'({v})::numeric', 0)}::text"
-                f" WHEN 'array' THEN {self._covers(area.covers, v)} END"
-            ),
-            short=0,
-        )
-
-    def _covers(self, outline: Outline | None, v: str) -> str:
-        """What `Outline` says of the point that the array is; see there."""
-        if outline is None:
-            return "NULL::boolean"
-        columns = (
-            self._parameter("{" + ",".join(map(repr, column)) + "}") + "::float8[]"
-            for column in (zip(*outline.edges, strict=True) if outline.edges else ((),) * 4)
-        )
-        lon, lat = f"({v} -> 0)::numeric", f"({v} -> 1)::numeric"
-        return (
-            f"CASE WHEN jsonb_array_length({v}) = 2 THEN"
-            f" CASE WHEN jsonb_typeof({v} -> 0) = 'number' AND jsonb_typeof({v} -> 1) = 'number'"
-            f" THEN CASE WHEN abs({lon}) <= {EAST} AND abs({lat}) <= {NORTH}"
-            " THEN (SELECT count(*) % 2 = 1"
-            f" FROM unnest({', '.join(columns)}) AS e(x1, y1, x2, y2),"
-            f" (SELECT {_degrees(lon)}, {_degrees(lat)}) AS p(x, y)"
-            " WHERE CASE WHEN (e.y1 > p.y) <> (e.y2 > p.y)"
-            " THEN p.x < (e.x2 - e.x1) * (p.y - e.y1) / (e.y2 - e.y1) + e.x1 END) END END END"
-        )
-
     # Values
 
-    def value(self, node: Node) -> _Sql:
+    def value(self, node: Node) -> Sql:
         """An expression of the node's narrowest type; null is NULL."""
         if tree.is_truth(node):
-            return _Sql(self.truth(node), "boolean")
+            return Sql(self.truth(node), "boolean")
         match node:
             case tree.Name():
                 return self._name(node)
@@ -264,26 +184,26 @@ class _Writer:
                 return self._constant(value)
             case tree.Listing(items):
                 inside = ", ".join(self._exact(item) for item in items)
-                return _Sql(f"jsonb_build_array({inside})", "jsonb")
+                return Sql(f"jsonb_build_array({inside})", "jsonb")
             case tree.Choose(test, then, otherwise):
                 a, b = self._alike(then, otherwise)
-                return _Sql(self._case(self.truth(test), a.text, b.text), a.type)
+                return Sql(self._case(self.truth(test), a.text, b.text), a.type)
             case tree.Default(item, fallback):
                 a, b = self._alike(item, fallback)
-                return _Sql(f"coalesce({a.text}, {b.text})", a.type)
+                return Sql(f"coalesce({a.text}, {b.text})", a.type)
             case tree.Letters(item, case):
-                return _Sql(f'{case}({self._string(self.value(item))} COLLATE "C")', "text")
+                return Sql(f'{case}({self.string(self.value(item))} COLLATE "C")', "text")
             case tree.Length(item):
                 return self._length(self.value(item))
             case tree.Rounded(item, places):
-                return _Sql(f"round({self._amount(item)}, {places})", "numeric")
+                return Sql(f"round({self._amount(item)}, {places})", "numeric")
             case tree.Negative(item):
-                return _Sql(f"(- {self._amount(item)})", "numeric")
+                return Sql(f"(- {self._amount(item)})", "numeric")
             case tree.Arithmetic(operator, left, right):
-                return _Sql(_computed(operator, self._amount(left), self._amount(right)), "numeric")
+                return Sql(_computed(operator, self._amount(left), self._amount(right)), "numeric")
         raise AssertionError(node)
 
-    def _name(self, node: tree.Name) -> _Sql:
+    def _name(self, node: tree.Name) -> Sql:
         if node.root == "event":
             raise GrammarError(
                 "event is unknown here: nothing has happened yet",
@@ -294,51 +214,51 @@ class _Writer:
                 "state is unknown here", "state is only allowed in a trigger's if, still and unless"
             )
         if node.root == "points":
-            return _Sql(_POINTS[str(node.path[0])], "numeric")
+            return Sql(_POINTS[str(node.path[0])], "numeric")
         path: tuple[str | int, ...] = node.path
         if node.root == "usage":
             path = ("usage", *path)
         first = str(path[0])
         if first in _COLUMNS:
-            base = _Sql(_COLUMNS[first], "text")
+            base = Sql(_COLUMNS[first], "text")
         elif first == "created_at":
-            base = _Sql(_CREATED, "text")
+            base = Sql(_CREATED, "text")
         elif first == "tags":
-            base = _Sql(_TAGS, "jsonb")
+            base = Sql(_TAGS, "jsonb")
         else:
-            base = _Sql(f"s.attributes -> {self._parameter(first)}", "jsonb")
+            base = Sql(f"s.attributes -> {self.parameter(first)}", "jsonb")
             return self._walk(base.text, path[1:])
-        return self._walk(self._json(base), path[1:]) if path[1:] else base
+        return self._walk(self.json(base), path[1:]) if path[1:] else base
 
-    def _walk(self, text: str, path: tuple[str | int, ...]) -> _Sql:
+    def _walk(self, text: str, path: tuple[str | int, ...]) -> Sql:
         for part in path:
             if isinstance(part, str):
-                text = f"({text}) -> {self._parameter(part)}"
+                text = f"({text}) -> {self.parameter(part)}"
             else:
                 # PostgreSQL takes a lone scalar for an array of one; we do not.
-                text = self._with(
+                text = self.bind(
                     f"({text})",
                     lambda v, part=part: (  # type: ignore[misc]
                         f"CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} -> ({part}) END"
                     ),
                 )
-        return _Sql(f"nullif({text}, 'null'::jsonb)", "jsonb")
+        return Sql(f"nullif({text}, 'null'::jsonb)", "jsonb")
 
-    def _constant(self, value: tree.Scalar) -> _Sql:
+    def _constant(self, value: tree.Scalar) -> Sql:
         if value is None:
-            return _Sql("NULL::jsonb", "jsonb")
+            return Sql("NULL::jsonb", "jsonb")
         if isinstance(value, bool):
-            return _Sql("true" if value else "false", "boolean")
+            return Sql("true" if value else "false", "boolean")
         if isinstance(value, str):
-            return _Sql(self._parameter(value), "text")
-        return _Sql(f"'{value!r}'::numeric", "numeric")
+            return Sql(self.parameter(value), "text")
+        return Sql(f"'{value!r}'::numeric", "numeric")
 
-    def _length(self, value: _Sql) -> _Sql:
+    def _length(self, value: Sql) -> Sql:
         if value.type == "text":
-            return _Sql(f"char_length({value.text})::numeric", "numeric")
+            return Sql(f"char_length({value.text})::numeric", "numeric")
         if value.type != "jsonb":
-            return _Sql("NULL::numeric", "numeric")
-        text = self._with(
+            return Sql("NULL::numeric", "numeric")
+        text = self.bind(
             value.text,
             lambda v: (
                 f"CASE jsonb_typeof({v}) WHEN 'string' THEN char_length({v} #>> '{{}}')"
@@ -346,9 +266,9 @@ class _Writer:
                 f" WHEN 'object' THEN (SELECT count(*) FROM jsonb_object_keys({v})) END"
             ),
         )
-        return _Sql(f"({text})::numeric", "numeric")
+        return Sql(f"({text})::numeric", "numeric")
 
-    def _alike(self, left: Node, right: Node) -> tuple[_Sql, _Sql]:
+    def _alike(self, left: Node, right: Node) -> tuple[Sql, Sql]:
         """Both with one type: their own if it is the same, else jsonb."""
         a, b = self.value(left), self.value(right)
         if a.type == b.type:
@@ -360,70 +280,23 @@ class _Writer:
 
     # Types
 
-    def _jsonb(self, node: Node, value: _Sql) -> _Sql:
+    def _jsonb(self, node: Node, value: Sql) -> Sql:
         """The node's value, which is never worked out twice: that would double at every level."""
         if isinstance(node, tree.Constant) and node.value is not None:
             # As a literal, which PostgreSQL reads once; to_jsonb() it would call for every row.
             written = json.dumps(node.value, ensure_ascii=False)
-            text = self._parameter(written) if isinstance(node.value, str) else f"'{written}'"
-            return _Sql(f"{text}::jsonb", "jsonb")
-        return _Sql(self._json(value), "jsonb")
-
-    def _json(self, value: _Sql) -> str:
-        return value.text if value.type == "jsonb" else f"to_jsonb({value.text})"
-
-    def _number(self, value: _Sql) -> str:
-        """numeric, NULL for what is no number."""
-        if value.type == "numeric":
-            return value.text
-        return self._typed(value, "number", lambda v: f"({v})::numeric")
-
-    def _string(self, value: _Sql) -> str:
-        """text, NULL for what is no string."""
-        if value.type == "text":
-            return value.text
-        return self._typed(value, "string", lambda v: f"({v} #>> '{{}}')")
-
-    def _typed(self, value: _Sql, kind: str, cast: Callable[[str], str]) -> str:
-        if value.type != "jsonb":
-            return "NULL::numeric" if kind == "number" else "NULL::text"
-        return self._with(
-            value.text, lambda v: f"CASE WHEN jsonb_typeof({v}) = '{kind}' THEN {cast(v)} END"
-        )
+            text = self.parameter(written) if isinstance(node.value, str) else f"'{written}'"
+            return Sql(f"{text}::jsonb", "jsonb")
+        return Sql(self.json(value), "jsonb")
 
     def _amount(self, node: Node) -> str:
         """numeric fit for arithmetic."""
-        number = self._number(self.value(node))
+        number = self.number(self.value(node))
         if isinstance(node, tree.COMPUTED):
             return number
-        return self._with(
+        return self.bind(
             number, lambda v: f"CASE WHEN abs({v}) < {LARGEST} THEN round({v}, {PLACES}) END"
         )
-
-    def _with(self, text: str, build: Callable[[str], str], short: int = _SHORT) -> str:
-        """`build` may name its argument often: what is long is computed once, so that neither the
-        text nor the work doubles at every level."""
-        if len(text) <= short:
-            return f"({build(text)})"
-        self._bound += 1
-        name = f"v{self._bound}"
-        return f"(SELECT {build(name)} FROM (SELECT {text} AS {name} OFFSET 0) AS q{self._bound})"
-
-
-def _whole(v: str, least: int) -> str:
-    """bigint, NULL for what is no whole number from `least` on, of at most 15 digits."""
-    fits = f"{v} BETWEEN {least} AND {10**LONGEST - 1} AND {v} = trunc({v})"
-    return f"CASE WHEN {fits} THEN ({v})::bigint END"
-
-
-def _cast(v: str) -> str:
-    """numeric, also where PostgreSQL works out what is constant before it looks at the test
-    around it."""
-    return f"(CASE jsonb_typeof({v}) WHEN 'number' THEN ({v})::numeric END)"
-
-
-def _degrees(v: str) -> str:
-    return f"CASE WHEN abs({v}) < {LEAST} THEN 0 ELSE ({v})::float8 END"
 
 
 def _has(held: str, word: str) -> str:
