@@ -30,6 +30,9 @@ from orchestrator.project.reader import Named, Places, keys
 
 Kind = TypeVar("Kind")
 
+_MAY_HOLD = (Struct, tuple, dict, frozenset)
+"""What more may be written in."""
+
 Bot = Callable[[str], str | None]
 """The command of the bot that takes a reply before any question does, or None."""
 
@@ -133,7 +136,7 @@ class Draft(Struct):
         else:
             inner = value
         for part in inner:
-            if isinstance(part, Struct | tuple | dict | frozenset):
+            if isinstance(part, _MAY_HOLD):
                 self._walk(part, found)
 
 

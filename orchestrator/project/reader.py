@@ -137,13 +137,13 @@ class Reader:
     def _several(self, node: Node, kind: Any, make: Callable[[list[Any]], Any]) -> Any:
         items = node.items if isinstance(node, Listing) else (node,)
         values = [self._read(item, kind) for item in items]
-        return BAD if any(value is BAD for value in values) else make(values)
+        return BAD if BAD in values else make(values)
 
     def _mapping(self, node: Node, kind: Any) -> Any:
         if not isinstance(node, Table):
             return self._expected(node, dict)
         values = {key.text: self._read(value, kind) for key, value in node.pairs}
-        return BAD if any(value is BAD for value in values.values()) else values
+        return BAD if BAD in values.values() else values
 
     def _step(self, node: Node) -> Any:
         if not isinstance(node, Table):
@@ -183,11 +183,11 @@ class Reader:
                         node, field = _renamed(node, key, meant), wanted[meant]
             if field is not None:
                 values[field.name] = self._read(inner, field.type)
-        for name, field in wanted.items():
-            if field.required and field.name not in values:
+        for name, field in _needed(kind):
+            if field.name not in values:
                 values[field.name] = BAD
                 self._wrong(node.mark, f"`{name}` is missing", _write(field.type, name))
-        if any(value is BAD for value in values.values()):
+        if BAD in values.values():
             return BAD
         value = kind(**values)
         self.places.keep(value, node)
@@ -259,6 +259,12 @@ def _method(kind: Any) -> tuple[str, tuple[Any, ...]]:
 def keys(kind: type[Struct]) -> dict[str, FieldInfo]:
     """The keys a Struct takes, in order."""
     return {field.encode_name: field for field in fields(kind)}
+
+
+@cache
+def _needed(kind: type[Struct]) -> tuple[tuple[str, FieldInfo], ...]:
+    """The keys that must be there."""
+    return tuple((name, field) for name, field in keys(kind).items() if field.required)
 
 
 def _takes(kind: type[Step], words: list[Scalar]) -> bool:

@@ -21,6 +21,10 @@ A_MOMENT = 1 / DAY_S
 """The least that a wait for somebody takes, in days."""
 
 
+_MESSAGES = (Send, Ask, HandOver)
+_BRANCHING = (Ask, HandOver, WaitFor, When, Split)
+
+
 class Moment(Struct, frozen=True):
     """A step, in days since the midnight before its journey was entered: it comes from `earliest`
     to `latest`, if nothing puts it off. `soonest` are the days that have passed at least since
@@ -50,7 +54,7 @@ def most_messages(block: Block) -> list[Moment]:
 
 
 def is_message(step: Step) -> bool:
-    return isinstance(step, Send | Ask | HandOver)
+    return isinstance(step, _MESSAGES)
 
 
 def _walked(block: Block, came: Moment, most: bool) -> tuple[list[Moment], Moment | None]:
@@ -87,10 +91,9 @@ def _through(step: Step, now: Moment, most: bool) -> tuple[list[Moment], Moment 
         return [], None
     if isinstance(step, Wait):
         return [], _waited(step, now)
-    ways = [(inner, came) for inner, came in _branches(step, now)]
-    if not ways:
+    walked = [_walked(inner, came, most) for inner, came in _branches(step, now)]
+    if not walked:
         return [], now
-    walked = [_walked(inner, came, most) for inner, came in ways]
     left = [after for _, after in walked if after is not None]
     if most:
         steps = max((found for found, _ in walked), key=_messages)
@@ -131,6 +134,8 @@ def _later(now: Moment, least: float, most: float, *, sure: bool = True) -> Mome
 
 def _branches(step: Step, now: Moment) -> Iterator[tuple[Block, Moment]]:
     """Each branch, its empty ones as well, and how it is come to."""
+    if not isinstance(step, _BRANCHING):
+        return
     maybe = Moment(now.step, now.earliest, now.latest, now.soonest, False, now.answer)
     if isinstance(step, Ask | HandOver):
         within = step.within.total_seconds() / DAY_S
