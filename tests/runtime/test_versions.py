@@ -355,13 +355,13 @@ async def test_an_apply_that_is_interrupted_or_overtaken_says_who_goes_on(
     moved = "SELECT moved FROM moves WHERE project_id = $1"
     async with place.office.pool.acquire() as busy, busy.transaction():
         await busy.execute("SELECT FROM subscribers WHERE key = '0' FOR NO KEY UPDATE")
-        first, second = (
-            asyncio.create_task(place.apply(edited(("wait: 2h", span)))) for span in SPANS
-        )
-        for task, number in ((first, 2), (second, 3)):
+        applies = []
+        for number, span in enumerate(SPANS, 2):
+            applies.append(asyncio.create_task(place.apply(edited(("wait: 2h", span)))))
             while await value(place.office, moved, number) != 1:
-                assert not task.done()
+                assert not applies[-1].done()
                 await asyncio.sleep(0.01)
+        first, second = applies
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
