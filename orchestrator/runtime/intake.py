@@ -18,6 +18,7 @@ from orchestrator.core.triggers import Triggers
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.runtime.reports import Broken, EventShape, unfit
+from orchestrator.runtime.streams import writable
 from orchestrator.store import set_aside, subscribers
 
 SOURCE = "api"
@@ -98,8 +99,10 @@ class Intake:
         at = positions if positions is not None else range(len(reports))
         sorted_ = self._sort(reports, at)
         if sorted_.keyed:
-            await self._name(sorted_)
+            await self._name(sorted_, at)
         if sorted_.needed:
+            if not writable(sorted_.needed):
+                self._refuse(sorted_, reports, at)
             await self._context.streams.add(sorted_.needed)
         aside = [*broken, *sorted_.broken]
         if aside:
@@ -122,39 +125,39 @@ class Intake:
         """The hot loop: some microseconds per event, and nothing is waited for."""
         triggers = self.triggers
         feed = triggers.project.feed
-        types, matching, names, wants = feed.events, feed.matching, triggers.names, triggers.wants
+        types, matching, plans = feed.events, feed.matching, triggers.plans
         now = self._context.clock.now().timestamp()
         latest = now + max(AHEAD_S, feed.lateness.total_seconds())
         found = _Sorted()
         needed, kept = found.needed, found.kept
+        unmatched = 0
         for index, it in enumerate(reports):
-            name = it.name
+            name, number, properties = it.name, it.number, it.properties
             declared = types.get(name)
-            if declared is not None and (fault := declared.fault(it.properties)):
+            if declared is not None and (fault := declared.fault(properties)):
                 found.broken.append(unfit(it, positions[index], f"{name}: {fault}"))
                 continue
-            if name in names:
-                at = now if it.at is None else it.at.timestamp()
-                if at > latest:
-                    found.broken.append(unfit(it, positions[index], _AHEAD))
-                    continue
-                if it.number is UNSET:
-                    found.keyed.append((index, it))
-                    if name in matching:
-                        continue
-                else:
-                    one = Happened(name, int(it.number), at, it.source_id, it.properties)
-                    if wants(one):
-                        needed.append(one)
-                    elif name in matching:
-                        found.unmatched += 1
-            elif name in matching:
-                found.unmatched += 1
             if name not in matching:
                 kept.append(index)
+            plan = plans.get(name)
+            if plan is None:
+                unmatched += name in matching
+            elif number is UNSET:
+                found.keyed.append((index, it))
+            elif plan.wants(who := int(number), properties):
+                at = now if it.at is None else it.at.timestamp()
+                if at <= latest:
+                    needed.append(Happened(name, who, at, it.source_id, properties))
+                    continue
+                found.broken.append(unfit(it, positions[index], _AHEAD))
+                if name not in matching:
+                    kept.pop()
+            else:
+                unmatched += name in matching
+        found.unmatched = unmatched
         return found
 
-    async def _name(self, found: _Sorted) -> None:
+    async def _name(self, found: _Sorted, positions: Sequence[int]) -> None:
         """Who is named by a key is known to matchers by their number, if they have one. Who is
         nobody can have no trigger."""
         keys = {it.subscriber for _, it in found.keyed if it.subscriber is not UNSET}
@@ -162,17 +165,33 @@ class Intake:
             numbers = await subscribers.telephones(connection, keys)
         now = self._context.clock.now().timestamp()
         triggers = self.triggers
-        for _, it in found.keyed:
+        latest = now + max(AHEAD_S, triggers.project.feed.lateness.total_seconds())
+        ahead: set[int] = set()
+        for index, it in found.keyed:
             assert it.subscriber is not UNSET
             one = None
             if it.subscriber in numbers:
                 who = number_of(numbers[it.subscriber]) or it.subscriber
                 at = now if it.at is None else it.at.timestamp()
                 one = Happened(it.name, who, at, it.source_id, it.properties)
-            if one is not None and triggers.wants(one):
+            if one is not None and one.at > latest:
+                found.broken.append(unfit(it, positions[index], _AHEAD))
+                ahead.add(index)
+            elif one is not None and triggers.wants(one):
                 found.needed.append(one)
             elif it.name in triggers.project.feed.matching:
                 found.unmatched += 1
+        found.kept = [index for index in found.kept if index not in ahead]
+
+    def _refuse(
+        self, found: _Sorted, reports: Sequence[EventShape], positions: Sequence[int]
+    ) -> None:
+        """Those that a stream cannot hold are broken, and are not stored either."""
+        refused = {(it.name, it.source_id) for it in found.needed if not writable([it])}
+        places = {place for place, it in enumerate(reports) if (it.name, it.source_id) in refused}
+        found.broken += [unfit(reports[it], positions[it], _TOO_BIG) for it in sorted(places)]
+        found.needed = [it for it in found.needed if (it.name, it.source_id) not in refused]
+        found.kept = [place for place in found.kept if place not in places]
 
     async def _store(
         self, reports: Sequence[EventShape], kept: list[int], positions: Sequence[int], source: str
@@ -211,3 +230,4 @@ class Intake:
 
 
 _AHEAD = "its `at` is too far in the future"
+_TOO_BIG = "a whole number in it has more than 64 bits"
