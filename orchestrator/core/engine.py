@@ -126,9 +126,13 @@ def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
             if outcome is not None:
                 scope = scope or stage.scope(properties)
                 _follow(stage, enrollment, outcome, properties)
+    by_use = on in stage.project.by_use
     for journey, entries in stage.project.entering.get(on, ()):
-        if any(_holds(entry.condition, stage.scope(properties)) for entry in entries):
-            _enter(stage, journey, properties)
+        seen = stage.use(properties) if by_use else stage.scope(properties)
+        for entry in entries:
+            if _holds(entry.condition, seen):
+                _enter(stage, journey, properties)
+                break
 
 
 def _triggered(stage: Stage, event: Triggered) -> None:

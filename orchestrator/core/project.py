@@ -115,6 +115,16 @@ class Project(Struct, frozen=True, dict=True):
         return {on: tuple(journeys) for on, journeys in found.items()}
 
     @cached_property
+    def by_use(self) -> frozenset[str]:
+        """The events of which what they bring somebody into asks about nothing but their use, and
+        the event."""
+        return frozenset(
+            on
+            for on, journeys in self.entering.items()
+            if all(_by_use(it.condition) for _, entries in journeys for it in entries)
+        )
+
+    @cached_property
     def earning(self) -> Mapping[str, tuple[tuple[int, EarningRule], ...]]:
         """By event: what it earns, each rule with its number among those of its reason."""
         found: dict[str, list[tuple[int, EarningRule]]] = {}
@@ -139,3 +149,10 @@ class Project(Struct, frozen=True, dict=True):
             and any(not name.startswith("event.") for name in condition.names())
         }
         return frozenset(on for on, _ in asked) - personal
+
+
+def _by_use(condition: Condition | None) -> bool:
+    if condition is None:
+        return True
+    asks_more = condition.lists() or condition.areas()
+    return not asks_more and all(it.startswith(("usage.", "event.")) for it in condition.names())

@@ -23,6 +23,7 @@ from orchestrator.core.effects import (
 )
 from orchestrator.core.errors import RenderError
 from orchestrator.core.expression import subscriber_scope
+from orchestrator.core.expression.scope import used
 from orchestrator.core.grammar import TagChange
 from orchestrator.core.journey import Journey, Placed
 from orchestrator.core.links import rendered
@@ -59,6 +60,7 @@ class Stage:
         """The beginning of the ids of steps that a reply, which is being answered, leads to."""
         self._scene = scene
         self._scope: dict[str, Any] | None = None
+        self._seen: tuple[dict[str, Any] | None, Mapping[str, Any], dict[str, Any]] = (None, {}, {})
 
     def decision(self) -> Decision:
         """What was decided, and the scene as it then is."""
@@ -76,7 +78,7 @@ class Stage:
         )
         return Decision(tuple(self.effects), scene, tuple(self.path))
 
-    def scope(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+    def scope(self, properties: Mapping[str, Any]) -> Mapping[str, Any]:
         """What conditions and templates see. `properties` are those of the event at hand."""
         if self._scope is None:
             self._scope = subscriber_scope(
@@ -87,7 +89,15 @@ class Stage:
             )
             self._scope["lists"] = self._scene.members
             self._scope["areas"] = self.project.areas
-        return {**self._scope, "event": properties}
+        known, of, scope = self._seen
+        if known is not self._scope or of is not properties:
+            scope = {**self._scope, "event": properties}
+            self._seen = (self._scope, properties, scope)
+        return scope
+
+    def use(self, properties: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What conditions see that ask about nothing but `usage` and `event`: it is soon told."""
+        return {"usage": used(self.subscriber, self._scene.usage), "event": properties}
 
     def journey(self, enrollment: Enrollment) -> Journey:
         """The version this enrollment stands in."""
@@ -372,7 +382,7 @@ class Here:
     def _pass(self, way: str) -> None:
         self._stage.path.append(Passed(self.journey, self._placed.id, way))
 
-    def scope(self, properties: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def scope(self, properties: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         return self._stage.scope(self._properties if properties is None else properties)
 
     def send(self, template: str, via: Iterable[str]) -> datetime | None:

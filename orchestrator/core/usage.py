@@ -7,9 +7,11 @@ Production keeps the counts in PostgreSQL (`store/usage.py`), a life on the skip
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -125,20 +127,24 @@ def day_of(at: datetime, now: datetime, tz: ZoneInfo) -> date:
 
 
 def figures(
-    name: str, measure: Measure, counts: Counts, attributes: Mapping[str, Any]
+    name: str,
+    measure: Measure,
+    counts: Counts,
+    attributes: Mapping[str, Any],
+    placed: bool = True,
 ) -> dict[str, int | float | None]:
-    """What conditions see of a measure, by the names after `usage.`. The place of somebody whose
-    region is not known, or was not looked at this month, is null; so is the share of an allowance
-    that is no number, or none to speak of. For whom nothing was counted, what an import says
-    (`attributes`) stands."""
+    """What conditions see of a measure, by the names after `usage.`; of how others stand only if
+    that is known (`placed`). The place of somebody whose region is not known, or was not looked at
+    this month, is null; so is the share of an allowance that is no number, or none to speak of. For
+    whom nothing was counted, what an import says (`attributes`) stands."""
     said: dict[str, int | float | None] = {
-        f"{name}_today": plain(counts.today),
-        f"{name}_7d": plain(counts.week),
-        f"{name}_month": plain(counts.month),
+        f"{name}_today": plain(counts.today) if counts.today else 0,
+        f"{name}_7d": plain(counts.week) if counts.week else 0,
+        f"{name}_month": plain(counts.month) if counts.month else 0,
     }
     if measure.of:
         said[f"{name}_share"] = _share(counts.month, _decimal(attributes.get(measure.of)))
-    if measure.by:
+    if measure.by and placed:
         it = counts.standing
         said[f"{name}_mean"] = plain(it.mean) if it else None
         said[f"{name}_rank"] = min(it.above + 1, it.people) if it else None
@@ -167,19 +173,20 @@ class Ledger:
     """What was counted of one subscriber, by measure and day."""
 
     def __init__(self) -> None:
-        self._days: dict[str, dict[date, Decimal]] = {}
+        self._measures: dict[str, _Days] = {}
 
     @property
     def empty(self) -> bool:
         """Nothing was counted yet: it stands the same on every day."""
-        return not self._days
+        return not self._measures
 
     def take(self, amounts: Mapping[str, Amount], properties: Mapping[str, Any], day: date) -> None:
         """What an event with these properties counts is counted on that day."""
         for measure, it in amounts.items():
             if amount := it.of(properties):
-                days = self._days.setdefault(measure, {})
-                days[day] = days.get(day, NOTHING) + amount
+                if measure not in self._measures:
+                    self._measures[measure] = _Days()
+                self._measures[measure].add(day, amount)
 
     def figures(
         self, measures: Mapping[str, Measure], attributes: Mapping[str, Any], today: date
@@ -188,28 +195,58 @@ class Ledger:
         stand, what an import says holds."""
         said: dict[str, Any] = {}
         for name, measure in measures.items():
-            alone = Measure(of=measure.of)
-            said |= figures(name, alone, self.counts(name, today), attributes)
+            said |= figures(name, measure, self.counts(name, today), attributes, placed=False)
         return said
 
     def counts(self, measure: str, today: date) -> Counts:
         """How it stands on that day."""
-        days = self._days.get(measure)
-        if not days:
-            return _UNCOUNTED
-        first = today.replace(day=1)
-        following = (first + timedelta(days=31)).replace(day=1)
-        before = (first - timedelta(days=1)).replace(day=1)
-        since = today - timedelta(days=WEEK_DAYS - 1)
-        counted, week, month = False, NOTHING, NOTHING
-        for day, amount in days.items():
-            if before <= day < following:
-                counted = True
-                if day >= first:
-                    month += amount
-                if since <= day <= today:
-                    week += amount
-        return Counts(counted, days.get(today, NOTHING), week, month)
+        days = self._measures.get(measure)
+        return _UNCOUNTED if days is None else days.counts(today)
+
+
+class _Days:
+    """What was counted of one measure by day, added up from the first day on."""
+
+    def __init__(self) -> None:
+        self._days: list[date] = []
+        self._sums: list[Decimal] = []
+
+    def add(self, day: date, amount: Decimal) -> None:
+        days, sums = self._days, self._sums
+        place = bisect_left(days, day)
+        if place == len(days) or days[place] != day:
+            days.insert(place, day)
+            sums.insert(place, self._before(place))
+        for later in range(place, len(sums)):
+            sums[later] += amount
+
+    def counts(self, today: date) -> Counts:
+        days = self._days
+        before, first, since, tomorrow, following = _spans(today)
+        month_end = end = len(days)
+        if days[-1] >= tomorrow:  # the subscriber has moved to where it is still the day before
+            end, month_end = bisect_left(days, tomorrow), bisect_left(days, following)
+        by_now, by_end = self._before(end), self._before(month_end)
+        is_today = end > 0 and days[end - 1] == today
+        return Counts(
+            month_end > 0 and days[month_end - 1] >= before,
+            by_now - self._before(end - 1) if is_today else NOTHING,
+            by_now - self._before(bisect_left(days, since)),
+            by_end - self._before(bisect_left(days, first)),
+        )
+
+    def _before(self, place: int) -> Decimal:
+        return self._sums[place - 1] if place else NOTHING
+
+
+@lru_cache(maxsize=1024)
+def _spans(today: date) -> tuple[date, ...]:
+    """When last month, this month and the seven days began, when tomorrow and next month do."""
+    first = today.replace(day=1)
+    before = (first - timedelta(days=1)).replace(day=1)
+    following = (first + timedelta(days=31)).replace(day=1)
+    since = today - timedelta(days=WEEK_DAYS - 1)
+    return before, first, since, today + timedelta(days=1), following
 
 
 _UNCOUNTED = Counts()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Literal
@@ -34,10 +35,12 @@ from orchestrator.core.events import (
     SubscriberEvent,
     TimerDue,
 )
-from orchestrator.core.expression import subscriber_scope
+from orchestrator.core.expression import Condition, reading, subscriber_scope
+from orchestrator.core.expression.predicate import Reading
 from orchestrator.core.model import Message, Subscriber
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Decision, Passed, Scene
+from orchestrator.core.stage import Stage
 from orchestrator.core.triggers import Triggers
 from orchestrator.core.usage import Ledger
 from orchestrator.project.network import Network
@@ -90,7 +93,7 @@ class Life:
         self._emitted: set[int] = set()
         self._ledger = Ledger()
         self._figured: tuple[Subscriber | None, datetime] = (None, now)
-        self._count(None)
+        self._outside: dict[str, Subscriber] = {}
 
     def expect(self, at: datetime, event: Event) -> None:
         """It happens at that instant; of two at the same, the one said first comes first."""
@@ -133,7 +136,6 @@ class Life:
             if (lived := self._step(due)) is not None:
                 yield lived
         self.now = max(self.now, end)
-        self._count(None)
 
     def arrivals(self, at: datetime) -> Iterator[Lived]:
         """Everything that was expected to happen by `at`, while the matcher and timers of that
@@ -141,6 +143,19 @@ class Life:
         while self._coming and self._coming[0][0] <= at:
             if (lived := self._step(self._coming[0][0])) is not None:
                 yield lived
+
+    def bring_in(self, journey: str, segment: str) -> None:
+        """What a segment's run does to this subscriber now: they are about to enter, if they are in
+        the segment."""
+        condition, person = self.scene.project.segments[segment], self.scene.subscriber
+        if self._outside.get(segment) is person:
+            return
+        if lasting(condition)(subscriber_scope(person)) is not True:
+            self._outside[segment] = person  # whatever they use, as long as they are the same
+            return
+        self._count(None)
+        if condition.holds(Stage(self.scene, self.now).scope({})):
+            self.expect(self.now, Entered(journey, self.now))
 
     def _step(self, due: datetime) -> Lived | None:
         """What is due first: what comes, before the matcher, before timers. None if the matcher
@@ -191,9 +206,10 @@ class Life:
         if amounts is None and self.now < self._figured[1] and person is self._figured[0]:
             return  # it is asked far more often than it changes
         tz = usage.home(person.timezone, self.scene.project.timezone)
-        if amounts is not None and isinstance(event, SubscriberEvent):
-            self._ledger.take(amounts, event.properties, usage.day_of(event.at, self.now, tz))
         today = calendar.local_day(self.now, tz)
+        if amounts is not None and isinstance(event, SubscriberEvent):
+            day = today if event.at == self.now else usage.day_of(event.at, self.now, tz)
+            self._ledger.take(amounts, event.properties, day)
         tomorrow = calendar.instant(today + timedelta(days=1), time(), tz)
         self._figured = (person, NEVER if self._ledger.empty else tomorrow)
         said = self._ledger.figures(feed.measures, person.attributes, today)
@@ -263,14 +279,15 @@ def runs(project: Project, after: datetime, until: datetime) -> Iterator[tuple[d
         coming[coming.index(soonest)] = (calendar.next_run(at, every, tz), journey, segment, every)
 
 
-def brought_in(scene: Scene, journey: str, segment: str, at: datetime) -> Entered | None:
-    """What a segment's run does to this subscriber: they enter, if they are in the segment."""
-    scope = subscriber_scope(
-        scene.subscriber,
-        balance_points=scene.account.balance_points,
-        earned_points=scene.account.earned_points,
-        usage=scene.usage,
+@lru_cache(maxsize=1024)
+def lasting(condition: Condition) -> Reading:
+    """Of what a condition asks, all that changes only with the subscriber: no use, points or
+    lists. Unless that is true, the condition does not hold."""
+    return reading(
+        it for it in condition.parts() if not it.lists() and all(map(_lasts, it.names()))
     )
-    if scene.project.segments[segment].holds({**scope, "event": {}}):
-        return Entered(journey, at)
-    return None
+
+
+def _lasts(name: str) -> bool:
+    root, _, attribute = name.partition(".")
+    return root == "subscriber" and attribute.partition(".")[0] not in ("", "usage")

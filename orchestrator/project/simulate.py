@@ -28,7 +28,7 @@ from orchestrator.core.verdict import LACKING
 from orchestrator.project.asked import lists_of
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.casting import Cast, Somebody
-from orchestrator.project.life import Answer, Life, Lived, brought_in, runs
+from orchestrator.project.life import Answer, Life, Lived, runs
 from orchestrator.project.load import load, load_journey
 from orchestrator.project.memo import remembering
 from orchestrator.project.tally import Tally
@@ -120,9 +120,10 @@ class Play:
         for at, journey, segment in self._runs:
             while coming and coming[0][0] < at:
                 life.expect(*coming.pop(0))
-            self._until(life, at)
-            if entered := brought_in(life.scene, journey, segment, at):
-                life.expect(at, entered)
+            if life.due_at < at:
+                self._until(life, at)
+            life.now = at
+            life.bring_in(journey, segment)
         for at, event in coming:
             life.expect(at, event)
         self._until(life, self._end)

@@ -24,7 +24,7 @@ from orchestrator.core.model import Consent, Subscriber
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
 from orchestrator.project import shipped
-from orchestrator.project.life import Life, brought_in, runs
+from orchestrator.project.life import Life, runs
 from orchestrator.project.load import load
 from orchestrator.project.source import read_folder
 
@@ -69,8 +69,7 @@ class Year:
         """The year has passed; what came of it."""
         for at, journey, segment in self._runs:
             self._live(at)
-            if entered := brought_in(self._life.scene, journey, segment, at):
-                self._life.expect(at, entered)
+            self._life.bring_in(journey, segment)
         self._live(END)
         return self._counted
 

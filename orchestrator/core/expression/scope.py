@@ -35,16 +35,28 @@ def subscriber_scope(
         "created_at": _written(subscriber.created_at),
     }
     if usage:
-        said = view.get("usage")
-        view["usage"] = {**said, **usage} if isinstance(said, dict) else {**usage}
+        view["usage"] = used(subscriber, usage)
     return {
         "subscriber": view,
         "usage": view.get("usage"),
-        "number": number_of(subscriber.addresses.get("sms")),
+        "number": _number(subscriber.addresses.get("sms")),
         "points": {"balance": balance_points, "earned": earned_points},
     }
+
+
+def used(subscriber: Subscriber, usage: Mapping[str, Any]) -> Any:
+    """The name `usage` alone."""
+    said = subscriber.attributes.get("usage")
+    if not usage:
+        return said
+    return {**said, **usage} if isinstance(said, dict) else {**usage}
 
 
 @lru_cache(maxsize=1024)
 def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()[:19] + "Z"
+
+
+@lru_cache(maxsize=1024)
+def _number(address: str | None) -> int | None:
+    return number_of(address)

@@ -22,7 +22,7 @@ from orchestrator.core.scene import Passed, Scene
 from orchestrator.core.steps.base import JourneyName
 from orchestrator.core.steps.split import Split
 from orchestrator.core.telephone import number_of
-from orchestrator.project.life import Answer, Life, Lived, brought_in, runs
+from orchestrator.project.life import Answer, Life, Lived, runs
 from orchestrator.project.trials.forms import Change, Ends, Happening, Person, Trial
 
 _MOST_DRAWS = 200_000
@@ -107,7 +107,7 @@ class _Teller:
             return lambda at, source: self._happen(it, at, source)
 
         def run(journey: str, segment: str) -> Callable[[datetime, str], None]:
-            return lambda at, source: self._bring_in(journey, segment, at)
+            return lambda at, source: self._life.bring_in(journey, segment)
 
         coming = [(self._instant(it.at), written(it)) for it in self._trial.happens]
         coming += [(at, run(j, s)) for at, j, s in runs(project, self._begin, self._end)]
@@ -116,10 +116,6 @@ class _Teller:
     def _live(self, end: datetime) -> None:
         for it in self._life.until(end):
             self._tell(it)
-
-    def _bring_in(self, journey: str, segment: str, at: datetime) -> None:
-        if entered := brought_in(self._life.scene, journey, segment, at):
-            self._life.expect(at, entered)
 
     def _happen(self, it: Happening, at: datetime, source: str) -> None:
         life = self._life
