@@ -208,7 +208,10 @@ class Run:
                     behind_s = self.clock.now().timestamp() - at
                     self.most_behind_s = max(self.most_behind_s, behind_s)
                     if behind_s > LATENESS_S - LATEST_S:
-                        raise SystemExit("the machine is too slow for this speed; try a lower one")
+                        raise SystemExit(
+                            f"after {self.posted:,} events {behind_s / self.speed:.0f} s behind: "
+                            "the machine is too slow for this speed, try a lower one"
+                        )
                 batch.append(_line(event))
                 self.posted += 1
                 if self.posted - shown == 1_000_000:
