@@ -331,7 +331,13 @@ async def serve(context: Context, stopping: asyncio.Event) -> None:
         try:
             async with context.pool.acquire() as connection:
                 await Matcher(context, connection).run(stopping)
-        except (RedisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            RedisError,
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,  # of a connection that ended amid an operation
+        ) as error:
             log.warning("matcher_begins_again error=%s", type(error).__name__)
             if time.monotonic() - began_at > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
