@@ -165,6 +165,9 @@ class Run:
         processes = [self._start(it) for it in PROCESSES]
         try:
             yield processes
+        except SystemExit:
+            print(self.world.log.read_text()[-3000:])
+            raise
         finally:
             for it in processes:
                 it.terminate()
