@@ -111,6 +111,15 @@ class Backlog(Struct, frozen=True):
     lag_s: float
 
 
+def writable(happened: Sequence[Happened]) -> bool:
+    """Whether a stream can hold these events: whole numbers have 64 bits in it."""
+    try:
+        _encode(happened)
+    except OverflowError:
+        return False
+    return True
+
+
 def stream_of(partition: int) -> str:
     """The name of a partition's stream."""
     return f"outreach:matching:{partition}"

@@ -89,8 +89,22 @@ async def test_an_event_that_is_not_as_declared_is_set_aside_by_position_and_tak
 
 async def test_an_event_of_the_far_future_holds_nobody_up(office: Context) -> None:
     at = office.clock.now() + timedelta(days=1)
-    taken = await Intake(office).take([event(0, at=at)])
-    assert (taken.set_aside, taken.queued) == ((0,), 0)
+    await people(office, range(1))
+    said = {"cell": "campus", "seconds": 1}
+    keyed = EventShape("call.ended", "keyed", subscriber="0", at=at, properties=said)
+    taken = await Intake(office).take([event(0, at=at), keyed])
+    assert (taken.set_aside, taken.queued) == ((0, 1), 0)
+
+
+async def test_a_number_that_no_stream_can_hold_is_set_aside_and_is_in_nobodys_way(
+    office: Context,
+) -> None:
+    some = [event(0), event(1, seconds=10**30), event(2, "phone.off")]
+    taken = await Intake(office).take(some)
+    assert (taken.queued, taken.set_aside) == (2, (1,))
+    assert [it[3] for it in await rows(office, ASIDE)] == [
+        "a whole number in it has more than 64 bits"
+    ]
 
 
 async def test_when_too_much_waits_nothing_is_taken_and_nothing_is_lost(office: Context) -> None:
