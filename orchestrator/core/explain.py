@@ -242,10 +242,12 @@ def _not_in(scene: Scene, record: Record, version: Journey | None) -> str:
 
 def _not_fired(scene: Scene, record: Record, version: Journey, number: int) -> str:
     """Why a trigger did not let them in: its events are not kept, what fired is."""
-    on = version.enter[number].on
+    entry = version.enter[number]
+    on = entry.on
     fired = [it for it in record.fired if (it.journey, it.number) == (version.name, number)]
     if not fired:
-        return f"the trigger on {on} never fired for them"
+        told = f"the trigger on {on} never fired for them"
+        return f"{told}; of a wait that came to nothing no record is kept" if entry.after else told
     last = fired[-1]
     told = f"the trigger on {on} fired at {_time(last.at)}"
     scope = _scope(scene, last.properties)

@@ -99,7 +99,9 @@ def test_explain_says_why_a_trigger_let_nobody_in() -> None:
         record = explain.Record(fired=happened)
         return explain.explain(before, record, "offer", FIRED).standing
 
-    assert standing(scene()) == ("never entered: the trigger on call.ended never fired for them")
+    never = "never entered: the trigger on call.ended never fired for them"
+    assert standing(scene()) == f"{never}; of a wait that came to nothing no record is kept"
+    assert standing(scene({"on": "call.ended", "hours": "09:00-20:00"})) == never
     poor = scene(attributes={"plan": "p2"})
     assert "but if `event.seconds > 60 and subscriber.plan == 'p1'` does not hold" in standing(
         poor, fired()

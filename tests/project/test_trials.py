@@ -409,3 +409,15 @@ def test_lists_that_nobody_asks_about_and_what_is_no_number_are_told() -> None:
         read({"journeys/a.test.yaml": text}, load(TRIGGERS))
     told = [f"{it.mark.line}: {it.message}" for it in refused.value.findings]
     assert told == ["4: there is no list 'friend'", "4: 'one' is no telephone number"]
+
+
+def test_an_event_that_would_be_set_aside_is_told() -> None:
+    with pytest.raises(ProjectErrors) as refused:
+        calls("""
+    happens:
+      - {at: day 1 10:00, event: call.ended, with: {pear: '+8613900000001'}}
+      - {at: day 1 11:00, event: call.ended}
+    expect: []
+""")
+    told = [f"{it.mark.line}: {it.message}" for it in refused.value.findings]
+    assert told == [f"{n}: call.ended would be set aside: peer is missing" for n in (11, 12)]

@@ -61,7 +61,9 @@ class MisspeltEvent(Rule):
     def check(self, draft: Draft) -> Iterator[Finding]:
         if draft.settings and draft.settings.events:
             return
-        named = [*awaited(draft), *((it.emit, _at(draft, it)) for _, it in draft.each(Emit))]
+        found = {mark for _, mark in _by_triggers(draft)} if draft.feed else set()
+        heard = (it for it in awaited(draft) if it[1] not in found)  # `unknown-event` looks at them
+        named = [*heard, *((it.emit, _at(draft, it)) for _, it in draft.each(Emit))]
         counts = Counter(name for name, _ in named)
         feed = draft.feed.events if draft.feed else {}
         counts.update(dict.fromkeys((*OURS, *feed), 2))

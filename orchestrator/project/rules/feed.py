@@ -85,15 +85,18 @@ class SettingForm(Rule):
     """{name!r} cannot be set to this
 
     What is known of subscribers is a property of an event (`cell: event.cell`) or a constant: a
-    text, a number, true or false. Its name is one that conditions can write: `state.cell`.
+    text, a number, true or false. A text that is a property's name is not meant as a constant. Its
+    name is one that conditions can write: `state.cell`.
     """
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         for form in declared(draft).values():
             for name, value in form.sets.items():
                 event, _, rest = value.partition(".") if isinstance(value, str) else ("", "", "")
-                sound = isinstance(value, str | int | float) and (
-                    event != "event" or not rest or _NAME.fullmatch(rest)
+                sound = (
+                    isinstance(value, str | int | float)
+                    and (event != "event" or _NAME.fullmatch(rest))
+                    and value not in form.properties
                 )
                 if not sound or not _NAME.fullmatch(name):
                     hint = "write a property or a constant: `cell: event.cell`, `power: 'on'`"

@@ -129,6 +129,11 @@ class _Checks:
         said = [name for name in _HAPPENS if getattr(it, name) is not None]
         if len(said) != 1:
             yield self._one_of(it, said, _HAPPENS)
+        told = self._project.feed.events.get(it.event or "")
+        if told is not None and (why := told.fault(it.with_)):
+            mark = self._places.mark(it, "with" if it.with_ else "event")
+            hint = "write `with` as program/events.yaml declares it"
+            yield Finding(mark, f"{it.event} would be set aside: {why}", hint)
         if it.fails is not None:
             yield from self._known(it, "fails", "message", [it.fails], self._project.messages)
         if it.by:
