@@ -356,6 +356,7 @@ def test_what_nobody_knows_neither_holds_nor_does_its_opposite(
         ("list('a')", "column 1: list(…) is no value"),
         ("1 in list('a') in list('b')", "column 6: only a number can be in a list"),
         ("(1 == 1) in list('a')", "column 13: only a number can be in a list"),
+        ("event.peer in in_list('users')", "column 15: nothing is in in_list(…), which is true"),
         ("in_list(event.name)", "column 1: the name must be written out, in quotes"),
         ("in_list('a', 'b', 'c')", "column 1: in_list takes other arguments"),
         ("in_area(name='a')", "column 1: in_area takes other arguments"),

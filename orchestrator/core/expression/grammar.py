@@ -233,6 +233,8 @@ class _Reader:
         call = operand.expr
         if not (isinstance(call, nodes.Call) and isinstance(call.node, nodes.Name)):
             return None
+        if call.node.name == "in_list":
+            self._fail("nothing is in in_list(…), which is true or false", LISTED, "in_list")
         if call.node.name != "list":
             return None
         if operands > 1 or tree.is_truth(item):

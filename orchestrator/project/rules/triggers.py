@@ -63,7 +63,8 @@ class StateElsewhere(Rule):
         for condition, mark, owner in conditions(draft):
             asks = any(name.startswith("state.") for name in condition.names())
             if asks and not _knows_state(draft, owner):
-                hint = "ask about the event, or the subscriber: in_area('campus', event.cell)"
+                hint = "ask about the event, if there is one, or the subscriber:"
+                hint += " in_area('campus', subscriber.home)"
                 if isinstance(owner, Entry) and owner.on:
                     hint = "make it a trigger: `after: 5m`, or `once_per: 1d`"
                 yield self.at(mark, hint)
