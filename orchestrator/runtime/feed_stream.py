@@ -2,21 +2,23 @@
 
 An entry's field `event` holds one event of JSON, `events` NDJSON. Processes share the stream as the
 consumer group `outreach`; an entry is acknowledged, and deleted, once its events are dealt with.
+An event without `at` happened when its entry was added.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import asyncpg
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from orchestrator.runtime.intake import Intake
-from orchestrator.runtime.reports import read_lines
+from orchestrator.runtime.reports import Broken, EventShape, read_lines, unfit
 from orchestrator.runtime.streams import FEED, FullError
 
 GROUP = "outreach"
@@ -29,6 +31,9 @@ FORSAKEN_MS = 15_000
 
 PAUSE_S = 1.0
 """Between a failure and the next try."""
+
+AWAY = (RedisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""No fault of an event's: it is tried again."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +52,7 @@ class FeedStream:
         while not stopping.is_set():
             try:
                 await self.run(stopping)
-            except (RedisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # nobody else would see that feeds stand still
                 log.warning("feed_stream_begins_again error=%s", type(error).__name__)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), PAUSE_S)
@@ -84,28 +89,50 @@ class FeedStream:
         self, entries: list[tuple[bytes, Mapping[bytes, bytes]]], stopping: asyncio.Event
     ) -> bool:
         """These entries are dealt with and gone; False if we were asked to stop before."""
-        lines = b"\n".join(_lines(fields) for _, fields in entries)
-        read, broken = read_lines(lines)
-        while True:
-            try:
-                for start in range(0, max(1, len(read)), MOST_EVENTS):
-                    some = read[start : start + MOST_EVENTS]
-                    await self._intake.take(
-                        [it for _, it in some],
-                        broken=broken if not start else (),
-                        positions=[position for position, _ in some],
-                    )
-            except FullError as full:
-                if stopping.is_set():
-                    return False
-                await asyncio.sleep(full.retry_s)
-                continue
-            break
+        shapes: list[EventShape] = []
+        broken: list[Broken] = []
+        for name, fields in entries:
+            read, unread = read_lines(_lines(fields))
+            added = self._intake.clock.domain_at(int(name.partition(b"-")[0]) / 1000)
+            shapes += [it if it.at else replace(it, at=added) for _, it in read]
+            broken += unread
+        for start in range(0, max(1, len(shapes)), MOST_EVENTS):
+            some = shapes[start : start + MOST_EVENTS]
+            if not await self._take(some, broken if not start else (), stopping):
+                return False
         ids = [name for name, _ in entries]
         async with self._redis.pipeline(transaction=True) as gone:
             gone.xack(FEED, GROUP, *ids)
             gone.xdel(FEED, *ids)
             await gone.execute()
+        return True
+
+    async def _take(
+        self, some: Sequence[EventShape], broken: Sequence[Broken], stopping: asyncio.Event
+    ) -> bool:
+        """These are taken, or set aside if they never can be; False if we were asked to stop."""
+        while True:
+            try:
+                await self._intake.take(some, broken=broken)
+            except FullError as full:
+                if stopping.is_set():
+                    return False
+                await asyncio.sleep(full.retry_s)
+            except Exception as raised:
+                error = raised
+                if not some or (
+                    isinstance(error, AWAY) and not isinstance(error, asyncpg.DataError)
+                ):
+                    raise
+                break
+            else:
+                return True
+        if len(some) == 1:
+            reason = "it cannot be taken: " + type(error).__name__
+            return await self._take((), [*broken, unfit(some[0], 0, reason)], stopping)
+        for place, it in enumerate(some):
+            if not await self._take([it], () if place else broken, stopping):
+                return False
         return True
 
     async def _leave(self) -> None:

@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct
 from orchestrator.core.feed import Happened
 from orchestrator.core.telephone import number_of
 from orchestrator.core.triggers import Triggers
+from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.runtime.reports import Broken, EventShape, unfit
@@ -74,6 +75,11 @@ class Intake:
         self._context = context
         self._ingest = ingest or Ingest(context)
         self._compiled: tuple[int, Triggers] | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """Domain time."""
+        return self._context.clock
 
     @property
     def triggers(self) -> Triggers:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from orchestrator.core.errors import OutreachError
@@ -55,10 +56,18 @@ way to a worker, and most of our time is for matching."""
 ENDING_S = 5.0
 """What is under way when a matcher ends, or begins again, is waited for so long."""
 
+AHEAD_S = 60.0
+"""Somebody's clock was wrong if events were judged of a time so far ahead of all that can have
+come. It goes back then: better some begin late than none for as long as the clock was ahead."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 """Between a failure and the next try."""
 
 log = logging.getLogger(__name__)
+
+
+class ClockError(OSError):
+    """The clock of Redis, or ours, was set back."""
 
 
 class _Partition:
@@ -82,7 +91,7 @@ class _Partition:
     def take(self, entry: Entry) -> None:
         """The entry's events are taken, and what fires at once has fired."""
         self.fired += self.engine.take(entry.events)
-        self.taken = max(self.taken, entry.count)
+        self.taken = entry.count or self.taken
         self.cursor = entry.id
         self._keep(entry)
         self.dirty = True
@@ -214,6 +223,13 @@ class Matcher:
                         "docs/operators.md",
                     )
                 assert self._triggers is not None
+                now = await self._streams.now()
+                if place is not None and place.watermark > self._to_come(now):
+                    watermark = self._watermark(now)
+                    known = min(place.states_watermark, watermark)
+                    place = replace(place, watermark=watermark, states_watermark=known)
+                    standing = replace(standing, watermark=watermark)
+                    log.warning("clock_was_wrong partition=%d", number)
                 lateness_s = self._triggers.project.feed.lateness.total_seconds()
                 engine = Matching(self._triggers, lateness_s, standing)
                 it = _Partition(number, place, partitions, engine)
@@ -238,17 +254,23 @@ class Matcher:
             return
         cursors = {number: it.cursor for number, it in self._ours.items()}
         wait_ms = 1 if any(it.fired for it in self._ours.values()) else WAIT_MS
-        looked_at, found = await self._streams.read(cursors, MOST_ENTRIES, wait_ms)
+        now, arrived, found = await self._streams.read(cursors, MOST_ENTRIES, wait_ms)
+        latest = self._watermark(arrived)
+        if any(it.engine.watermark > self._to_come(now) for it in self._ours.values()):
+            raise ClockError("events were judged of a time that has not come")
         for number, it in self._ours.items():
             entries = found.get(number, [])
             for entry in entries:
                 # So that what is late does not depend on how much is read at once.
-                it.advance(self._watermark(entry.ms / 1000))
+                it.advance(self._watermark(min(entry.arrived, arrived)))
                 it.take(entry)
-            # More may wait behind a full hand: what came until its last entry is all we have seen.
-            behind = len(entries) == MOST_ENTRIES
-            arrived = entries[-1].ms / 1000 if entries and behind else looked_at
-            it.advance(self._watermark(arrived))
+            # More may wait behind a full hand, and we have not seen it.
+            if len(entries) < MOST_ENTRIES:
+                it.advance(latest)
+
+    def _to_come(self, now: float) -> float:
+        """No watermark can rightly be there yet, at `now` (Unix seconds, by Redis)."""
+        return self._context.clock.domain_at(now).timestamp() + AHEAD_S
 
     def _watermark(self, arrived: float) -> float:
         """Up to when everything has come that counts in its order, once what Redis took until

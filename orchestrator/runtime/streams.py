@@ -10,6 +10,7 @@ came of it is committed, so that the next one can read it again.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,23 @@ PATIENCE_S = 10.0
 
 BEGINNING = "0-0"
 
+# When the oldest entry of `outreach:feed` was added that is not dealt with (ms since 1970), or now;
+# within the last day, since whoever adds one may give it any id.
+_SINCE = """
+local function since(feed)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if redis.call('XLEN', feed) == 0 then return now end
+  local waiting = redis.pcall('XPENDING', feed, 'outreach')
+  local id = not waiting.err and waiting[1] > 0 and waiting[2]
+    or redis.call('XRANGE', feed, '-', '+', 'COUNT', 1)[1][1]
+  return math.max(now - 86400000, math.min(now, tonumber(string.match(id, '^%d+'))))
+end
+"""
+
 # Events are added to their partitions, all or, if too many wait already, none: then -1.
-_ADD = """
+_ADD = f"""
+{_SINCE}
 local added = redis.call('HGETALL', KEYS[1])
 local waiting = 0
 for i = 1, #added, 2 do
@@ -48,10 +64,12 @@ for i = 1, #added, 2 do
   waiting = waiting + math.max(0, tonumber(added[i + 1]) - taken)
 end
 if waiting >= tonumber(ARGV[1]) then return -1 end
-for i = 3, #KEYS do
-  local at = 3 * i - 7
+local arrived = since(KEYS[3])
+for i = 4, #KEYS do
+  local at = 3 * i - 10
   local count = redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1])
-  redis.call('XADD', KEYS[i], '*', 'count', count, 'events', ARGV[at + 2])
+  redis.call('XADD', KEYS[i], '*', 'count', count, 'arrived', arrived,
+    'events', ARGV[at + 2])
 end
 return waiting
 """
@@ -62,11 +80,21 @@ _TAKE_OFF = """
 for i = 3, #KEYS do
   local at = 3 * i - 8
   local added = tonumber(redis.call('HGET', KEYS[1], ARGV[at]) or '0')
-  local count = math.min(added, tonumber(ARGV[at + 1]))
+  local before = tonumber(redis.call('HGET', KEYS[2], ARGV[at]) or '0')
+  local count = math.min(added, math.max(before, tonumber(ARGV[at + 1])))
   redis.call('HSET', KEYS[2], ARGV[at], count)
   redis.call('XTRIM', KEYS[i], 'MINID', ARGV[at + 2])
 end
 """
+
+# The time (ms since 1970), and see `_SINCE`.
+_ARRIVED = f"""
+{_SINCE}
+local time = redis.call('TIME')
+return {{time[1] * 1000 + math.floor(time[2] / 1000), since(KEYS[1])}}
+"""
+
+log = logging.getLogger(__name__)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Happened]).decode
@@ -84,16 +112,14 @@ class FullError(OutreachError):
 
 
 class Entry(Struct, frozen=True):
-    """One entry of a partition: its id, which says when Redis took it (ms since 1970), how many
-    events were ever added with it, and its own."""
+    """One entry of a partition: its id, how many events were ever added with it, and its own. All
+    that came before `arrived` (Unix seconds, by Redis) has been added before it: into partitions,
+    or into `outreach:feed` and from there into partitions."""
 
     id: str
     count: int
+    arrived: float
     events: list[Happened]
-
-    @property
-    def ms(self) -> int:
-        return int(self.id.partition("-")[0])
 
 
 class Progress(Struct, frozen=True):
@@ -133,6 +159,7 @@ class Streams:
         self.partitions = partitions
         self._most_waiting = most_waiting
         self._add = redis.register_script(_ADD)
+        self._arrived = redis.register_script(_ARRIVED)
         self._take_off = redis.register_script(_TAKE_OFF)
         self._adding: Gathering[Happened] = Gathering(self._add_some, most=MOST_AT_ONCE)
 
@@ -148,7 +175,7 @@ class Streams:
         values: list[str | int | bytes] = [self._most_waiting]
         for partition, events in parts.items():
             values += [partition, len(events), _encode(events)]
-        keys = [ADDED, TAKEN, *map(stream_of, parts)]
+        keys = [ADDED, TAKEN, FEED, *map(stream_of, parts)]
         async with asyncio.timeout(PATIENCE_S):
             answer = await self._add(keys=keys, args=values)
         if answer == -1:
@@ -156,19 +183,22 @@ class Streams:
 
     async def read(
         self, cursors: Mapping[int, str], most: int, wait_ms: int
-    ) -> tuple[float, dict[int, list[Entry]]]:
+    ) -> tuple[float, float, dict[int, list[Entry]]]:
         """Up to `most` entries of each partition after its cursor, once there is one, or none after
-        `wait_ms`; and Redis's time (Unix seconds) before it looked. An entry that is not ours to
-        read is empty."""
+        `wait_ms`; before them the time and `arrived` (Unix seconds, by Redis, before it looked):
+        all that came until then has been added. An entry that is not ours to read is empty."""
         streams: dict[Any, Any] = {stream_of(it): cursor for it, cursor in cursors.items()}
-        async with self.redis.pipeline(transaction=False) as asked:
-            asked.time()
-            asked.xread(streams, count=most, block=wait_ms)
-            async with asyncio.timeout(PATIENCE_S + wait_ms / 1000):
-                (seconds, micros), found = await asked.execute()
+        async with asyncio.timeout(PATIENCE_S + wait_ms / 1000):
+            now, arrived = await self._arrived(keys=[FEED])
+            found = await self.redis.xread(streams, count=most, block=wait_ms)
         names = {stream_of(partition).encode(): partition for partition in cursors}
         entries = {names[name]: [_entry(*it) for it in rows] for name, rows in found or ()}
-        return seconds + micros / 1e6, entries
+        return now / 1000, arrived / 1000, entries
+
+    async def now(self) -> float:
+        """The time by Redis, in Unix seconds."""
+        seconds, micros = await self.redis.time()
+        return float(seconds + micros / 1e6)
 
     async def again(self, partition: int, after: str, until: str) -> list[Entry]:
         """The entries of a partition after one id, up to another."""
@@ -202,6 +232,9 @@ class Streams:
 
 def _entry(name: bytes, fields: Mapping[bytes, bytes]) -> Entry:
     try:
-        return Entry(name.decode(), int(fields[b"count"]), _decode(fields[b"events"]))
+        count, arrived = int(fields[b"count"]), int(fields[b"arrived"]) / 1000
+        return Entry(name.decode(), count, arrived, _decode(fields[b"events"]))
     except (KeyError, ValueError, msgspec.MsgspecError):
-        return Entry(name.decode(), 0, [])
+        added = int(name.partition(b"-")[0]) / 1000
+        log.warning("entry_unread id=%s", name.decode())
+        return Entry(name.decode(), 0, added, [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -12,9 +12,9 @@ import pytest_asyncio
 from orchestrator.runtime.again import Again, take_again
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.feed_stream import FeedStream
-from orchestrator.runtime.intake import Intake
+from orchestrator.runtime.intake import SOURCE, Intake, Taken
 from orchestrator.runtime.projects import apply
-from orchestrator.runtime.reports import EventShape, read_lines
+from orchestrator.runtime.reports import Broken, EventShape, read_lines
 from orchestrator.runtime.streams import FEED, FullError
 from tests.runtime.feed import EVENTS, TRIGGERS, clock, event, report
 from tests.runtime.installation import installed, number, people, rows, value
@@ -59,7 +59,7 @@ async def test_who_is_named_by_their_key_is_known_by_their_number(office: Contex
     named = [EventShape("call.ended", key, subscriber=key, properties=said) for key in ("0", "x")]
     taken = await report(office, named)
     assert (taken["queued"], taken["unmatched"]) == (1, 1)
-    _, entries = await office.streams.read(dict.fromkeys(range(8), "0-0"), 10, 1)
+    _, _, entries = await office.streams.read(dict.fromkeys(range(8), "0-0"), 10, 1)
     [entry] = [it for found in entries.values() for it in found]
     assert [it.who for it in entry.events] == [int(number(0))]
 
@@ -165,3 +165,40 @@ async def test_what_a_killed_consumer_had_in_hand_is_taken_over(office: Context)
     stopping.set()
     await task
     assert stored[-1] == 1
+
+
+class _Choosy(Intake):
+    """One that fails at some event, whatever comes with it."""
+
+    async def take(
+        self,
+        reports: Sequence[EventShape],
+        source: str = SOURCE,
+        broken: Sequence[Broken] = (),
+        positions: Sequence[int] | None = None,
+    ) -> Taken:
+        if any(it.source_id == "bad" for it in reports):
+            raise OverflowError
+        return await super().take(reports, source, broken, positions)
+
+
+async def test_an_event_at_which_everything_fails_is_set_aside_and_the_feed_goes_on(
+    office: Context,
+) -> None:
+    await people(office, range(1))
+    redis = office.streams.redis
+    body = '{"name":"shop.bought","source_id":"%s","subscriber":"0","properties":{"amount":1}}\n'
+    name = await redis.xadd(FEED, {"events": body % 1 + body % "bad" + body % 2})
+    stopping = asyncio.Event()
+    task = asyncio.create_task(FeedStream(redis, _Choosy(office), "one").serve(stopping))
+    async with asyncio.timeout(30):
+        while await redis.xlen(FEED):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    stopping.set()
+    await task
+    added = office.clock.domain_at(int(name.partition(b"-")[0]) / 1000)
+    assert await rows(office, "SELECT source_id, at FROM events ORDER BY source_id") == [
+        ("1", added),
+        ("2", added),
+    ]
+    assert [it[1] for it in await rows(office, ASIDE)] == ["bad"]

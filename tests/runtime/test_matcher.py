@@ -8,17 +8,26 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from orchestrator.runtime.context import Context
+from orchestrator.runtime.feed_stream import FeedStream
+from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.matcher import serve
 from orchestrator.runtime.projects import apply
+from orchestrator.runtime.streams import FEED
 from tests.runtime.feed import TRIGGERS, clock, event, fired, judged, matching, report
 from tests.runtime.installation import installed, people, turns, until_found, value
 from tests.runtime.test_worker import Server
 
 FIRED = "SELECT count(*) FROM events WHERE kind = 'trigger'"
+
+OURS = """
+AND locktype = 'advisory' AND objsubid = 2
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 SHARES = """
 SELECT array_agg(n ORDER BY n) FROM (
@@ -66,6 +75,37 @@ async def test_what_comes_too_late_begins_nothing(office: Context) -> None:
         await until_found(office, 1, FIRED)
         await judged(office)
     assert await value(office, FIRED) == 1
+
+
+async def test_what_waited_to_be_taken_in_is_not_late(office: Context) -> None:
+    redis = office.streams.redis
+    ms = int(await office.streams.now() * 1000)
+    for ago in (60, 50, 40):  # longer than lateness
+        at = office.clock.now() - timedelta(seconds=ago)
+        it = event(ago % 7, cell="airport", source_id=f"{ago}", at=at)
+        await redis.xadd(FEED, {"event": msgspec.json.encode(it)}, id=f"{ms - 1000 * ago}-0")
+    stopping = asyncio.Event()
+    async with matching(office):
+        await until_found(office, 8, "SELECT count(*) FROM pg_locks WHERE objid > 0 " + OURS)
+        await asyncio.sleep(0.2)
+        consumer = FeedStream(redis, Intake(office), office.name)
+        task = asyncio.create_task(consumer.serve(stopping))
+        await until_found(office, 3, FIRED)
+        stopping.set()
+        await task
+    assert [it[2] for it in await fired(office)] == ["60", "50", "40"]
+
+
+async def test_a_clock_that_was_ahead_for_a_while_stops_nobody(office: Context) -> None:
+    async with matching(office):
+        await report(office, [event(0)])
+        await until_found(office, 1, FIRED)
+        await judged(office)
+    async with office.pool.acquire() as connection:
+        await connection.execute("UPDATE matching SET watermark = watermark + 86400")
+    async with matching(office):
+        await report(office, [event(1)])
+        await until_found(office, 2, FIRED)
 
 
 async def test_the_same_report_twice_fires_once(office: Context) -> None:
