@@ -79,6 +79,8 @@ class HeldUp(Rule):
 
     def check(self, draft: Draft) -> Iterator[Finding]:
         classes = draft.contact.classes if draft.contact else {}
+        if all(rules.other_journey is None for rules in classes.values()):
+            return
         for form, together in _groups(draft, sure=True):
             rules = classes.get(form.class_)
             if rules is None or rules.other_journey is None:
