@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.intake import Intake
@@ -21,7 +22,7 @@ class Again(Struct, frozen=True):
 
 
 async def take_again(context: Context) -> Again:
-    """Every report that is set aside is taken, as if it came now, or remains. Safe to repeat, and
+    """Every report that is set aside is taken, as of when it came, or remains. Safe to repeat, and
     to stop anywhere: what was taken twice is known by its source id. Raises FullError."""
     taken = remain = after = 0
     async with following(context):
@@ -39,6 +40,9 @@ async def take_again(context: Context) -> Again:
                 if isinstance(found, Broken):
                     broken.append(found)
                 else:
+                    declared = intake.triggers.project.feed.events.get(found.name)
+                    if found.at is None and not (declared and declared.fault(found.properties)):
+                        found = replace(found, at=row.at)
                     good.append((position, found))
             for source in {row.source for row in rows}:
                 some = [it for it in good if rows[it[0]].source == source]

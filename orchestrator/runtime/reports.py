@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-MOST_KEPT = 4_000
-"""Characters that are kept of a report that cannot be taken."""
+MOST_KEPT = 100_000
+"""Characters that are kept of a report that cannot be taken: with fewer, it could never be."""
 
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
 Time = Annotated[datetime, Meta(tz=True, description="With its offset; from 1970 to 2999.")]

@@ -82,8 +82,9 @@ async def test_an_event_that_is_not_as_declared_is_set_aside_by_position_and_tak
         files = {**TRIGGERS, "journeys/program/events.yaml": events}
         await apply(connection, files, office.clock.now())
         await office.projects.follow(connection)
+    came = await value(office, "SELECT at FROM set_aside_events ORDER BY id LIMIT 1")
     assert await take_again(office) == Again(taken=1, remain=1)
-    assert await value(office, "SELECT name FROM events") == "shop.bought"
+    assert await rows(office, "SELECT name, at FROM events") == [("shop.bought", came)]
     assert len(await rows(office, ASIDE)) == 1
 
 
