@@ -46,13 +46,13 @@ def status(
     states, halted = found.pop("messages_24h"), found.pop("halted")
     paced, moving = found.pop("paced"), found.pop("moving")
     for name, number in found.items():
-        typer.echo(f"{name.replace('_', ' '):<18}{number}")
+        typer.echo(f"{name.replace('_', ' '):<20}{number}")
     for journey, number in paced.items():
         typer.echo(f"{number} wait for the pace of {journey}")
     for journey, it in moving.items():
         typer.echo(f"{it['moved']} of {it['planned']} people have followed the edit of {journey}")
     for journey, kind in halted.items():
-        typer.echo(f"{kind:<18}{journey}")
+        typer.echo(f"{kind:<20}{journey}")
     typer.echo("messages of the last 24 h")
     for state, number in states.items():
-        typer.echo(f"  {state:<16}{number}")
+        typer.echo(f"  {state:<18}{number}")
