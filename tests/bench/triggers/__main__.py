@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.runtime.embedded import Urls, run_servers
+from orchestrator.runtime.memory import calm_collector
 from tests.bench.triggers import latency, recipes
 from tests.bench.triggers.throughput import Bench
 
@@ -88,6 +89,7 @@ def main() -> None:
             SimpleNamespace(database_url=None, redis_url=None, data=Path(folder) / "data")
         ) as urls,
     ):
+        calm_collector()
         if options.recipes:
             run = recipes.Run(
                 urls, Path(folder), options.events, options.people, options.speed, options.seed,
