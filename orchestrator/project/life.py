@@ -9,7 +9,7 @@ where the project has triggers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -92,7 +92,8 @@ class Life:
         self._network: Network | None = None
         self._emitted: set[int] = set()
         self._ledger = Ledger()
-        self._figured: tuple[Subscriber | None, datetime] = (None, now)
+        self._figured: tuple[Subscriber | None, date, datetime] = (None, now.date(), now)
+        """Of whom on which day, and when that day ends."""
         self._outside: dict[str, Subscriber] = {}
 
     def expect(self, at: datetime, event: Event) -> None:
@@ -203,15 +204,19 @@ class Life:
             return
         person = self.scene.subscriber
         amounts = feed.counting.get(event.name) if isinstance(event, SubscriberEvent) else None
-        if amounts is None and self.now < self._figured[1] and person is self._figured[0]:
+        of, today, tomorrow = self._figured
+        known = person is of and self.now < tomorrow
+        if amounts is None and (known or (person is of and self._ledger.empty)):
             return  # it is asked far more often than it changes
-        tz = usage.home(person.timezone, self.scene.project.timezone)
-        today = calendar.local_day(self.now, tz)
+        zone = usage.home(person.timezone, self.scene.project.timezone)
+        if not known:
+            today = calendar.local_day(self.now, zone)
+            tomorrow = calendar.instant(today + timedelta(days=1), time(), zone)
+            self._figured = (person, today, tomorrow)
         if amounts is not None and isinstance(event, SubscriberEvent):
-            day = today if event.at == self.now else usage.day_of(event.at, self.now, tz)
+            at, now = event.at, self.now
+            day = today if at == now else usage.day_of(at, now, zone)
             self._ledger.take(amounts, event.properties, day)
-        tomorrow = calendar.instant(today + timedelta(days=1), time(), tz)
-        self._figured = (person, NEVER if self._ledger.empty else tomorrow)
         said = self._ledger.figures(feed.measures, person.attributes, today)
         if said != self.scene.usage:
             self.scene = replace(self.scene, usage=said)

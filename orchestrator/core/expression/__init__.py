@@ -52,7 +52,7 @@ from msgspec import Struct
 from orchestrator.core.area import NOWHERE, Area
 from orchestrator.core.expression import tree
 from orchestrator.core.expression.grammar import KNOWN_LATER, parse
-from orchestrator.core.expression.predicate import Reading, predicate
+from orchestrator.core.expression.predicate import Reading, holding, predicate
 from orchestrator.core.expression.scope import BUILT_IN, subscriber_scope
 from orchestrator.core.expression.sql import SqlCondition, sql_condition
 
@@ -103,7 +103,7 @@ class Condition(Struct, frozen=True):
 
     def holds(self, scope: Mapping[str, Any]) -> bool:
         """Whether it is true (neither false nor unknown) in this scope. Never raises."""
-        return _predicate(self.source)(scope) is True
+        return _holding(self.source)(scope) is True
 
     def names(self) -> frozenset[str]:
         """Every dotted name it uses, e.g. `subscriber.network`."""
@@ -144,5 +144,5 @@ def _asked(source: str) -> tree.Asked:
 
 
 @lru_cache(maxsize=4096)
-def _predicate(source: str) -> Reading:
-    return predicate(_tree(source))
+def _holding(source: str) -> Reading:
+    return holding(tree.parts(_tree(source)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +30,24 @@ def predicate(node: Node) -> Reading:
         return _value(node)
     read = _value(node)
     return lambda scope: bool(read(scope))
+
+
+def holding(nodes: Sequence[Node]) -> Reading:
+    """A function that gives True if and only if each of these is true; it asks no further than to
+    the first that is not. It never raises."""
+    reads = [predicate(node) for node in nodes]
+    if len(reads) == 1:
+        return reads[0]
+
+    def held(scope: Scope) -> Any:
+        truth = True
+        for read in reads:
+            truth = read(scope)
+            if truth is not True:
+                break
+        return truth
+
+    return held
 
 
 def _value(node: Node) -> Reading:
