@@ -14,6 +14,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -92,8 +93,7 @@ class Life:
         self._network: Network | None = None
         self._emitted: set[int] = set()
         self._ledger = Ledger()
-        self._figured: tuple[Subscriber | None, date, datetime] = (None, now.date(), now)
-        """Of whom on which day, and when that day ends."""
+        self._figured: tuple[Subscriber | None, datetime] = (None, now)
         self._outside: dict[str, Subscriber] = {}
 
     def expect(self, at: datetime, event: Event) -> None:
@@ -204,19 +204,14 @@ class Life:
             return
         person = self.scene.subscriber
         amounts = feed.counting.get(event.name) if isinstance(event, SubscriberEvent) else None
-        of, today, tomorrow = self._figured
-        known = person is of and self.now < tomorrow
-        if amounts is None and (known or (person is of and self._ledger.empty)):
+        if amounts is None and self.now < self._figured[1] and person is self._figured[0]:
             return  # it is asked far more often than it changes
-        zone = usage.home(person.timezone, self.scene.project.timezone)
-        if not known:
-            today = calendar.local_day(self.now, zone)
-            tomorrow = calendar.instant(today + timedelta(days=1), time(), zone)
-            self._figured = (person, today, tomorrow)
+        tz = usage.home(person.timezone, self.scene.project.timezone)
+        today = calendar.local_day(self.now, tz)
         if amounts is not None and isinstance(event, SubscriberEvent):
-            at, now = event.at, self.now
-            day = today if at == now else usage.day_of(at, now, zone)
+            day = today if event.at == self.now else usage.day_of(event.at, self.now, tz)
             self._ledger.take(amounts, event.properties, day)
+        self._figured = (person, NEVER if self._ledger.empty else _end_of(today, tz))
         said = self._ledger.figures(feed.measures, person.attributes, today)
         if said != self.scene.usage:
             self.scene = replace(self.scene, usage=said)
@@ -282,6 +277,12 @@ def runs(project: Project, after: datetime, until: datetime) -> Iterator[tuple[d
             return
         yield at, journey, segment
         coming[coming.index(soonest)] = (calendar.next_run(at, every, tz), journey, segment, every)
+
+
+@lru_cache(maxsize=1024)
+def _end_of(day: date, tz: ZoneInfo) -> datetime:
+    """When that day is over by the clocks of `tz`."""
+    return calendar.instant(day + timedelta(days=1), time(), tz)
 
 
 @lru_cache(maxsize=1024)
