@@ -51,5 +51,7 @@ def revision(folder: Path, wanted: str) -> Version:
         ) from None
     with tempfile.TemporaryDirectory() as place:
         with tarfile.open(fileobj=io.BytesIO(kept.stdout)) as archive:
-            archive.extractall(place, filter="data")
+            # Before Python 3.11.4 there are no filters; git archives nothing that they would stop.
+            archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+            archive.extractall(place)
         return Version(wanted, source.read_folder(Path(place)))

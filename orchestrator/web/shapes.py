@@ -67,7 +67,11 @@ def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
             _refuse_many(read)
             return read
     try:
-        raws = msgspec.json.decode(body, type=list[Raw]) if several else [Raw(body)]
+        # Whatever is no JSON fails here, also where it is one item.
+        if several:
+            raws = msgspec.json.decode(body, type=list[Raw])
+        else:
+            raws = [msgspec.json.decode(body, type=Raw)]
         _refuse_many(raws)
         return _examined(raws, shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -96,6 +96,7 @@ class Member:
         self.context = Context(
             pool=Pool(world.schedule, world.means.stock),
             bell=world.bell,  # type: ignore[arg-type]
+            streams=None,  # type: ignore[arg-type]  # no feed: nobody here asks for it
             redis_url="",
             projects=world.means.projects,
             clock=world.clock,
