@@ -1,4 +1,4 @@
-"""The lists of numbers that a project asks about."""
+"""What a project asks about: its conditions, and the lists of numbers that they name."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from orchestrator.core.project import Project
 def lists_of(project: Project) -> frozenset[str]:
     """Every list that a contact class or a condition names."""
     asking = (project.journeys, project.segments, project.points)
-    return frozenset(project.contact.lists).union(*(it.lists() for it in _conditions(asking)))
+    return frozenset(project.contact.lists).union(*(it.lists() for it in conditions(asking)))
 
 
-def _conditions(value: Any) -> Iterator[Condition]:
+def conditions(value: Any) -> Iterator[Condition]:
+    """Every condition within."""
     if isinstance(value, Condition):
         yield value
     elif isinstance(value, Struct):
         for name in value.__struct_fields__:
-            yield from _conditions(getattr(value, name))
+            yield from conditions(getattr(value, name))
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from _conditions(inner)
+            yield from conditions(inner)
     elif isinstance(value, tuple):
         for inner in value:
-            yield from _conditions(inner)
+            yield from conditions(inner)

@@ -4,19 +4,19 @@ own conditions look at, to whom the events happen that its journeys know."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.core.expression import BUILT_IN, Condition, tree
+from orchestrator.core.expression import BUILT_IN, tree
 from orchestrator.core.expression.grammar import parse
 from orchestrator.core.grammar import Share
 from orchestrator.core.model import CHAT_CHANNELS, DESK_CHANNELS
 from orchestrator.core.project import Project
 from orchestrator.core.steps.base import EventName
 from orchestrator.core.steps.wait_for import WaitFor
+from orchestrator.project.asked import conditions
 from orchestrator.project.audience import Arrival, AudienceForm, Habit, People
 
 OFTEN, SELDOM, HARDLY_EVER = timedelta(days=5), timedelta(days=30), timedelta(days=2000)
@@ -33,7 +33,7 @@ Known = dict[str, list[Any]]
 def likely(project: Project) -> AudienceForm:
     """People who meet, and do not meet, the project's conditions, about equally often."""
     known: Known = {}
-    for condition in _conditions((project.journeys, project.segments, project.points)):
+    for condition in conditions((project.journeys, project.segments, project.points)):
         _look(parse(condition.source), known)
     for message in project.messages.values():
         for name in message.names():
@@ -95,21 +95,6 @@ def _channels(project: Project) -> dict[str, Share]:
         "sms": _ALL,
         **{CHAT_CHANNELS[0] if it == "chat" else it: _SOME for it in sorted(words)},
     }
-
-
-def _conditions(value: Any) -> Iterator[Condition]:
-    """Every condition within."""
-    if isinstance(value, Condition):
-        yield value
-    elif isinstance(value, Struct):
-        for field in value.__struct_fields__:
-            yield from _conditions(getattr(value, field))
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _conditions(inner)
-    elif isinstance(value, tuple):
-        for inner in value:
-            yield from _conditions(inner)
 
 
 def _look(node: tree.Node, known: Known) -> None:
