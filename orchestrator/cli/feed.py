@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from orchestrator.cli.country import usual_country
 from orchestrator.cli.options import (
+    CountryOption,
     JsonOption,
     ProjectOption,
     VerboseOption,
@@ -153,14 +154,7 @@ def feed(
         typer.Option(metavar="N", min=0.001, help="Synthetic: events a second, in a day's mean."),
     ] = 20.0,
     seed: Annotated[int, typer.Option(help="Synthetic: another one, other events.")] = 1,
-    country: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CODE",
-            help="Completes numbers without one: 86 [default: OUTREACH_COUNTRY].",
-            show_default=False,
-        ),
-    ] = None,
+    country: CountryOption = None,
     json: JsonOption = False,
     project: ProjectOption = None,
     verbose: VerboseOption = 0,

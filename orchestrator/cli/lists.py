@@ -21,7 +21,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from orchestrator.cli.acting import record
 from orchestrator.cli.country import usual_country
 from orchestrator.cli.numbers import Reader
-from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
+from orchestrator.cli.options import (
+    CountryOption,
+    JsonOption,
+    ProjectOption,
+    VerboseOption,
+    run_once,
+)
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.grammar import parse_duration
 from orchestrator.runtime.settings import Settings
@@ -52,14 +58,7 @@ def list_numbers(
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="One number a line; # begins a remark.")
     ] = None,
-    country: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CODE",
-            help="Completes numbers without one: 86 [default: OUTREACH_COUNTRY].",
-            show_default=False,
-        ),
-    ] = None,
+    country: CountryOption = None,
     expires: Annotated[
         str | None,
         typer.Option(

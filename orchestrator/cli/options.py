@@ -44,6 +44,14 @@ VerboseOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+CountryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODE",
+        help="Completes numbers without one: 86 [default: OUTREACH_COUNTRY].",
+        show_default=False,
+    ),
+]
 
 
 def read_settings(project: Path | None) -> Settings:
