@@ -36,9 +36,10 @@ class Link(Command, frozen=True):
         if started is not None:
             return cls(started)
         rest = argument(said, cls.WORDS)
-        if rest is None or (rest and not _like_code(rest)):
+        if rest is None:
             return None
-        return cls(read_invitation(rest) or rest)
+        code = read_invitation(rest)
+        return cls(code or rest) if code or not rest or _like_code(rest) else None
 
     def answer(self, desk: Desk) -> None:
         if self.code:
@@ -69,6 +70,6 @@ def code_in(text: str) -> str | None:
 
 
 def _like_code(rest: str) -> bool:
-    """Letters and digits, though perhaps too few or too many: `link 1234`, not `link me`."""
+    """Letters and digits, though too few or too many for a code: `link 1234`, not `link me`."""
     letters = rest.replace(" ", "")
     return letters.isascii() and letters.isalnum() and any(it.isdigit() for it in letters)

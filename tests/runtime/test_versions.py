@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestrator.cli import apply
 from orchestrator.cli.apply import Applied, apply_files, told
 from orchestrator.core.errors import OutreachError
 from orchestrator.project.plan import JourneyPlan, Plan
@@ -349,16 +352,22 @@ async def test_a_move_that_another_project_overtook_is_over(place: Place) -> Non
 
 
 async def test_an_apply_that_is_interrupted_or_overtaken_says_who_goes_on(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    moved: Counter[int] = Counter()
+
+    @contextmanager
+    def watched(people: int) -> Iterator[moving.Told]:
+        yield lambda move, more: moved.update({move.project_id: more})
+
+    monkeypatch.setattr(apply, "progress", watched)
     await enter(place.office, 2)
-    moved = "SELECT moved FROM moves WHERE project_id = $1"
     async with place.office.pool.acquire() as busy, busy.transaction():
         await busy.execute("SELECT FROM subscribers WHERE key = '0' FOR NO KEY UPDATE")
         applies = []
         for number, span in enumerate(SPANS, 2):
             applies.append(asyncio.create_task(place.apply(edited(("wait: 2h", span)))))
-            while await value(place.office, moved, number) != 1:
+            while moved[number] != 1:
                 assert not applies[-1].done()
                 await asyncio.sleep(0.01)
         first, second = applies
