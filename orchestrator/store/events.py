@@ -1,4 +1,4 @@
-"""What happened, written once: events, replies, and what they wait for."""
+"""What happened, written once and read again: events, replies, and what they wait for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ from typing import Any
 
 import asyncpg
 from msgspec import Struct
+from msgspec.json import Decoder
 
 from orchestrator.core.effects import EmitEvent
+from orchestrator.core.events import (
+    Entered,
+    Event,
+    MessageFailed,
+    ReplyReceived,
+    SubscriberEvent,
+    Triggered,
+)
 from orchestrator.core.model import Subscriber
 from orchestrator.core.project import Project
 from orchestrator.store import json, usage
@@ -54,6 +63,8 @@ UPDATE events SET tries = tries + 1, not_before = $2,
 WHERE subscriber_id = ANY($1::bigint[]) AND taken_at IS NULL
   AND (not_before IS NULL OR not_before <= $3)
 """
+
+_properties = Decoder(dict[str, Any]).decode
 
 
 class NewEvent(Struct, frozen=True):
@@ -151,3 +162,30 @@ async def put_back(
 ) -> None:
     """What waits for a turn of these subscribers waits until `not_before`, or is given up."""
     await connection.execute(PUT_BACK, [*subscriber_ids], not_before, now, most_tries)
+
+
+def event_of(row: asyncpg.Record) -> Event:
+    """What happened, of a row of `events`."""
+    properties = _properties(row["properties"])
+    at = row["at"]
+    match row["kind"]:
+        case "reply":
+            return ReplyReceived(at=at, source_id=row["source_id"], **properties)
+        case "entered":
+            return Entered(row["name"], at)
+        case "trigger":
+            return Triggered(
+                properties["journey"],
+                properties["number"],
+                row["name"],
+                datetime.fromisoformat(properties["began"]),
+                at,
+                properties["event"],
+                f"{row['source']}:{row['source_id']}",
+            )
+        case "failed":
+            properties["via"] = tuple(properties["via"])
+            return MessageFailed(at=at, **properties)
+        case _:
+            named = f"{row['source']}:{row['source_id']}"
+            return SubscriberEvent(row["name"], at, properties, named)

@@ -15,7 +15,7 @@ from orchestrator.core.model import Conversation, Enrollment, Subscriber
 from orchestrator.core.points import Account
 from orchestrator.core.retelling import Became, Found, Joined, Looked, Past, Placed, Turn
 from orchestrator.core.scene import Halt
-from orchestrator.store import json, scenes
+from orchestrator.store import events, json
 from orchestrator.store.failures import MOST_TRIES
 from orchestrator.store.ids import instant_of
 
@@ -127,7 +127,7 @@ async def read(connection: asyncpg.Connection, subscriber_id: int) -> Past:
     """All that is kept of this subscriber's life."""
     turns = [_row(row, subscriber_id) for row in await connection.fetch(READ, subscriber_id)]
     looked = [
-        Looked(row["taken_at"], scenes.event_of(row), row["given_up"], instant_of(row["id"]))
+        Looked(row["taken_at"], events.event_of(row), row["given_up"], instant_of(row["id"]))
         for row in await connection.fetch(EVENTS, subscriber_id, MOST_TRIES)
     ]
     messages = [

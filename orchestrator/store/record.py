@@ -13,6 +13,7 @@ from orchestrator.core.explain import Happened, Letter, Record, Refusal
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
 from orchestrator.store import scenes
+from orchestrator.store.events import event_of
 from orchestrator.store.ids import instant_of
 
 # One subscriber as a turn would take them up, not locked.
@@ -76,6 +77,6 @@ async def read(
         row["name"]: Happened(row["at"], _properties(row["properties"]))
         for row in await connection.fetch(HAPPENED, subscriber_id)
     }
-    fired = [scenes.event_of(row) for row in await connection.fetch(FIRED, subscriber_id)]
+    fired = [event_of(row) for row in await connection.fetch(FIRED, subscriber_id)]
     triggered = [it for it in fired[::-1] if isinstance(it, Triggered)]
     return case.scene, Record(letters[::-1], refusals[::-1], events, triggered)

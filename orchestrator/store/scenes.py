@@ -5,25 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from orchestrator.core.events import (
-    Entered,
-    Event,
-    MessageFailed,
-    ReplyReceived,
-    SubscriberEvent,
-    Triggered,
-)
+from orchestrator.core.events import Event
 from orchestrator.core.model import Conversation, Enrollment, Sent, Subscriber, Waiting
 from orchestrator.core.points import Account
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
-from orchestrator.store import halts, lists, points, usage
+from orchestrator.store import events, halts, lists, points, usage
 from orchestrator.store.ids import first_id, instant_of
 from orchestrator.store.subscribers import subscriber_of
 
@@ -93,11 +86,8 @@ WHERE subscriber_id = ANY($1::bigint[]) AND taken_at IS NULL
 ORDER BY id
 """
 
-_attributes = Decoder(dict[str, Any]).decode
 _conversation = Decoder(Conversation).decode
 _waiting = Decoder(Waiting).decode
-
-EventKind = Literal["event", "entered", "reply", "failed", "trigger"]
 
 
 class PendingEvent(Struct, frozen=True, gc=False):
@@ -166,7 +156,7 @@ async def load(
     pending: dict[int, list[PendingEvent]] = {}
     for row in await connection.fetch(LOAD_EVENTS, ids, now):
         pending.setdefault(row["subscriber_id"], []).append(
-            PendingEvent(row["id"], event_of(row), row["tries"])
+            PendingEvent(row["id"], events.event_of(row), row["tries"])
         )
     accounts = await points.load_accounts(connection, ids)
     people = [subscriber_of(row) for row in claimed]
@@ -230,30 +220,3 @@ def _standing_on(on_lists: Mapping[str, frozenset[str]], person: Subscriber) -> 
     """The lists that some address of this person is on."""
     found = (on_lists.get(address, _ON_NONE) for address in person.addresses.values())
     return _ON_NONE.union(*found)
-
-
-def event_of(row: asyncpg.Record) -> Event:
-    """What happened, of a row of `events`."""
-    properties = _attributes(row["properties"])
-    at = row["at"]
-    match row["kind"]:
-        case "reply":
-            return ReplyReceived(at=at, source_id=row["source_id"], **properties)
-        case "entered":
-            return Entered(row["name"], at)
-        case "trigger":
-            return Triggered(
-                properties["journey"],
-                properties["number"],
-                row["name"],
-                datetime.fromisoformat(properties["began"]),
-                at,
-                properties["event"],
-                f"{row['source']}:{row['source_id']}",
-            )
-        case "failed":
-            properties["via"] = tuple(properties["via"])
-            return MessageFailed(at=at, **properties)
-        case _:
-            named = f"{row['source']}:{row['source_id']}"
-            return SubscriberEvent(row["name"], at, properties, named)
