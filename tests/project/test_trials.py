@@ -421,3 +421,15 @@ def test_an_event_that_would_be_set_aside_is_told() -> None:
 """)
     told = [f"{it.mark.line}: {it.message}" for it in refused.value.findings]
     assert told == [f"{n}: call.ended would be set aside: peer is missing" for n in (11, 12)]
+
+
+def test_an_event_that_is_another_by_a_slip_is_told_and_one_that_nothing_hears_may_happen() -> None:
+    with pytest.raises(ProjectErrors) as refused:
+        calls("""
+    happens:
+      - {at: day 1 10:00, event: call.endet, with: {peer: '+8613900000001'}}
+      - {at: day 1 11:00, event: rain.began}
+    expect: []
+""")
+    told = [f"{it.mark.line}: {it.message} ({it.hint})" for it in refused.value.findings]
+    assert told == ["11: nothing hears 'call.endet' (did you mean 'call.ended'?)"]

@@ -12,9 +12,10 @@ from orchestrator.core.model import CHANNEL_WORDS
 from orchestrator.core.project import Project
 from orchestrator.core.telephone import number_of
 from orchestrator.project import yaml
-from orchestrator.project.asked import lists_of
+from orchestrator.project.asked import events_of, lists_of
 from orchestrator.project.findings import Finding, Mark, ProjectErrors, did_you_mean
 from orchestrator.project.reader import Places, Reader
+from orchestrator.project.slips import slips
 from orchestrator.project.trials.compare import kind_of
 from orchestrator.project.trials.forms import (
     KINDS,
@@ -93,6 +94,7 @@ class _Checks:
         self._project = project
         self._people = people
         self.lists = lists_of(project)
+        self._events = events_of(project)
 
     def listed(self, form: TrialFile) -> Iterator[Finding]:
         yield from self._known(form, "lists", "list", form.lists, self.lists)
@@ -129,6 +131,10 @@ class _Checks:
         said = [name for name in _HAPPENS if getattr(it, name) is not None]
         if len(said) != 1:
             yield self._one_of(it, said, _HAPPENS)
+        if it.event is not None and it.event not in self._events:
+            for other in slips((*self._events, it.event)).get(it.event, ())[:1]:
+                mark = self._places.mark(it, "event")
+                yield Finding(mark, f"nothing hears {it.event!r}", f"did you mean {other!r}?")
         told = self._project.feed.events.get(it.event or "")
         if told is not None and (why := told.fault(it.with_)):
             mark = self._places.mark(it, "with" if it.with_ else "event")
