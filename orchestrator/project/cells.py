@@ -26,7 +26,7 @@ def read(path: str, text: str) -> tuple[Cells, Sequence[Finding]]:
     above = sum(1 for _ in takewhile(lambda line: line.startswith("#"), lines))
     head = lines[above] if above < len(lines) else ""
     separator = max(",;\t", key=head.count)
-    names = _fields(head, separator)
+    names = [name.lower() for name in _fields(head, separator)]
     if missing := [name for name in COLUMNS if name not in names]:
         hint = f"its first line names the columns: {','.join(COLUMNS)}"
         mark = Mark(path, above + 1)
@@ -48,6 +48,10 @@ def read(path: str, text: str) -> tuple[Cells, Sequence[Finding]]:
         else:
             first[cell] = number
             points[cell] = (float(lon), float(lat))
+    if not first and not findings:
+        findings.append(
+            Finding(Mark(path, above + 1), "no cell stands here", "write a line for each")
+        )
     return Cells(points), _told(path, findings)
 
 

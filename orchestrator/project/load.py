@@ -148,8 +148,10 @@ def _read_program(draft: Draft) -> None:
         name = PurePosixPath(path)
         if not path.startswith(PROGRAM) or path == _table_of_cells(draft):
             continue
-        if name.suffix == source.TABLE and draft.map is None:
-            continue  # perhaps it names this one
+        if name.suffix == source.TABLE and (
+            draft.map is None or (draft.map.cells and _table_of_cells(draft) not in draft.files)
+        ):
+            continue  # perhaps this one is meant
         if name.suffix == source.TABLE or name.stem not in PROGRAM_FILES:
             hint = did_you_mean(name.stem, PROGRAM_FILES)
             if name.suffix == source.TABLE:

@@ -112,6 +112,20 @@ def test_a_table_without_its_columns_is_told_so() -> None:
         "(its first line names the columns: cell,lon,lat) [form]"
     ]
     assert cells.read("cells.csv", "")[1]
+    assert not cells.read("cells.csv", "Cell;Lon;Lat\na;1;2\n")[1]
+
+
+def test_a_table_without_rows_is_told_so() -> None:
+    _, findings = cells.read("cells.csv", "cell,lon,lat\n\n")
+    assert [it.message for it in findings] == ["no cell stands here"]
+
+
+def test_a_table_whose_name_is_misspelt_is_one_finding() -> None:
+    areas = AREAS.replace("where.csv", "were.csv")
+    _, findings = check({**FILES, "journeys/program/areas.yaml": areas})
+    assert [found.message for found in findings if found.rule == "file"] == [
+        "there is no table 'were.csv'"
+    ]
 
 
 def test_outlines_that_pass_too_many_cells_are_told_and_not_worked_out() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.core.area import EAST, NORTH, point_of
+from orchestrator.core.area import EAST, LEAST, NORTH, Outline, Point, point_of
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding, did_you_mean
 from orchestrator.project.forms import LEAST_CORNERS, MOST_CORNERS, AreaForm
@@ -62,6 +62,52 @@ def _wrong(form: AreaForm) -> tuple[int, str, str] | None:
         why = f"it has more than {MOST_CORNERS} corners"
         return 0, why, "draw it with fewer, or list its cells"
     return None
+
+
+class OddOutline(Rule):
+    """the outline of {name!r} {why}
+
+    From corner to corner one walks around the area. Where the way crosses itself, part of what is
+    meant lies outside. It never crosses the 180th meridian, but goes round the other way.
+    """
+
+    severity = "warning"
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        for name, form in draft.map.areas.items() if draft.map else ():
+            outline = None if _wrong(form) else form.outline()
+            if outline is not None and (odd := _odd(outline)):
+                number, why, hint = odd
+                yield self.at(draft.places.mark(form, "polygon", number), hint, name=name, why=why)
+
+
+def _odd(outline: Outline) -> tuple[int, str, str] | None:
+    """The corner from which it goes where nobody means it to, why, and what to do about it."""
+    points = outline.points
+    lines = [*zip(points, (*points[1:], *points[:1]), strict=True)]
+    for number, ((lon, _), (other, _)) in enumerate(lines):
+        if abs(lon - other) > EAST:
+            return number, "goes round the world", "at the 180th meridian list its cells"
+    for number, line in enumerate(lines if len(lines) <= BY_HAND else ()):
+        if any(_cross(*line, *other) for other in lines[:number]):
+            hint = "write its corners in the order in which one walks around it"
+            return number, "crosses itself", hint
+    return None
+
+
+BY_HAND = 50
+"""Corners of an outline that somebody may have written; programs walk around theirs."""
+
+
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Whether the line from `a` to `b` crosses that from `c` to `d`; to touch is not to cross."""
+    return _side(a, b, c) * _side(a, b, d) < 0 and _side(c, d, a) * _side(c, d, b) < 0
+
+
+def _side(a: Point, b: Point, c: Point) -> int:
+    """On which side of the line from `a` to `b` is `c`: 1 to its left, -1 to its right, or 0."""
+    turn = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    return 0 if abs(turn) < LEAST else 1 if turn > 0 else -1
 
 
 class EmptyArea(Rule):
