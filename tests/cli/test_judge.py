@@ -154,6 +154,22 @@ def test_a_message_is_lost_whatever_we_believe_became_of_it(state: str) -> None:
     assert wrong(restated(good(), "You have 5 points.", state)) == {"lost": 1}
 
 
+def test_what_its_hours_end_for_on_its_way_to_the_carrier_is_not_lost() -> None:
+    """At a week in a minute, that way is hours long."""
+    hours = PROJECT.contact.classes["onboarding"].hours
+    assert hours is not None
+    closing = DAY_ONE + timedelta(days=6, hours=hours.closes.hour - 8, minutes=hours.closes.minute)
+
+    def queued(before: timedelta, state: str) -> Life:
+        life = restated(good(), "thanks", state)
+        rows = [replace(it, queued_at=closing - before) for it in life.rows if it.text == "thanks"]
+        return replace(life, rows=[*(it for it in life.rows if it.text != "thanks"), *rows])
+
+    assert wrong(queued(timedelta(minutes=10), "expired")) == {}
+    assert wrong(queued(timedelta(minutes=10), "rejected")) == {"lost": 1}
+    assert wrong(queued(timedelta(hours=6), "expired")) == {"lost": 1}, "there was time enough"
+
+
 def test_a_question_without_an_answer_is_lost_and_two_answers_are_one_too_many() -> None:
     life = good()
     assert wrong(unrecorded(life, "You have 5 points.")) == {"lost": 1}

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchestrator.cli.demo.stage import STARTS_AT, demo_files
-from orchestrator.cli.demo.town import NEWS, RING_BACK, Town, in_vain, not_fired, town
+from orchestrator.cli.demo.town import NEWS, RING_BACK, Town, in_time, in_vain, not_fired, town
 from orchestrator.core.matching import Matching
 from orchestrator.core.triggers import Triggers
 from orchestrator.project.load import load
@@ -46,6 +46,20 @@ def test_what_fired_not_or_in_vain_is_counted(there: Town) -> None:
     assert not_fired(there, lacking, END) == 1
     assert not_fired(there, lacking, STARTS_AT) == 0, "it is not due yet"
     assert in_vain(there, told | {(NEWS, "+8613900000000", "1-1")}, {}) == 1
+
+
+def test_whose_events_came_too_late_is_held_to_nothing(there: Town) -> None:
+    """On a machine with too much to do; all others are judged as ever."""
+    told = {(it.journey, f"+{it.who}", it.source_id) for it in there.firings}
+    first = min(there.firings)
+    other = next(it for it in there.firings if it.who != first.who)
+    lacking = told - {(it.journey, f"+{it.who}", it.source_id) for it in (first, other)}
+    in_vain_too = lacking | {(NEWS, f"+{first.who}", "1-1")}
+    until = END + timedelta(days=1)
+    assert not_fired(there, in_vain_too, until) == 2
+    held, fired = in_time(there, in_vain_too, {first.who})
+    assert (not_fired(held, fired, until), in_vain(held, fired, {})) == (1, 0)
+    assert in_time(there, told, set()) == (there, told)
 
 
 def test_an_offer_comes_after_its_trigger_and_by_day(there: Town) -> None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ from orchestrator.cli.demo.judge import JOURNEY, MUST_BE_ZERO, Plan, judge
 from orchestrator.cli.demo.play import AFTER, ends_at, play
 from orchestrator.cli.demo.show import Lines, LiveView, Screen, Silence
 from orchestrator.cli.demo.stage import LATENESS_H, STARTS_AT, Stage, demo_settings, set_stage
-from orchestrator.cli.demo.town import WAITS_S, Town, in_vain, not_fired, town
+from orchestrator.cli.demo.town import WAITS_S, Town, in_time, in_vain, not_fired, town
 from orchestrator.cli.options import JsonOption, VerboseOption, run, stop_asked
 from orchestrator.runtime.embedded import run_servers
 from orchestrator.runtime.logs import set_up_logs
@@ -86,8 +86,8 @@ def demo(
                         screen.say(f"The phone wall: {stage.wall}")
                     began = time.monotonic()
                     there = whole_town.later(stage.begins_at - STARTS_AT)
-                    activated = await play(stage, people, there, days, screen)
-                    result = await _reckon(stage, activated, there, days, speed)
+                    activated, late = await play(stage, people, there, days, screen)
+                    result = await _reckon(stage, activated, there, late, days, speed)
                     result["seconds"] = round(time.monotonic() - began, 1)
                     screen.close()
                     if stay and stage.wall:
@@ -123,7 +123,12 @@ async def _stay(stage: Stage) -> None:
 
 
 async def _reckon(
-    stage: Stage, activated: Mapping[str, datetime], there: Town, days: int, speed: float
+    stage: Stage,
+    activated: Mapping[str, datetime],
+    there: Town,
+    late: Set[int | str],
+    days: int,
+    speed: float,
 ) -> dict[str, float]:
     """Every figure of the summary."""
     async with stage.context.pool.acquire() as connection:
@@ -142,6 +147,7 @@ async def _reckon(
     bought = sum(player.bought for player in players)
     codes = [code for player in players for code in player.codes]
     by_word = Counter(heard.word for player in players for heard in player.heard)
+    held, held_fired = in_time(there, fired, late)
     oversold = sum(max(0, count - rewards[name].stock) for name, count in sold.items())
     oversold += max(0, bought - sum(sold.values()))
     return {
@@ -156,6 +162,7 @@ async def _reckon(
         "rerouted": found.rerouted,
         "network_events": len(there.events),
         "passers_by": len(there.people),
+        "came_late": len(late),
         "fired": len(fired),
         "offered": sum(r.journey in WAITS_S for rows in recorded.values() for r in rows),
         "replies": sum(len(player.said) for player in players),
@@ -171,8 +178,8 @@ async def _reckon(
         "without_consent": found.without_consent,
         "wrong_channel": found.wrong_channel,
         "untold": found.untold,
-        "not_fired": not_fired(there, fired, plan.ends_at - timedelta(hours=LATENESS_H) - slow),
-        "fired_in_vain": in_vain(there, fired, recorded),
+        "not_fired": not_fired(held, held_fired, plan.ends_at - timedelta(hours=LATENESS_H) - slow),
+        "fired_in_vain": in_vain(held, held_fired, recorded),
         "ledger_imbalance": len(wrong),
         "oversold": oversold,
         "failed_turns": failures,

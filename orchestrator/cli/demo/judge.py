@@ -111,7 +111,11 @@ def _compare(plan: Plan, player: Player, rows: Sequence[Recorded], found: Found)
     it was sent, or twice from a journey, is a duplicate. A message that moved on to another channel
     is one message, in the words of that channel."""
     wanted = Counter(
-        _face(row) for row in rows if row.state != "suppressed" and not _given_up(plan, player, row)
+        _face(row)
+        for row in rows
+        if row.state != "suppressed"
+        and not _given_up(plan, player, row)
+        and not _closed_on(plan, player, row)
     )
     seen = Counter(map(_shown, player.heard))
     steps = {_face(row) for row in rows if not _answers(row)}
@@ -130,6 +134,16 @@ def _given_up(plan: Plan, player: Player, row: Recorded) -> bool:
         return False
     refused = row.state in ("rejected", "undelivered", "expired")
     return refused and stopped_at - latency < row.queued_at < stopped_at + latency
+
+
+def _closed_on(plan: Plan, player: Player, row: Recorded) -> bool:
+    """Whether the hours of the message's class ended while it was on its way to the carrier: then
+    it may not go, and at this speed that way is hours."""
+    rules = plan.project.contact.classes[row.contact_class]
+    tz = calendar.zone(player.person.subscriber.timezone)
+    if row.state != "expired" or rules.hours is None or tz is None:
+        return False
+    return calendar.closing(row.queued_at, rules.hours, tz) < row.queued_at + plan.latency
 
 
 _Face = tuple[str, str, str, bool]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 
@@ -32,13 +33,14 @@ def ends_at(stage: Stage, days: int) -> datetime:
 
 async def play(
     stage: Stage, people: Sequence[Person], town: Town, days: int, screen: Screen
-) -> dict[str, datetime]:
+) -> tuple[dict[str, datetime], set[int | str]]:
     """All days have passed and everything has arrived; returns when each person was activated.
-    Meanwhile the town's network reports what happens there."""
+    Meanwhile the town's network reports what happens there; also returns of whom it did so too
+    late."""
     clock, ingest = stage.clock, Ingest(stage.context)
     end = ends_at(stage, days)
     showing = asyncio.create_task(_show(stage, screen, end))
-    reporting: asyncio.Task[None] | None = None
+    reporting: asyncio.Task[set[int | str]] | None = None
     try:
         async with stage.context.pool.acquire() as connection:
             locale = stage.context.projects.project.locale
@@ -52,14 +54,14 @@ async def play(
             await _until(stage, stage.begins_at + timedelta(days=day - 1, hours=9))
             await _use_data(stage, ingest, people, day)
         await _until(stage, end)
-        await reporting
+        late = await reporting
         await _quiet(stage)
     finally:
-        tasks = {showing} if reporting is None else {showing, reporting}
+        tasks: set[asyncio.Task[Any]] = {showing} if reporting is None else {showing, reporting}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    return activated
+    return activated, late
 
 
 async def _arrive(stage: Stage, ingest: Ingest, people: Sequence[Person]) -> dict[str, datetime]:

@@ -164,6 +164,18 @@ Fired = Set[tuple[str, str, str]]
 """Journeys whose trigger fired, for which number, by which event's id."""
 
 
+def in_time(there: Town, fired: Fired, late: Set[int | str]) -> tuple[Town, Fired]:
+    """The same, without those of whom something came later than an event may: what that sets off
+    is nobody's promise."""
+    theirs = {f"+{who}" for who in late}
+    town = replace(
+        there,
+        people=[it for it in there.people if it.address not in theirs],
+        firings=[it for it in there.firings if it.who not in late],
+    )
+    return town, {it for it in fired if it[1] not in theirs}
+
+
 def not_fired(there: Town, fired: Fired, until: datetime) -> int:
     """How often a trigger did not fire that had to by then."""
     due = {_told(it) for it in there.firings if it.due < until.timestamp()}
@@ -201,9 +213,12 @@ async def load_lists(context: Context, numbers: Mapping[str, frozenset[int]]) ->
         await context.lists.follow(connection, now)
 
 
-async def report(context: Context, events: Sequence[Happened]) -> None:
-    """All these events were reported, each once its time had come."""
+async def report(context: Context, events: Sequence[Happened]) -> set[int | str]:
+    """All these events were reported, each once its time had come; returns of whom some came later
+    than they may, because this machine had too much to do."""
     intake, clock, place = Intake(context), context.clock, 0
+    lateness_s = context.projects.project.feed.lateness.total_seconds()
+    late: set[int | str] = set()
     while place < len(events):
         now = clock.now().timestamp()
         until = place
@@ -211,9 +226,12 @@ async def report(context: Context, events: Sequence[Happened]) -> None:
             until += 1
         if until > place:
             await _take(intake, events[place:until])
+            allowed = clock.now().timestamp() - lateness_s
+            late.update(it.who for it in events[place:until] if it.at < allowed)
             place = until
         else:
             await asyncio.sleep(TICK_S)
+    return late
 
 
 async def _take(intake: Intake, events: Sequence[Happened]) -> None:
