@@ -20,10 +20,17 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from orchestrator.runtime.embedded import Urls, run_servers
 from orchestrator.store.migrate import migrate
+
+# Property tests are about answers, not about the speed of the machine that they run on.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 _numbers = count(1)
 
