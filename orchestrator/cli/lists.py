@@ -67,6 +67,9 @@ def list_numbers(
             show_default=False,
         ),
     ] = None,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="FILE may be empty: then nobody is on the list.")
+    ] = False,
     json: JsonOption = False,
     project: ProjectOption = None,
     verbose: VerboseOption = 0,
@@ -84,7 +87,7 @@ def list_numbers(
     elif action == "drop" and name and file is None:
         _drop(name, json, project, verbose)
     elif action == "load" and file is not None:
-        _load(name, file, country, expires, json, project, verbose)
+        _load(name, file, country, expires, empty, json, project, verbose)
     else:
         raise typer.BadParameter(
             "write: outreach list load NAME FILE, outreach list show, or outreach list drop NAME"
@@ -96,6 +99,7 @@ def _load(
     file: Path,
     country: str | None,
     expires: str | None,
+    empty: bool,
     json: bool,
     project: Path | None,
     verbose: int,
@@ -113,8 +117,10 @@ def _load(
                 for numbers in reader.numbers(octets):
                     version.add(numbers)
                     show(octets.tell())
-            if reader.read == reader.bad:
-                raise OutreachError(f"{file} has no numbers", f"the list {name} stays as it was")
+            if reader.read == reader.bad and (reader.bad or not empty):
+                hint = f"the list {name} stays as it was"
+                hint += "" if reader.bad else "; if nobody is to be on it, add --empty"
+                raise OutreachError(f"{file} has no numbers", hint)
             before = {it.name: it.numbers for it in await lists.show(connection)}
             now = settings.clock.now().astimezone(UTC)
             until = now + span if span else None

@@ -13,6 +13,10 @@ CHUNK_OCTETS = 1 << 14
 
 LONGEST_LINE = 1 << 16
 
+_BESIDE = re.compile(r"[0-9].*[,;\t]|[,;\t].*[0-9]")
+
+_SHORTENED = re.compile(r"[0-9][.,]?[0-9]*[Ee]\+?[0-9]+")
+
 Told = Callable[[int, str], None]
 """Hears of a line that holds no number, and why."""
 
@@ -73,7 +77,16 @@ class Reader:
                 continue
             self.read += 1
             try:
-                yield int(phone_number(text, self._country))
+                yield int(phone_number(_alone(text), self._country))
             except Bad as reason:
                 self.bad += 1
                 self._tell(self._line, str(reason))
+
+
+def _alone(text: str) -> str:
+    """The text, with nothing beside its number. Raises Bad."""
+    if _BESIDE.search(text):
+        raise Bad("one number a line, with nothing beside it")
+    if _SHORTENED.fullmatch(text):
+        raise Bad("a spreadsheet shortened this number: make its column a text")
+    return text

@@ -43,9 +43,41 @@ def test_a_list_is_loaded_and_its_bad_lines_are_told_by_line(
     file.write_text("# nothing\n")
     empty = outreach("list", "load", "dnd", str(file), "--country", "86", env=applied)
     assert empty.returncode == 1
-    assert "the list dnd stays as it was" in empty.stderr
+    assert "the list dnd stays as it was; if nobody is to be on it, add --empty" in empty.stderr
     known = json.loads(outreach("list", "show", "--json", env=applied).stdout)
     assert [it["numbers"] for it in known] == [1]
+
+
+def test_what_a_spreadsheet_leaves_is_told_as_what_it_is() -> None:
+    told: list[str] = []
+    reader = Reader("44", lambda line, reason: told.append(f"{line}: {reason}"))
+    rows = [
+        "\ufeff+447700900002", "07700900003", '"+447700900004"', "7.7009E+11", "+447700900005,Bo",
+        "Bo;+447700900006", "+44 7700 900007,", "447700900008\tBo",
+    ]  # fmt: skip
+    numbers = [*reader.numbers(io.BytesIO("\r\n".join(rows).encode()))]
+    assert [it for some in numbers for it in some] == [
+        447700900002, 447700900003, 447700900004, 447700900007,
+    ]  # fmt: skip
+    beside = "one number a line, with nothing beside it"
+    assert told == [
+        "4: a spreadsheet shortened this number: make its column a text",
+        *(f"{line}: {beside}" for line in (5, 6, 8)),
+    ]
+
+
+def test_nobody_is_on_an_empty_list_if_that_is_said(
+    applied: Mapping[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "nobody.txt"
+    file.write_text("none\n")
+    bad = outreach("list", "load", "nobody", str(file), "--empty", env=applied)
+    assert (bad.returncode, "--empty" in bad.stderr) == (1, False)
+    file.write_text("")
+    done = outreach("list", "load", "nobody", str(file), "--empty", env=applied)
+    assert (done.returncode, done.stdout) == (0, "nobody: 0 numbers; 0 bad lines of 0\n")
+    shown = outreach("list", "show", "nobody", env=applied)
+    assert shown.stdout.startswith("nobody: 0 numbers, loaded ")
 
 
 def test_what_cannot_be_a_list_is_refused(tmp_path: Path) -> None:
