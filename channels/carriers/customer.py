@@ -30,6 +30,9 @@ class Exchange(Protocol):
     @property
     def deliver_window(self) -> int: ...
 
+    @property
+    def connections(self) -> set[Wire]: ...
+
     def password(self, system_id: str) -> str | None: ...
 
     def joined(self, customer: Customer) -> None: ...
@@ -93,7 +96,12 @@ class Customer(Wire):
             del self._pending[sequence]
             self._exchange.brought_back(delivery, delay=False)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._exchange.connections.add(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._exchange.connections.discard(self)
         self.receives = self.transmits = False
         pending, self._pending = self._pending, {}
         for delivery, _ in reversed(pending.values()):

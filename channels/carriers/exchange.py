@@ -24,6 +24,7 @@ from channels.china.times import read_absolute
 from channels.china.wire import RESPONSE, Frames
 from channels.sms import pdu as air
 from channels.sms import status as smpp
+from channels.sms.wire import stop_listening
 
 _KEPT = 50_000
 _MAX_OCTETS = 140
@@ -146,7 +147,12 @@ class Caller(Frames):
         if self.receives:
             self.exchange.ready(self)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.exchange.connections.add(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self.exchange.connections.discard(self)
         self.receives = False
         pending, self._pending = self._pending, {}
         for parcel, _ in reversed(pending.values()):
@@ -220,16 +226,11 @@ class Exchange(Network):
         """Closed, and every connection cut. Handsets and what waits for customers stay."""
         if self._server is None:
             return
-        self._server.close()
+        await stop_listening(self._server)
         self.close_network()
         self.cut()
         await self._server.wait_closed()
         self._server = None
-
-    def cut(self) -> None:
-        """Every connection has ended without a word."""
-        for customer in list(self.customers):
-            customer.abort()
 
     # For handsets and for messages
 

@@ -13,6 +13,7 @@ from channels.carriers.agenda import Agenda
 from channels.carriers.faults import Faults
 from channels.carriers.handset import Arrived, Handset, Said, Script
 from channels.carriers.taken import Taken, expiry_of
+from channels.sms.wire import Wire
 
 
 class Change(Struct, frozen=True):
@@ -27,7 +28,8 @@ class Network:
     in its final state (`finish`) and to what a phone says (`carry`).
 
     `on_change` holds callables that hear of every Change; `script` is what new handsets begin
-    with. `faults` may be changed at any time.
+    with. `faults` may be changed at any time. `connections` are all there are, whether or not
+    somebody has logged in on them.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Network:
         self.script = script
         self.handsets: dict[str, Handset] = {}
         self.on_change: list[Callable[[Change], None]] = []
+        self.connections: set[Wire] = set()
         self._remembered = remembered
         self._kept: dict[str, list[Taken]] = {}
         self._scripts: set[asyncio.Task[None]] = set()
@@ -56,6 +59,11 @@ class Network:
         self._agenda.clear()
         for script in self._scripts:
             script.cancel()
+
+    def cut(self) -> None:
+        """Every connection has ended without a word."""
+        for connection in list(self.connections):
+            connection.abort()
 
     def handset(self, number: str) -> Handset:
         """The phone of this number (`+8613800138000` or without the plus)."""

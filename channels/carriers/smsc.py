@@ -21,6 +21,7 @@ from channels.carriers.handset import Handset, Said, Script
 from channels.carriers.network import Change, Network
 from channels.carriers.taken import Taken, receipt_body, refusal_of, replaced, state_of
 from channels.sms import codec, pdu, status
+from channels.sms.wire import stop_listening
 from orchestrator.core import short_message
 
 __all__ = ["Change", "Smsc", "SmscSettings"]
@@ -96,16 +97,11 @@ class Smsc(Network):
         `start` goes on where this ended, on the same port."""
         if self._server is None:
             return
-        self._server.close()
+        await stop_listening(self._server)
         self.close_network()
         self.cut()
         await self._server.wait_closed()
         self._server = None
-
-    def cut(self) -> None:
-        """Every connection has ended without a word."""
-        for customer in list(self.customers):
-            customer.abort()
 
     async def outbind(
         self, host: str, port: int, password: str, tls: ssl.SSLContext | None = None
