@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import asyncpg
+import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from orchestrator.runtime.intake import Intake
-from orchestrator.runtime.reports import Broken, EventShape, read_lines, unfit
+from orchestrator.runtime.reports import MOST_KEPT, Broken, EventShape, read_lines, unfit
 from orchestrator.runtime.streams import FEED, FullError
 
 GROUP = "outreach"
@@ -92,6 +93,9 @@ class FeedStream:
         shapes: list[EventShape] = []
         broken: list[Broken] = []
         for name, fields in entries:
+            if not fields.keys() & {b"event", b"events"}:
+                broken.append(_other(fields))
+                continue
             read, unread = read_lines(_lines(fields))
             added = self._intake.clock.domain_at(int(name.partition(b"-")[0]) / 1000)
             shapes += [it if it.at else replace(it, at=added) for _, it in read]
@@ -144,9 +148,17 @@ class FeedStream:
 
 
 def _lines(fields: Mapping[bytes, bytes]) -> bytes:
-    """What an entry says, as lines. What has neither field is a line that cannot be read."""
+    """What an entry says, as lines."""
     if b"event" in fields:
         return fields[b"event"].replace(b"\n", b" ")
-    if b"events" in fields:
-        return fields[b"events"].rstrip(b"\n")
-    return b"an entry of " + FEED.encode() + b" has a field `event` or `events`"
+    return fields[b"events"].rstrip(b"\n")
+
+
+def _other(fields: Mapping[bytes, bytes]) -> Broken:
+    """An entry that says nothing where we look: all of it is kept."""
+    said = {
+        name.decode("utf-8", "replace"): it.decode("utf-8", "replace")
+        for name, it in fields.items()
+    }
+    body = msgspec.json.encode(said).decode()
+    return Broken(0, body[:MOST_KEPT], "an entry has a field `event` or `events`")

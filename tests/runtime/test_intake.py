@@ -135,7 +135,8 @@ async def test_who_can_add_to_the_redis_stream_can_report_events(office: Context
     whole = one + b',"properties":{"amount":1}}'
     await redis.xadd(FEED, {"event": whole % 1})
     await redis.xadd(FEED, {"events": whole % 2 + b"\n" + whole % 1 + b"\n" + one % 3 + b"}\n"})
-    await redis.xadd(FEED, {"other": b"x"})
+    for other in (b"x", b"y\0"):
+        await redis.xadd(FEED, {"other": other})
     stopping = asyncio.Event()
     consumer = FeedStream(redis, Intake(office), "one")
     task = asyncio.create_task(consumer.serve(stopping))
@@ -146,6 +147,8 @@ async def test_who_can_add_to_the_redis_stream_can_report_events(office: Context
     await task
     assert await value(office, "SELECT count(*) FROM events") == 2
     assert {it[0] for it in await rows(office, ASIDE)} == {"shop.bought", ""}
+    kept = await rows(office, "SELECT body FROM set_aside_events WHERE name = '' ORDER BY body")
+    assert [it[0] for it in kept] == ['{"other":"x"}', '{"other":"y\\u0000"}']
     assert await redis.xinfo_consumers(FEED, "outreach") == []
 
 
