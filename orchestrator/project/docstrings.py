@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import cache
 from inspect import cleandoc
 from typing import Any
 
@@ -41,12 +42,18 @@ def label(kind: type) -> str:
 def said_of(kind: type[Struct], key: str) -> str:
     """What the Struct's docstring says of a key: where it is the first that is spoken of, or else
     wherever it is named; '' if it is not."""
-    told = [
+    told = _told(kind)
+    first = [part for part, named in told if named[:1] == [key]]
+    return " ".join(first or [part for part, named in told if key in named])
+
+
+@cache
+def _told(kind: type[Struct]) -> Sequence[tuple[str, Sequence[str]]]:
+    """What the Struct's docstring says, part by part, each with the keys that it speaks of."""
+    return [
         (part, [it for it in _WORD.findall(part) if it in keys(kind)])
         for part in _parts(text(kind), keys(kind))
     ]
-    first = [part for part, named in told if named[:1] == [key]]
-    return " ".join(first or [part for part, named in told if key in named])
 
 
 def _parts(words: str, known: Iterable[str]) -> Iterator[str]:

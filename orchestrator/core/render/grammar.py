@@ -35,7 +35,7 @@ LONGEST = 32_000
 DEEPEST = 100
 """Nodes of one template within each other."""
 
-_SHALLOW = 20
+_SHALLOW = 18
 
 _ALLOWED = (
     *(nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Name),
@@ -239,9 +239,13 @@ def _check_depth(template: nodes.Template, file: str) -> None:
 
 def is_plain(template: nodes.Template) -> bool:
     """Whether what Jinja makes of a template that was checked is surely something that Python
-    compiles: it has no loops and no names of its own, and is not deep."""
-    own = nodes.For, nodes.Assign
-    return all(deep <= _SHALLOW and not isinstance(node, own) for node, deep in _deep(template))
+    compiles: it is not deep, which leaves loops within Python's twenty, and no name of its own is
+    `loop`."""
+    return all(deep <= _SHALLOW and not _takes_loop(node) for node, deep in _deep(template))
+
+
+def _takes_loop(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == "loop" and node.ctx != "load"
 
 
 def _deep(template: nodes.Template) -> Iterator[tuple[nodes.Node, int]]:

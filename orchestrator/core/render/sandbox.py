@@ -133,9 +133,10 @@ def _told(file: str, source: str) -> Iterator[None]:
 
 @lru_cache(maxsize=4096)
 def _names_of(expression: str) -> frozenset[str] | None:
-    """The names in an expression that a text may say; None if it is none."""
+    """The names in what a text may say or ask; None if it may not, or is not simple."""
     try:
         refill()
-        return _checked("", f"{{% block sms %}}{expression}{{% endblock %}}")[1]
+        checked, names = _checked("", f"{{% block sms %}}{expression}{{% endblock %}}")
     except TemplateError:
         return None
+    return names if grammar.is_plain(checked) else None

@@ -1,4 +1,4 @@
-"""Most templates, read at a glance: text and simple values in blocks, and nothing else.
+"""Most templates, read at a glance: text, simple values and `if` in blocks, and nothing else.
 
 Jinja's own parser takes a hundred times as long. What is not surely understood here is left to it,
 and so is every error.
@@ -17,12 +17,19 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _TEXT = r"'[^'{}\\\n]*'|\"[^\"{}\\\n]*\""
-_VALUE = re.compile(rf"\{{\{{(?:[^{{}}'\"\\#%]|{_TEXT})*\}}\}}")
+_SAYS = rf"(?:[^{{}}'\"\\#%]|{_TEXT})*?"
+_SIGN = re.compile(
+    rf"\{{\{{{_SAYS}\}}\}}|\{{%-?\s*(?P<word>if|elif|else|endif)\b(?P<test>{_SAYS})%\}}"
+)
 _TEXT_OF_VALUE = re.compile(_TEXT)
 _ODD = re.compile("[\0\ud800-\udfff]")
 
+_DEEPEST = 20
+"""Conditions within each other."""
+
 Names = Callable[[str], frozenset[str] | None]
-"""The names that `{{ … }}` takes, or None if it cannot be said."""
+"""The names that `{{ … }}` takes, or `{% if … %}{% endif %}`; None if it cannot be said, or is not
+simple."""
 
 
 def skimmed(source: str, names_of: Names) -> tuple[frozenset[str], tuple[str, ...]] | None:
@@ -52,10 +59,38 @@ def skimmed(source: str, names_of: Names) -> tuple[frozenset[str], tuple[str, ..
 
 def _said(body: str, names_of: Names) -> set[str] | None:
     names: set[str] = set()
-    for value in _VALUE.findall(body) if "{{" in body else ():
-        found = names_of(_TEXT_OF_VALUE.sub("'x'", value))
+    if "{" not in body:
+        return names
+    # A brace may open what Jinja sees where it meets the next one.
+    if "{" in _SIGN.sub("", body):
+        return None
+    cases: list[str] = []  # of each condition that is open, the last
+    for sign in _SIGN.finditer(body):
+        simple, word = sign[0], sign["word"]
+        if word is not None:
+            test = sign["test"].removesuffix("-")
+            if not _follows(word, test, cases):
+                return None
+            if word in ("else", "endif"):
+                continue
+            simple = f"{{% if{test}%}}{{% endif %}}"
+        found = names_of(_TEXT_OF_VALUE.sub("'x'", simple))
         if found is None:
             return None
         names |= found
-    # A brace may open what Jinja sees where it meets the next one.
-    return None if "{" in _VALUE.sub("", body) else names
+    return None if cases else names
+
+
+def _follows(word: str, test: str, cases: list[str]) -> bool:
+    """Whether the word can stand here; `cases` are then as they are after it."""
+    if word == "if":
+        cases.append(word)
+        return len(cases) <= _DEEPEST
+    if not cases or (word != "endif" and cases[-1] == "else"):
+        return False
+    if word != "elif" and test.strip():
+        return False
+    cases.pop()
+    if word != "endif":
+        cases.append(word)
+    return True
