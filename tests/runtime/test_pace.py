@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ from tests.runtime.installation import (
     people,
     rows,
     turns,
+    until,
     value,
 )
 
@@ -57,13 +59,14 @@ async def queued(context: Context, count: int, first: int = 0) -> list[int]:
 
 
 class Line:
-    """A carrier that takes everything after a while, and remembers when it was handed what."""
+    """A carrier that takes everything, if it is slow only once so many messages have been handed to
+    it, and remembers when it was handed what."""
 
     capabilities = Capabilities(max_text=160, two_way=False, receipts=False)
 
-    def __init__(self, name: str = "sms", slow_s: float = 0.0) -> None:
+    def __init__(self, name: str = "sms", waits_for: int = 0) -> None:
         self.name = name
-        self.slow_s = slow_s
+        self.waits_for = waits_for
         self.handed: list[tuple[float, int]] = []
 
     async def start(self, inbox: Inbox) -> None: ...
@@ -76,14 +79,33 @@ class Line:
     async def send(self, batch: Sequence[Outgoing]) -> list[Outcome]:
         when = time.monotonic()
         self.handed += [(when, m.subscriber_id) for m in batch]
-        await asyncio.sleep(self.slow_s)
+        await until(lambda: len(self.handed) >= self.waits_for)
         return [Outcome(m.message_id, "accepted", f"{self.name}{m.message_id}") for m in batch]
 
 
-def most_in(lines: Sequence[Line], span_s: float) -> int:
-    """The most messages that were handed over in any such time."""
-    times = sorted(when for line in lines for when, _ in line.handed)
-    return max(sum(start <= t < start + span_s for t in times) for start in times)
+async def remember_times(context: Context) -> None:
+    """`times_taken` knows from now on."""
+    await do(context, "CREATE TABLE taken (at timestamptz)")
+    await do(
+        context,
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO taken VALUES (new.taken_at); RETURN new; END'",
+    )
+    await do(
+        context,
+        "CREATE TRIGGER note AFTER INSERT OR UPDATE ON paces FOR EACH ROW EXECUTE FUNCTION note()",
+    )
+
+
+async def times_taken(context: Context) -> list[datetime]:
+    """When a lot's time was taken, each time. When a line is handed it says less: of two lots, the
+    first may be held up on its way."""
+    return [row[0] for row in await rows(context, "SELECT at FROM taken ORDER BY at")]
+
+
+def apart(times: Sequence[datetime], every_s: float) -> bool:
+    """No two of them are closer together."""
+    return all(b - a >= timedelta(seconds=every_s) for a, b in pairwise(times))
 
 
 async def test_what_does_not_fit_goes_by_itself_in_order_and_never_in_a_burst(
@@ -91,13 +113,15 @@ async def test_what_does_not_fit_goes_by_itself_in_order_and_never_in_a_burst(
 ) -> None:
     async with installed(database_url, redis_url, paced("50/s")) as context:
         who = await queued(context, 60)
+        await remember_times(context)
         line = Line()
         assert await Delivery(context, line).run() == 60
         assert [one for _, one in line.handed] == who
-        lots = sorted({when for when, _ in line.handed})
-        assert len(lots) == 6
-        assert all(later - earlier > 0.15 for earlier, later in pairwise(lots))
-        assert most_in([line], 0.1) == 10
+        lots = Counter(when for when, _ in line.handed)
+        assert [*lots.values()] == [10] * 6
+        times = await times_taken(context)
+        assert len(times) == 6
+        assert apart(times, 0.2)
         assert await rows(context, STATES) == [("accepted", 60)]
         assert await value(context, "SELECT count(*) FROM attempts") == 0
 
@@ -106,6 +130,7 @@ async def test_gateways_and_channels_share_one_pace(database_url: str, redis_url
     both = {"journeys/chat.yaml": WELCOME.replace("welcome", "chat", 1).replace("[sms]", "[chat]")}
     async with installed(database_url, redis_url, paced("20/s", **both)) as context:
         await queued(context, 40)
+        await remember_times(context)
         await do(context, "UPDATE messages SET channel = 'webchat' WHERE subscriber_id % 2 = 0")
         await do(context, "UPDATE attempts a SET channel = m.channel FROM messages m"
                           " WHERE m.attempt_id = a.id")  # fmt: skip
@@ -117,16 +142,16 @@ async def test_gateways_and_channels_share_one_pace(database_url: str, redis_url
         began_at = time.monotonic()
         assert sum(await asyncio.gather(*(it.run() for it in deliveries))) == 40
         assert time.monotonic() - began_at > 1.7, "40 messages, of which 4 go at once"
-        assert most_in(lines, 0.1) <= 8
+        lots = Counter(when for line in lines for when, _ in line.handed)
+        assert max(lots.values()) <= 4
+        assert apart(await times_taken(context), 0.2)
 
 
 async def test_a_slow_carrier_does_not_slow_the_pace(database_url: str, redis_url: str) -> None:
     async with installed(database_url, redis_url, paced("20/s")) as context:
         await queued(context, 16)
-        line = Line(slow_s=1.0)
-        await Delivery(context, line).run()
-        lots = sorted({when for when, _ in line.handed})
-        assert lots[2] - lots[0] < 1.0, "the second and third lot did not wait for the first"
+        line = Line(waits_for=12)
+        assert await Delivery(context, line).run() == 16, "no lot waited for the one before it"
 
 
 async def test_a_paced_journey_holds_no_other_up(database_url: str, redis_url: str) -> None:
@@ -165,9 +190,8 @@ async def test_a_new_pace_holds_for_what_is_queued_and_for_older_versions_and_en
 
         await applied(context, FILES)
         await sweep(context)
-        began_at = time.monotonic()
         assert await Delivery(context, line).run() == 3
-        assert most_in([line], time.monotonic() - began_at) >= 3
+        assert len({when for when, _ in line.handed[-3:]}) == 1, "all together"
 
 
 async def test_what_a_carrier_throttled_keeps_the_pace(database_url: str, redis_url: str) -> None:
@@ -183,11 +207,13 @@ async def test_what_a_carrier_throttled_keeps_the_pace(database_url: str, redis_
         assert len(busy.handed) == 4
         # The clock stands still: what is to be tried again is due a little later.
         later = at(context, NOON + timedelta(minutes=1))
+        await remember_times(context)
         line = Line()
         assert await Delivery(later, line).run() == 4
-        lots = sorted({when for when, _ in line.handed})
-        assert len(lots) == 2
-        assert lots[1] - lots[0] > 0.15
+        assert len({when for when, _ in line.handed}) == 2
+        times = await times_taken(context)
+        assert len(times) == 2
+        assert apart(times, 0.2)
 
 
 async def test_what_outlives_its_hours_is_put_off_whatever_the_pace(
