@@ -79,6 +79,7 @@ def demo(
                     settings,
                     urls,
                     [*people, *whole_town.people],
+                    whole_town.lists,
                     hear,
                     walled=not headless,
                 ) as stage:

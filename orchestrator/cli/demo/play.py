@@ -12,7 +12,7 @@ import asyncpg
 from orchestrator.cli.demo.cast import Person, using
 from orchestrator.cli.demo.show import Moment, Screen
 from orchestrator.cli.demo.stage import STARTS_AT, Stage
-from orchestrator.cli.demo.town import Town, load_lists, report
+from orchestrator.cli.demo.town import Town, report
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.store import counts, subscribers
 
@@ -46,7 +46,6 @@ async def play(
             locale = stage.context.projects.project.locale
             news = [person.subscriber for person in (*people, *town.people)]
             await subscribers.upsert(connection, news, clock.now(), locale)
-        await load_lists(stage.context, town.lists)
         reporting = asyncio.create_task(report(stage.context, town.events))
         activated = await _arrive(stage, ingest, people)
         for day in range(2, days + 2):

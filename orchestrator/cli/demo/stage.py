@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from orchestrator.cli.apply import apply_files
 from orchestrator.cli.carrier import LOOPBACK, SHORT_CODE, Figures, mms_callback
 from orchestrator.cli.demo.behaviour import Player
 from orchestrator.cli.demo.cast import Person
+from orchestrator.cli.demo.town import load_lists
 from orchestrator.cli.listening import free_port, listening, shown
 from orchestrator.cli.options import opened
 from orchestrator.cli.simulated import write_channels
@@ -91,12 +92,14 @@ async def set_stage(
     settings: Settings,
     urls: Urls,
     people: Sequence[Person],
+    numbers: Mapping[str, frozenset[int]],
     log: Callable[[str, str], None],
     *,
     walled: bool,
 ) -> AsyncIterator[Stage]:
     """Worker, gateway and web run as processes; the carrier, its MMS centre, its telephones and the
-    chat's visitors are here, each played by their person."""
+    chat's visitors are here, each played by their person. `numbers` are in the lists of these
+    names."""
     clock = settings.clock
     files = demo_files()
     pictures = source.read_pictures(programme_folder(), files)
@@ -126,14 +129,16 @@ async def set_stage(
             wall = create_wall([smsc, visitors], clock.now, figures.ask, short_code=SHORT_CODE)
             port = await stack.enter_async_context(listening(wall, LOOPBACK, 0, ""))
             address = f"{shown(LOOPBACK, port)}/"
+        context = await stack.enter_async_context(
+            opened(settings, urls.database_url, urls.redis_url, "demo")
+        )
+        # Before there is a matcher: it would not know them at once.
+        await load_lists(context, numbers)
         tree = await stack.enter_async_context(planted(log))
         plan = plan_tree(settings, urls, workers=1, verbose=0)
         await asyncio.wait_for(grow(tree, plan), timeout=60)
         stack.push_async_callback(visitors.stop)
         players = _players(people, smsc, visitors, clock)
-        context = await stack.enter_async_context(
-            opened(settings, urls.database_url, urls.redis_url, "demo")
-        )
         async with context.pool.acquire() as connection:
             await context.projects.follow(connection)
         late = max(timedelta(0), clock.now() - STARTS_AT)
