@@ -11,7 +11,7 @@ import msgspec
 import typer
 from msgspec import Struct
 
-from orchestrator.cli.acting import operator
+from orchestrator.cli.acting import operator, record
 from orchestrator.cli.options import (
     JsonOption,
     ProjectOption,
@@ -21,6 +21,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.show import plain
 from orchestrator.core.acts import Deed
+from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.again import Again, take_again
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.settings import Settings
@@ -40,6 +41,10 @@ def events(
     replay: Annotated[
         bool, typer.Option("--replay", help="Take them again, by the project that runs now.")
     ] = False,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Drop those that stand there now, for good.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop them, do not only tell.")] = False,
     most: Annotated[int, typer.Option(help="How many to show at most.", min=1)] = 20,
     json: JsonOption = False,
     project: ProjectOption = None,
@@ -48,17 +53,26 @@ def events(
     """List reports of events that were set aside, since they are not as events.yaml declares them.
 
     With --replay each is taken again, as if it came now, and those that still cannot be are kept.
-    An event of long ago is stored, but comes too late for triggers. Exit code 1: some remain.
+    An event of long ago is stored, but comes too late for triggers. What was sent by mistake is
+    dropped by --drop --yes. Exit code 1: some remain.
     """
     if action != "set-aside":
         raise typer.BadParameter("write: outreach events set-aside")
+    if replay and drop:
+        raise typer.BadParameter("write --replay or --drop")
     if replay:
         _replay(json, project, verbose)
-    else:
-        _list(most, json, project, verbose)
+    elif drop and yes:
+        _drop(json, project, verbose)
+    elif _list(most, json, project, verbose):
+        if drop:
+            raise OutreachError("nothing was dropped", "add --yes to drop them all, for good")
+        raise typer.Exit(1)
 
 
-def _list(most: int, json: bool, project: ProjectOption, verbose: int) -> None:
+def _list(most: int, json: bool, project: ProjectOption, verbose: int) -> bool:
+    """Tells what there is, if there is any."""
+
     async def look(settings: Settings, connection: asyncpg.Connection) -> Told:
         return Told(await set_aside.count(connection), await set_aside.read(connection, 0, most))
 
@@ -68,8 +82,7 @@ def _list(most: int, json: bool, project: ProjectOption, verbose: int) -> None:
     else:
         for line in _listed(found):
             typer.echo(line)
-    if found.kinds:
-        raise typer.Exit(1)
+    return bool(found.kinds)
 
 
 def _replay(json: bool, project: ProjectOption, verbose: int) -> None:
@@ -92,6 +105,19 @@ def _replay(json: bool, project: ProjectOption, verbose: int) -> None:
         raise typer.Exit(1)
 
 
+def _drop(json: bool, project: ProjectOption, verbose: int) -> None:
+    async def drop(settings: Settings, connection: asyncpg.Connection) -> int:
+        last = max((it.last for it in await set_aside.count(connection)), default=0)
+        async with connection.transaction():
+            gone = await set_aside.drop(connection, last)
+            if gone:
+                await record(settings, connection, "events.dropped", "events", {"events": gone})
+        return gone
+
+    dropped = run_once(project, verbose, drop)
+    typer.echo(f'{{"dropped":{dropped}}}' if json else f"dropped: {dropped}")
+
+
 def _listed(found: Told) -> Iterator[str]:
     if not found.kinds:
         yield "nothing is set aside"
@@ -102,6 +128,7 @@ def _listed(found: Told) -> Iterator[str]:
         yield f"{name}: {kind.count} since {since}: {plain(kind.reason)}"
     yield from _shown(found.first)
     yield "once events.yaml, or what they say, is right: outreach events set-aside --replay"
+    yield "if they were sent by mistake: outreach events set-aside --drop"
 
 
 def _shown(first: Sequence[Aside]) -> Iterator[str]:

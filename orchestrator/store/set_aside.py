@@ -27,12 +27,15 @@ WHERE id > $1 ORDER BY id LIMIT $2
 
 # How many there are of which event, and the first of each reason.
 COUNT = """
-SELECT name, count(*), min(at) AS since, min(reason) AS reason
+SELECT name, count(*), min(at) AS since, min(reason) AS reason, max(id) AS last
 FROM set_aside_events GROUP BY name ORDER BY count(*) DESC, name
 """
 
 # These have been taken after all.
 DELETE = "DELETE FROM set_aside_events WHERE id = ANY($1::bigint[])"
+
+# Those up to an id go.
+DROP = "DELETE FROM set_aside_events WHERE id <= $1"
 
 
 class NewAside(Struct, frozen=True):
@@ -60,13 +63,14 @@ class Aside(Struct, frozen=True):
 
 
 class Kind(Struct, frozen=True):
-    """How many reports of one event are set aside, since when, and a reason that one of them has.
-    The name is '' where it could not be told."""
+    """How many reports of one event are set aside, since when, a reason that one of them has, and
+    the id of the last. The name is '' where it could not be told."""
 
     name: str
     count: int
     since: datetime
     reason: str
+    last: int
 
 
 async def add(connection: asyncpg.Connection, news: Sequence[NewAside], now: datetime) -> None:
@@ -96,3 +100,8 @@ async def count(connection: asyncpg.Connection) -> list[Kind]:
 async def delete(connection: asyncpg.Connection, ids: Sequence[int]) -> None:
     """These are not set aside any more."""
     await connection.execute(DELETE, [*ids])
+
+
+async def drop(connection: asyncpg.Connection, up_to: int) -> int:
+    """Nobody will take those up to this id: how many there were."""
+    return int((await connection.execute(DROP, up_to)).rpartition(" ")[2])
