@@ -21,6 +21,8 @@ from orchestrator.project.rules.base import Rule
 
 _SMS = re.compile(r"\{%-?\s*block sms\b.*?%\}(.*?)\{%-?\s*endblock", re.DOTALL)
 _SAYS = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_ASKS = re.compile(r"\{%.*?%\}", re.DOTALL)
+_AGAIN = re.compile(r"\{%[-+]?\s*(?:for|set)\b")
 _VALUE = 32
 """Characters that a value takes at most, in our examples."""
 _WIDE_PART, _NARROW_PART = 67, 153
@@ -63,12 +65,19 @@ class SmsParts(Rule):
 
 def _may_take(block: str, locale: str, most: int) -> bool:
     """Whether it could take more parts: whatever is surely short is not worth rendering."""
-    if "{% for" in block or "{%- for" in block:
+    if _AGAIN.search(block):
         return True
+    block = _ASKS.sub("", block)
     values = _SAYS.findall(block)
-    longest = len(_SAYS.sub("", block)) + sum(max(_VALUE, len(it)) for it in values)
+    longest = len(_SAYS.sub("", block)) + sum(map(_longest_said, values))
     narrow = block.isascii() and not locale.startswith("zh")
     return longest > most * (_NARROW_PART if narrow else _WIDE_PART)
+
+
+def _longest_said(value: str) -> int:
+    """So many characters are surely enough for it."""
+    texts = len(value) if "'" in value or '"' in value else 0
+    return max(_VALUE * (1 + value.count("~")), texts)
 
 
 def _cost(draft: Draft, content: Content) -> str:
