@@ -59,6 +59,8 @@ class _Reader:
     def _apart(self, whole: Node) -> Node:
         """The same, no part of which looks both at what is known where events arrive and at what
         is known later only."""
+        if "state" not in self.source.words and "in_area" not in self.source.words:
+            return whole
         for part in tree.parts(whole):
             roots = {name.partition(".")[0] for name in tree.names(part)}
             later = next((root for root in KNOWN_LATER if root in roots), None)

@@ -158,7 +158,8 @@ def _plan(
         if own.journey in seen:
             continue
         seen.add(own.journey)
-        every = [*moments(own.steps)]
+        enrolls = any(isinstance(step, Enroll) for step in draft.within(own))
+        every = [*moments(own.steps)] if sure or enrolls else []
         if sure:
             sent = [it for it in every if it.sure and is_message(it.step)]
         else:
