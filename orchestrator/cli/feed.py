@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +36,9 @@ from orchestrator.core import calendar
 from orchestrator.core.errors import GrammarError, OutreachError
 from orchestrator.core.feed import Feed, Happened
 from orchestrator.core.telephone import number_of
+from orchestrator.project import source
 from orchestrator.project.city import generate
+from orchestrator.project.load import load
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.feeding import Direct, Fed, Feeder, Recorded, Sender, ToServer, ToStream
@@ -66,6 +69,8 @@ class _Wish(Struct, frozen=True):
     rate: float
     seed: int
     country: str | None
+    again: str
+    """The options that another try of it needs as well, but for where it begins."""
 
 
 class _Report(Struct):
@@ -109,7 +114,8 @@ def feed(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Send to this server's POST /v1/events, with the first of OUTREACH_API_KEYS "
+            help="Send to this server's POST /v1/events, with the first of OUTREACH_API_KEYS; "
+            "what cells of a CSV hold, the project's folder says "
             "[default: straight into this installation].",
             show_default=False,
         ),
@@ -171,9 +177,15 @@ def feed(
     if synthetic and (first > 1 or as_recorded):
         raise typer.BadParameter("--from and --as-recorded are for recordings")
     run_name = name or datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    options = {"--speed": speed if speed != "1x" else None, "--to": to, "--country": country}
+    options["--project"] = str(project) if project is not None else None
+    flags = ("--redis", redis), ("--as-recorded", as_recorded)
+    again = [it for flag, is_set in flags if is_set for it in (flag,)]
+    again += [it for name, said in options.items() if said is not None for it in (name, said)]
     wish = _Wish(
-        file, _speed(speed), first, run_name, as_recorded, people, hours, rate, seed, country
-    )
+        file, _speed(speed), first, run_name, as_recorded, people, hours, rate, seed, country,
+        shlex.join(again),
+    )  # fmt: skip
     if to is not None:
         report = _to_server(wish, to, project)
     else:
@@ -224,13 +236,28 @@ def _to_server(wish: _Wish, url: str, project: Path | None) -> _Report:
     if wish.file is None and wish.people is None:
         raise OutreachError("it is not said how many people there are", "write --people 10000")
     keys = load_api_keys(settings)
+    declared, zone = _here(settings.project)
 
     async def send() -> _Report:
         async with aiohttp.ClientSession() as session:
             sender = ToServer(session, url, keys[0].key if keys else "")
-            return await _fed(wish, settings, sender, Clock(), Feed(), (), "UTC")
+            return await _fed(wish, settings, sender, Clock(), declared, (), zone)
 
     return run(send)
+
+
+def _here(folder: Path) -> tuple[Feed, str]:
+    """What the project in the folder declares, and its time zone; nothing if there is none."""
+    if not (folder / "journeys").is_dir():
+        return Feed(), "UTC"
+    try:
+        whole = load(source.read_folder(folder))
+    except OutreachError:
+        typer.echo(
+            f"{folder} has mistakes, see outreach validate: what cells hold is guessed", err=True
+        )
+        return Feed(), "UTC"
+    return whole.feed, whole.timezone
 
 
 async def _fed(
@@ -292,7 +319,8 @@ def _numbered(batches: Iterable[list[Happened]]) -> Iterator[Recorded]:
 
 
 def _again(wish: _Wish, line: int) -> str:
-    return f"outreach feed {wish.file} --from {line} --run {wish.run}"
+    command = f"outreach feed {shlex.quote(str(wish.file))} --from {line} --run {wish.run}"
+    return f"{command} {wish.again}".rstrip()
 
 
 def _tell(report: _Report, wish: _Wish, json: bool) -> None:

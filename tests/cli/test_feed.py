@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from orchestrator.cli.recording import recorded
 from orchestrator.core.feed import EventType, Feed
+from orchestrator.project import shipped
 from tests.cli.shell import outreach
 
 FEED = Feed({"call.ended": EventType(properties={"peer": "text", "seconds": "number"})})
@@ -84,6 +87,39 @@ def test_a_recording_is_fed_and_its_end_told(applied: Mapping[str, str], tmp_pat
         "max", "--json", "--redis", env=applied,
     )  # fmt: skip
     assert json.loads(city.stdout)["events"] > 0, city.stderr
+
+
+def test_a_server_that_refuses_is_told_with_all_that_another_try_needs(tmp_path: Path) -> None:
+    for path, text in shipped.starter().items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    (tmp_path / "journeys/program/events.yaml").write_text(
+        "events: {call.ended: {properties: {peer: text}}}\n"
+    )
+    file = tmp_path / "two calls.csv"
+    file.write_text("name,at,number,peer\ncall.ended,12,+8613800138000,8613800138001\n")
+    bodies: list[bytes] = []
+
+    class Refuses(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(403)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        done = outreach(
+            "feed", str(file), "--to", url, "--as-recorded", "--run", "one",
+            "--project", str(tmp_path),
+        )  # fmt: skip
+        server.shutdown()
+    assert [json.loads(it)["properties"] for it in bodies] == [{"peer": "8613800138001"}]
+    assert done.returncode == 1
+    again = f"--from 2 --run one --as-recorded --to {url} --project {tmp_path}"
+    assert done.stderr.endswith(f"go on with: outreach feed '{file}' {again}\n")
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
