@@ -97,8 +97,8 @@ class Bench:
 
     async def stop(self) -> None:
         await self.channel.stop()
+        await self.mmsc.stop()  # before whom it calls: it would wait for an answer
         await self.server.close()
-        await self.mmsc.stop()
 
     def message(self, number: int, text: str = "Hi", **said: Any) -> Outgoing:
         content = Content(
