@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
+from types import NoneType
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -48,7 +49,7 @@ class Setting(Struct, frozen=True):
         return properties.get(self.property) if self.property else self.value
 
 
-class EventType(Struct, frozen=True):
+class EventType(Struct, frozen=True, dict=True):
     """A declared event. `properties` says of what kind each is, `may_lack` which of them may be
     missing; others than these may come along. `sets` is what is then known of the subscriber, by
     its name under `state`; `counts` is how much of each measure it counts."""
@@ -70,6 +71,27 @@ class EventType(Struct, frozen=True):
             elif kind != "any" and type(value) not in _TYPES[kind]:
                 return f"{name} is not a {kind}"
         return ""
+
+    def fits(self, many: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether all of these are as declared: `fault` for all at once, in a fourth of the time.
+        If not, each is to be looked at."""
+        for name, right in self._kinds:
+            found = {type(it.get(name)) for it in many}
+            if not (found <= right if right is not None else NoneType not in found):
+                return False
+        return True
+
+    @cached_property
+    def _kinds(self) -> Sequence[tuple[str, frozenset[type] | None]]:
+        """Of each property, which types it may have; None: any but none."""
+        kinds: list[tuple[str, frozenset[type] | None]] = []
+        for name, kind in self.properties.items():
+            lacking = name in self.may_lack
+            if kind != "any":
+                kinds.append((name, frozenset([*_TYPES[kind], *([NoneType] * lacking)])))
+            elif not lacking:
+                kinds.append((name, None))
+        return kinds
 
 
 class Feed(Struct, frozen=True, dict=True):

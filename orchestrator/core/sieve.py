@@ -6,7 +6,7 @@ by hand here; anything else goes through the language's own predicate, and the a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -23,6 +23,10 @@ Lists = Mapping[str, Container[int]]
 
 Test = Callable[[Who, Mapping[str, Any]], bool]
 """Whether something holds for a subscriber and the properties of an event."""
+
+Sift = Callable[[Sequence[Mapping[str, Any]]], Iterable[int]]
+"""Of the properties of many events, the places of those of which something may hold: of no other
+does it. Raises TypeError where it cannot tell."""
 
 EVENT, GENERAL, OWN_LIST, LIST, CHANCE = range(5)
 """What a test costs, by rank."""
@@ -75,6 +79,21 @@ class Sieve:
                     return Gate(key, frozenset(map(str, texts)))
         return None
 
+    def sift(self, part: Part) -> Sift | None:
+        """A look at many events at once, if this part is a number of theirs against one."""
+        match part.node:
+            case tree.Less(item, tree.Constant(int(limit)), _) if _plain(item, limit):
+                key = str(_key(item))
+                return lambda many: [
+                    n for n, it in enumerate(many) if it.get(key, _INFINITE) <= limit
+                ]
+            case tree.Less(tree.Constant(int(limit)), item, _) if _plain(item, limit):
+                key = str(_key(item))
+                return lambda many: [
+                    n for n, it in enumerate(many) if it.get(key, -_INFINITE) >= limit
+                ]
+        return None
+
     def test(self, part: Part) -> Test:
         """A test that this part holds."""
         match part.node:
@@ -93,11 +112,11 @@ class Sieve:
         if (gate := self.gate(part)) is not None:
             key, texts = gate.property, gate.values
 
-            def among(who: Who, event: Mapping[str, Any]) -> bool:
+            def is_one(who: Who, event: Mapping[str, Any]) -> bool:
                 value = event.get(key)
                 return type(value) is str and value in texts
 
-            return among
+            return is_one
         return self._general(part)
 
     def _own_list(self, name: str) -> Test:
@@ -152,6 +171,14 @@ def _key(node: tree.Node) -> str | None:
 
 def _plain(node: tree.Node, limit: int) -> bool:
     return _key(node) is not None and type(limit) is int and abs(limit) < _EXACT
+
+
+def among(key: str, texts: Iterable[str], place: bool) -> Sift:
+    """Those whose property is one of these texts, or, of a `place`, the number that says so."""
+    values: set[str | int] = {*texts}
+    if place:
+        values |= {int(it) for it in texts if it.isdecimal() and it.isascii()}
+    return lambda many: [n for n, it in enumerate(many) if it.get(key) in values]
 
 
 def _inside(area: Area | None, key: str, wanted: bool) -> Test:

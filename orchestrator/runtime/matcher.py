@@ -49,9 +49,16 @@ MOST_ENTRIES = 16
 MOST_FIRED = 5_000
 """With so many to be committed, no more events are taken before they are."""
 
-FEW, TURN_EVERY_S = 20, 0.05
-"""So few for whom something fired have their turn here, at once, and no oftener: it spares them the
-way to a worker, and most of our time is for matching."""
+READ_EVERY_S = 0.02
+"""What comes within so long of what was read last is read at once, and committed at once: one more
+event costs a tenth of the first."""
+
+FEW_PER_S = 40
+"""While so few triggers fire, those they fire for have their turn here, at once: it spares them the
+way to a worker. With more of them, our time is for matching."""
+
+RING_EVERY_S = 0.1
+"""Workers are rung for no oftener: they look after all that waits."""
 
 ENDING_S = 5.0
 """What is under way when a matcher ends, or begins again, is waited for so long."""
@@ -154,7 +161,9 @@ class Matcher:
         self._looked_at = self._rested_at = float("-inf")
         self._committing: asyncio.Task[None] | None = None
         self._turning: asyncio.Task[None] | None = None
-        self._turned_at = float("-inf")
+        self._turns_left, self._fired_at = float(FEW_PER_S), time.monotonic()
+        self._unrung: set[int] = set()
+        self._rung_at = self._read_at = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Partitions are taken, matched and given back, until asked to stop; then everything is
@@ -165,7 +174,9 @@ class Matcher:
                 await self._look()
                 await self._listen()
                 await self._commit()
+                await self._ring(RING_EVERY_S)
             await self._settle()
+            await self._ring()
             await sharing.leave(self._connection)
             await self._give([*self._ours])
         finally:
@@ -252,9 +263,15 @@ class Matcher:
         if not self._ours:
             await asyncio.sleep(WAIT_MS / 1000)
             return
+        if (rest_s := self._read_at + READ_EVERY_S - time.monotonic()) > 0:
+            await asyncio.sleep(rest_s)
         cursors = {number: it.cursor for number, it in self._ours.items()}
         wait_ms = 1 if any(it.fired for it in self._ours.values()) else WAIT_MS
         now, arrived, found = await self._streams.read(cursors, MOST_ENTRIES, wait_ms)
+        # More may wait behind a full hand.
+        full = {number for number, entries in found.items() if len(entries) >= MOST_ENTRIES}
+        if found and not full:
+            self._read_at = time.monotonic()
         latest = self._watermark(arrived)
         if any(it.engine.watermark > self._to_come(now) for it in self._ours.values()):
             raise ClockError("events were judged of a time that has not come")
@@ -264,8 +281,7 @@ class Matcher:
                 # So that what is late does not depend on how much is read at once.
                 it.advance(self._watermark(min(entry.arrived, arrived)))
                 it.take(entry)
-            # More may wait behind a full hand, and we have not seen it.
-            if len(entries) < MOST_ENTRIES:
+            if number not in full:
                 it.advance(latest)
 
     def _to_come(self, now: float) -> float:
@@ -324,15 +340,29 @@ class Matcher:
     async def _let_turn(self, fired: Sequence[tuple[int, int]]) -> None:
         """They for whom something fired (subscriber id, shard) have their turn, or are rung for."""
         now = time.monotonic()
-        idle = self._turning is None or self._turning.done()
-        if 0 < len(fired) <= FEW and idle and now - self._turned_at >= TURN_EVERY_S:
-            self._turned_at = now
-            self._turning = asyncio.create_task(self._turn(fired))
+        left = self._turns_left + FEW_PER_S * (now - self._fired_at)
+        self._turns_left = max(-FEW_PER_S, min(FEW_PER_S, left) - len(fired))
+        self._fired_at = now
+        if fired and self._turns_left >= 0:
+            self._turning = asyncio.create_task(self._turn(fired, self._turning))
         else:
-            await self._context.bell.ring_turns({shard for _, shard in fired})
+            self._unrung |= {shard for _, shard in fired}
+            await self._ring(RING_EVERY_S)
 
-    async def _turn(self, fired: Sequence[tuple[int, int]]) -> None:
+    async def _ring(self, every_s: float = 0.0) -> None:
+        """Workers know of all whose turn it is, unless they were rung for so lately."""
+        if self._unrung and time.monotonic() - self._rung_at >= every_s:
+            self._rung_at = time.monotonic()
+            shards, self._unrung = self._unrung, set()
+            await self._context.bell.ring_turns(shards)
+
+    async def _turn(
+        self, fired: Sequence[tuple[int, int]], before: asyncio.Task[None] | None
+    ) -> None:
+        """They have their turn, after those before them."""
         context = self._context
+        if before is not None:
+            await asyncio.wait({before})
         try:
             taken = await take_named(context, [who for who, _ in fired])
         except Exception as error:  # it is stored: a worker tries as well

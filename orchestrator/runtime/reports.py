@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -48,7 +50,7 @@ def settle(it: Struct, at: datetime | None) -> None:
         msgspec.structs.force_setattr(it, "at", at.astimezone(UTC))
 
 
-class EventShape(Timed, frozen=True, forbid_unknown_fields=True):
+class EventShape(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Something happened to the subscriber of key `subscriber`, or to whoever has the telephone
     `number`: at `at`, or now. The same `source_id` twice is one event."""
 
@@ -58,6 +60,16 @@ class EventShape(Timed, frozen=True, forbid_unknown_fields=True):
     number: Number | UnsetType = UNSET
     at: Time | None = None
     properties: dict[str, Any] = {}
+
+    @property
+    def telephone(self) -> str:
+        """The number as addresses hold it, or ''."""
+        return "" if self.number is UNSET else f"+{int(self.number)}"
+
+
+class CheckedShape(EventShape, frozen=True, gc=False):
+    """One that was looked at as it was read: it says whom it is about, in one way, and when in a
+    way that calendars and PostgreSQL can go on from. Raises ValueError if not."""
 
     def __post_init__(self) -> None:
         number, at = self.number, self.at
@@ -75,11 +87,6 @@ class EventShape(Timed, frozen=True, forbid_unknown_fields=True):
         if at is not None and not (at.tzinfo is UTC and 1970 <= at.year < 3000):
             settle(self, at)
 
-    @property
-    def telephone(self) -> str:
-        """The number as addresses hold it, or ''."""
-        return "" if self.number is UNSET else f"+{int(self.number)}"
-
 
 class Broken(Struct, frozen=True):
     """A report that cannot be taken: its position, from 0, what it said, and why not. `source_id`
@@ -93,22 +100,68 @@ class Broken(Struct, frozen=True):
     who: str = ""
 
 
-_decode = msgspec.json.Decoder(EventShape).decode
+_decode = msgspec.json.Decoder(CheckedShape).decode
+_decode_list = msgspec.json.Decoder(list[EventShape]).decode
 _decode_lines = msgspec.json.Decoder(EventShape).decode_lines
+
+_numbers = re.compile(r"(?:\+?+[1-9][0-9]{5,14}+,)*+").fullmatch
+"""Of many numbers, each with a comma after it: whether all are telephone numbers."""
+
+_AMISS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def quick_list(body: bytes) -> list[EventShape] | None:
+    """The reports of a JSON list of them. None if any may not be as it must be, or names nobody by
+    a telephone number: then each is to be looked at for itself, at three times the cost."""
+    if holds_nul(body):
+        return None
+    try:
+        shapes = _decode_list(body)
+    except _AMISS:
+        return None
+    return shapes if _as_they_must_be(shapes) else None
+
+
+def quick_lines(lines: bytes) -> list[EventShape] | None:
+    """The same of whole NDJSON lines, of which none is empty."""
+    if holds_nul(lines):
+        return None
+    try:
+        shapes = _decode_lines(lines)
+    except _AMISS:
+        return None
+    if len(shapes) != count_lines(lines):
+        return None
+    return shapes if _as_they_must_be(shapes) else None
+
+
+def _as_they_must_be(shapes: Sequence[EventShape]) -> bool:
+    """Whether `CheckedShape` would find fault with none of them, for all at once."""
+    numbers = [it.number for it in shapes if it.subscriber is UNSET]
+    if len(numbers) != len(shapes):
+        return False
+    try:
+        texts = ",".join(numbers)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    years = {it.at.year for it in shapes if it.at is not None}
+    # The first and the last year that are certainly in, wherever on Earth.
+    if years and not 1970 < min(years) <= max(years) < 2999:
+        return False
+    texts += ","
+    return not shapes or (_numbers(texts) is not None and texts.count(",") == len(shapes))
+
+
+def holds_nul(octets: bytes) -> bool:
+    """Whether a text may hold NUL, which PostgreSQL cannot."""
+    return b"\\" in octets and b"\\u0000" in octets
 
 
 def read_lines(lines: bytes, first: int = 0) -> tuple[list[tuple[int, EventShape]], list[Broken]]:
     """The reports of whole NDJSON lines, each with its position, counted from `first`; and those
     that cannot be read. Empty lines count and say nothing."""
-    # The quick way, for what is right; NUL, which PostgreSQL cannot hold, is looked for below.
-    if b"\\u0000" not in lines:
-        try:
-            shapes = _decode_lines(lines)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        else:
-            if len(shapes) == count_lines(lines):
-                return [*enumerate(shapes, first)], []
+    if (shapes := quick_lines(lines)) is not None:
+        return [*enumerate(shapes, first)], []
     read: list[tuple[int, EventShape]] = []
     broken: list[Broken] = []
     for position, line in enumerate(lines.split(b"\n"), first):
@@ -131,16 +184,18 @@ def read_one(octets: bytes, position: int = 0) -> EventShape | Broken:
     """One report of JSON, or why it is none."""
     try:
         shape = _decode(octets)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _AMISS as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         return _guessed(position, octets, reason)
-    if b"\\u0000" in octets and _has_nul(msgspec.to_builtins(shape)):
+    if holds_nul(octets) and _has_nul(msgspec.to_builtins(shape)):
         return _guessed(position, octets, "It holds a NUL character (\\u0000).")
     return shape
 
 
 def unfit(it: EventShape, position: int, reason: str) -> Broken:
     """A report that could be read, and cannot be taken for this reason."""
+    if it.at is not None:  # so that the same one again is known to be the same
+        it = msgspec.structs.replace(it, at=it.at.astimezone(UTC))
     body = msgspec.json.encode(it).decode()
     who = it.telephone or f"={it.subscriber}"
     return Broken(position, body[:MOST_KEPT], reason, it.name, it.source_id, who)
@@ -159,7 +214,7 @@ def _guessed(position: int, octets: bytes, reason: str) -> Broken:
     body = _clean(octets.decode("utf-8", "replace").strip()[:MOST_KEPT])
     try:
         guess = msgspec.json.decode(octets, type=_Guess)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _AMISS:
         return Broken(position, body, reason)
     digits = str(guess.number or "").removeprefix("+")
     who = f"+{digits}" if digits.isdecimal() and digits.isascii() else ""

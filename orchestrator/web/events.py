@@ -11,10 +11,18 @@ from aiohttp import web
 from msgspec import Struct
 
 from orchestrator.runtime.intake import Taken
-from orchestrator.runtime.reports import Broken, EventShape, count_lines, read_lines
+from orchestrator.runtime.reports import (
+    Broken,
+    CheckedShape,
+    EventShape,
+    count_lines,
+    quick_lines,
+    quick_list,
+    read_lines,
+)
 from orchestrator.runtime.streams import FullError
 from orchestrator.web.problem import ProblemError
-from orchestrator.web.shapes import read_batch
+from orchestrator.web.shapes import read_batch, refuse_many
 
 Take = Callable[[Sequence[EventShape], Sequence[Broken], Sequence[int] | None], Awaitable[Taken]]
 """Deals with reports and broken ones, given the position of each report: see `Intake.take`."""
@@ -66,10 +74,18 @@ def post_events(take: Take) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def post(request: web.Request) -> web.Response:
         if request.content_type in LINES:
             return _answer(await _stream(request, take))
-        shapes = read_batch(await request.read(), EventShape)
-        return _answer(await take(shapes, (), None))
+        return _answer(await take(_read(await request.read()), (), None))
 
     return post
+
+
+def _read(body: bytes) -> Sequence[EventShape]:
+    """The events of a body. Raises ProblemError as `read_batch`."""
+    shapes = quick_list(body)
+    if shapes is None:
+        return read_batch(body, CheckedShape)
+    refuse_many(shapes)
+    return shapes
 
 
 async def _stream(request: web.Request, take: Take) -> Streamed:
@@ -92,11 +108,16 @@ async def _stream(request: web.Request, take: Take) -> Streamed:
 
 
 async def _take(lines: bytes, done: Streamed, take: Take) -> Streamed:
-    read, broken = read_lines(lines, done.lines)
+    shapes: Sequence[EventShape] | None = quick_lines(lines)
+    positions: Sequence[int] = range(done.lines, done.lines + len(shapes or ()))
+    broken: Sequence[Broken] = ()
+    if shapes is None:
+        read, broken = read_lines(lines, done.lines)
+        shapes, positions = [it for _, it in read], [at for at, _ in read]
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
-            taken = await take([it for _, it in read], broken, [at for at, _ in read])
+            taken = await take(shapes, broken, positions)
         except FullError as full:
             if time.monotonic() > until:
                 raise ProblemError(

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
 from msgspec.json import Decoder
 
-from orchestrator.runtime.reports import EventShape, Time, Timed, Word
+from orchestrator.runtime.reports import CheckedShape, Time, Timed, Word, holds_nul
 from orchestrator.web.problem import Flaw, ProblemError
 
 MAX_ITEMS = 1_000
@@ -42,12 +42,12 @@ class SubscriberShape(Struct, frozen=True, forbid_unknown_fields=True):
     consents: Mapping[Word, ConsentShape] = {}
 
 
-Shape = TypeVar("Shape", EventShape, SubscriberShape)
+Shape = TypeVar("Shape", CheckedShape, SubscriberShape)
 
-_ONES: Mapping[type, Decoder[Any]] = {it: Decoder(it) for it in (EventShape, SubscriberShape)}
+_ONES: Mapping[type, Decoder[Any]] = {it: Decoder(it) for it in (CheckedShape, SubscriberShape)}
 _LISTS: Mapping[type, Decoder[Any]] = {
     it: Decoder(list[it])  # type: ignore[valid-type]
-    for it in (EventShape, SubscriberShape)
+    for it in (CheckedShape, SubscriberShape)
 }
 
 
@@ -58,13 +58,13 @@ def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
     """
     several = body.lstrip()[:1] == b"["
     # The quick way, for what is right; NUL, which PostgreSQL cannot hold, is looked for below.
-    if b"\\u0000" not in body:
+    if not holds_nul(body):
         try:
             read = _LISTS[shape].decode(body) if several else [_ONES[shape].decode(body)]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         else:
-            _refuse_many(read)
+            refuse_many(read)
             return read
     try:
         # Whatever is no JSON fails here, also where it is one item.
@@ -72,7 +72,7 @@ def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
             raws = msgspec.json.decode(body, type=list[Raw])
         else:
             raws = [msgspec.json.decode(body, type=Raw)]
-        _refuse_many(raws)
+        refuse_many(raws)
         return _examined(raws, shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProblemError(400, "The body is not JSON", str(error)) from None
@@ -80,7 +80,8 @@ def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
         raise ProblemError(400, "The body is nested too deep") from None
 
 
-def _refuse_many(items: Sequence[object]) -> None:
+def refuse_many(items: Sequence[object]) -> None:
+    """Raises ProblemError (413) if these are too many for one request."""
     if len(items) > MAX_ITEMS:
         raise ProblemError(
             413, f"{len(items)} items at once", f"Send at most {MAX_ITEMS} per request."
