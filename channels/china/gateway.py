@@ -18,6 +18,7 @@ from channels.sms.inbound import Inbound
 from channels.sms.line import Line
 from channels.sms.outcomes import Verdicts
 from channels.sms.pace import Pace
+from channels.sms.siblings import Siblings
 from orchestrator.core.delivery import Outcome, Outgoing
 from orchestrator.core.short_message import MAX_PARTS, TextError
 
@@ -67,6 +68,7 @@ class GatewayChannel(Generic[Session]):
         self.inbound = Inbound(name, "86", now)
         self.pace = Pace(settings.rate_per_s, 0.0)
         self._gateway = settings
+        self.siblings = Siblings()
         self._reference = int(now()) & 0xFF
         self._line: Line[Session] | None = None
         self._stopping = False
@@ -91,6 +93,11 @@ class GatewayChannel(Generic[Session]):
     def trouble(self) -> str:
         """Why the channel is not up, for people; empty while it is."""
         return self._line.trouble if self._line is not None and self._line.session is None else ""
+
+    @property
+    def session(self) -> Session | None:
+        """The connection over which the gateway can be asked; None while there is none."""
+        return self._line.session if self._line is not None and not self._stopping else None
 
     async def start(self, inbox: Inbox) -> None:
         """Connecting has begun; `health` tells when it is done."""
@@ -135,7 +142,7 @@ class GatewayChannel(Generic[Session]):
         compose: Callable[[Session, _Sendable, list[bytes]], int],
     ) -> list[Outcome]:
         """`compose` appends a message's submits, and says how many there are."""
-        session = self._line.session if self._line is not None and not self._stopping else None
+        session = self.session
         if session is None:
             reason = self.trouble.partition("\n")[0] or "not connected to the carrier"
             return [Outcome(it.message_id, "unsent", reason=reason, retry="later") for it in batch]
@@ -150,7 +157,11 @@ class GatewayChannel(Generic[Session]):
         answers = await session.submit(bodies)
         at = 0
         for message_id, parts in spans:
-            outcomes.append(self.verdicts.joined(message_id, answers[at : at + parts], str))
+            theirs = answers[at : at + parts]
+            outcome = self.verdicts.joined(message_id, theirs, str)
+            if outcome.result == "accepted":
+                self.siblings.keep([carrier_id for _, carrier_id in theirs])
+            outcomes.append(outcome)
             at += parts
         return outcomes
 

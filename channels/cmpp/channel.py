@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from channels.base import Kind, Means
@@ -12,12 +13,13 @@ from channels.china import text
 from channels.china.fields import FieldError
 from channels.china.gateway import GatewayChannel, Part
 from channels.china.report import read_state
+from channels.china.session import RequestError
 from channels.cmpp import pdu, status
 from channels.cmpp.session import CmppSession, OtherVersionError
 from channels.cmpp.settings import CmppSettings
 from channels.sms import pdu as air
 from channels.sms.line import RefusedError
-from orchestrator.core.delivery import Receipt
+from orchestrator.core.delivery import Fate, Held, Receipt
 
 _VERSIONS = {"auto": pdu.V3, "3.0": pdu.V3, "2.0": pdu.V2}
 
@@ -77,6 +79,36 @@ class CmppChannel(GatewayChannel[CmppSession]):
             ),
             session.version,
         )
+
+    async def recall(self, batch: Sequence[Held]) -> list[Fate]:
+        """The gateway does not bring these messages any more (CMPP 3.0 §8.4.6), or says no; it does
+        not say why. Of a message of several parts, see `SmsChannel.recall`."""
+
+        busy = asyncio.Semaphore(self.settings.window)
+
+        async def one(held: Held) -> Fate:
+            number = held.message.message_id
+            if not held.carrier_id.isdecimal() or int(held.carrier_id) >= 1 << 64:
+                reason = "no answer named it, so the gateway cannot be asked"
+                return Fate(number, "cannot", reason=reason)
+            session = self.session
+            if session is None:
+                return Fate(number, "silent", reason="not connected to the gateway")
+            try:
+                async with busy:
+                    if not await session.cancel(int(held.carrier_id)):
+                        reason = "the gateway does not take it back, or has brought it"
+                        return Fate(number, "refused", reason=reason)
+                    for part in self.siblings.of(held.carrier_id):
+                        with contextlib.suppress(RequestError, FieldError):
+                            await session.cancel(int(part))
+            except RequestError:
+                return Fate(number, "silent", reason="the gateway gave no answer")
+            except FieldError:
+                return Fate(number, "silent", reason="the gateway's answer means nothing")
+            return Fate(number, "recalled")
+
+        return list(await asyncio.gather(*(one(held) for held in batch)))
 
     def take(self, session: CmppSession, ticket: int, message: pdu.Deliver) -> None:
         """A DELIVER is on its way into the store."""

@@ -83,7 +83,11 @@ class CmppSession(GatewaySession):
         return pdu.read_query_resp(await self.request(pdu.QUERY, body))
 
     async def cancel(self, msg_id: int) -> bool:
-        """Whether the message was deleted before it went out. Raises RequestError or FieldError."""
+        """Whether the message was deleted before it went out. Requests go at the pace of submits.
+        Raises RequestError or FieldError."""
+        while not self._pace.room(self.loop.time()):  # noqa: ASYNC110 — awaits time itself
+            await asyncio.sleep(self._pace.delay_s())
+        self._pace.spend(1)
         return pdu.read_cancel_resp(await self.request(pdu.CANCEL, pdu.cancel_body(msg_id)))
 
     # What the session asks for

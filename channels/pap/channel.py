@@ -18,7 +18,8 @@ from channels.pap.parcel import CONTROL, content, pack
 from channels.pap.settings import PapSettings
 from channels.sms.pace import Pace
 from channels.sms.receipt import FinalState
-from channels.wap_push.authored import document_of
+from channels.wap_push.authored import deletion_of, document_of, may_be_deleted
+from channels.wap_push.taking_back import TOO_LATE, withdrawn
 from channels.wap_push.tree import PushError
 from orchestrator.core.delivery import Outcome, Outgoing, Receipt
 
@@ -140,27 +141,50 @@ class PapChannel:
         return list(await asyncio.gather(*(self._fate(it.message.message_id) for it in batch)))
 
     async def recall(self, batch: Sequence[Held]) -> list[Fate]:
-        """The gateway does not bring these pushes any more, or what it says instead."""
+        """The gateway does not bring these pushes any more; of those that it has brought, or does
+        not give back, the phone is told to delete the words that it keeps."""
 
         async def one(message: Outgoing) -> Fate:
-            number = message.message_id
             try:
-                [outcome] = await self.cancel([message])
+                fate = await self._taken_back(message)
+                if fate.word in TOO_LATE and may_be_deleted(message, self.settings):
+                    return await self._deleted(message)
             except PushError as error:
-                return Fate(number, "cannot", reason=error.message)
-            if outcome.result == "accepted":
-                return Fate(number, "recalled", carrier_id=self.push_id(number))
-            if outcome.result != "rejected":
-                return Fate(number, "silent", outcome.code, outcome.reason)
-            if outcome.code in _LACKING:
-                reason = "the gateway does not know this request"
-                return Fate(number, "cannot", outcome.code, reason)
-            known = await self._fate(number)
-            if known.word not in ("held", "refused", "silent", "cannot"):
-                return known
-            return Fate(number, "refused", outcome.code, "the gateway does not take it back")
+                return Fate(message.message_id, "cannot", reason=error.message)
+            return fate
 
         return list(await asyncio.gather(*(one(it.message) for it in batch)))
+
+    async def _taken_back(self, message: Outgoing) -> Fate:
+        """What the gateway says when it is to bring the push no more. Raises PushError."""
+        number = message.message_id
+        [outcome] = await self.cancel([message])
+        if outcome.result == "accepted":
+            return Fate(number, "recalled", carrier_id=self.push_id(number))
+        if outcome.result != "rejected":
+            return Fate(number, "silent", outcome.code, outcome.reason)
+        if outcome.code in _LACKING:
+            reason = "the gateway does not know this request"
+            return Fate(number, "cannot", outcome.code, reason)
+        known = await self._fate(number)
+        if known.word not in ("held", "refused", "silent", "cannot"):
+            return known
+        return Fate(number, "refused", outcome.code, "the gateway does not take it back")
+
+    async def _deleted(self, message: Outgoing) -> Fate:
+        """The phone is told to drop the push, by one more that nobody reports on. It has a name of
+        its own, and the same each time, so that a gateway takes it once. Raises PushError."""
+        settings = self.settings
+        order = Order(
+            f"delete.{self.push_id(message.message_id)}",
+            self._address(message),
+            source=settings.source,
+            delivery=settings.delivery,
+            priority=settings.priority,
+        )
+        pushed = content(deletion_of(message, settings, self._now()))
+        mime, body = pack(control.order(order, settings.version), pushed)
+        return withdrawn(await self._asked(message, mime, body))
 
     async def _fate(self, number: int) -> Fate:
         push_id = self.push_id(number)

@@ -18,6 +18,7 @@ from channels.sms.outcomes import Verdicts
 from channels.sms.pace import Pace
 from channels.sms.session import Session
 from channels.sms.settings import SmppSettings
+from channels.sms.siblings import Siblings
 from orchestrator.core import short_message
 from orchestrator.core.delivery import Fate, Held, Late, Outcome, Outgoing, Receipt
 
@@ -34,7 +35,8 @@ _KINDS: dict[str, tuple[type[pdu.Bind], ...]] = {
 
 class Account:
     """Keeps its lines connected, sends over the first, and hands what comes in to `inbound`, where
-    it is `channel`'s. `ids` are shared with the carrier's other binds: receipts come over any."""
+    it is `channel`'s. `ids` are shared with the carrier's other binds: receipts come over any; and
+    so are `siblings`: any may be asked to take a message back."""
 
     def __init__(
         self,
@@ -43,12 +45,14 @@ class Account:
         ids: receipt.ReceiptIds,
         inbound: Inbound,
         channel: str,
+        siblings: Siblings,
     ) -> None:
         self.settings = settings
         self._composer = composer
         self._ids = ids
         self._inbound = inbound
         self._channel = channel
+        self._siblings = siblings
         self._prefix = f"{settings.carrier}:" if settings.carrier else ""
         self._lines: list[Line[Session]] = []
         self._outbind: OutbindPort | None = None
@@ -144,7 +148,10 @@ class Account:
                     outcomes.append(_VERDICTS.failed(message_id, command_status, parts))
             else:
                 several = answers[at : at + submits]
-                outcomes.append(_VERDICTS.joined(message_id, several))
+                outcome = _VERDICTS.joined(message_id, several)
+                if outcome.result == "accepted":
+                    self._siblings.keep([carrier_id for _, carrier_id in several])
+                outcomes.append(outcome)
             at += submits
         return outcomes
 
@@ -170,10 +177,19 @@ class Account:
             source, destination = map(_triple, self._composer.ends(held.message))
         except pdu.PduError as error:
             return Fate(number, "cannot", reason=error.message)
-        named = self._ids.asked(held.carrier_id.removeprefix(self._prefix))
-        if back:
-            return await asking.recall(session, self._pace, number, named, source, destination)
-        return await asking.query(session, self._pace, number, named, source)
+        named = self._named(held.carrier_id)
+        if not back:
+            return await asking.query(session, self._pace, number, named, source)
+        fate = await asking.recall(session, self._pace, number, named, source, destination)
+        if fate.word == "recalled":
+            # Without the last part the others make no message; what is left of them is waste.
+            for part in map(self._named, self._siblings.of(held.carrier_id)):
+                await asking.drop(session, self._pace, part, source, destination)
+        return fate
+
+    def _named(self, carrier_id: str) -> str:
+        """As the carrier writes it."""
+        return self._ids.asked(carrier_id.removeprefix(self._prefix))
 
     def _came_late(
         self, batch: Sequence[Sendable], message_id: int, answers: Sequence[Answer]
@@ -181,6 +197,7 @@ class Account:
         """If all parts of the message are accepted now, this is told, with the last one's id."""
         if any(command_status != status.OK for command_status, _ in answers):
             return
+        self._siblings.keep([carrier_id for _, carrier_id in answers])
         for message in batch:
             if message.message_id == message_id and isinstance(message, Outgoing):
                 self._inbound.late(Late(message.subscriber_id, message_id, answers[-1][1]))

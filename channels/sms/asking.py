@@ -4,6 +4,7 @@ and §4.9). Both may be asked again: they change nothing that they have changed 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from channels.sms import pdu, receipt, status
 from channels.sms.batch import UNKNOWN, UNSENT
@@ -57,6 +58,13 @@ async def recall(
         known = await query(session, pace, message_id, named, source)
         return known if known.word not in ("held", "refused", "silent", "cannot") else refused
     return Fate(message_id, "recalled")
+
+
+async def drop(session: Session, pace: Pace, named: str, source: Triple, to: Triple) -> None:
+    """The carrier has been asked not to bring what it calls `named`; whether it obeys is all the
+    same."""
+    with contextlib.suppress(RequestError):
+        await _answer(session, pace, pdu.CancelSm("", named, *source, *to))
 
 
 async def _answer(session: Session, pace: Pace, asked: pdu.Pdu) -> pdu.Pdu:

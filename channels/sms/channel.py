@@ -14,6 +14,7 @@ from channels.sms.account import Account, Compose, Sendable, unsent
 from channels.sms.composing import Composer, References
 from channels.sms.inbound import Inbound
 from channels.sms.settings import SmppSettings, SmsSettings
+from channels.sms.siblings import Siblings
 from channels.sms.spreading import Spreading
 from orchestrator.core import short_message
 from orchestrator.core.delivery import Fate, Held, Outcome, Outgoing
@@ -54,6 +55,7 @@ class SmsChannel:
         self._spread = wanted is None or wanted.use == "spread"
         self._inbound = Inbound(name, binds[0].country or country, now)
         references, ids = References(int(now())), dict[str, receipt.ReceiptIds]()
+        siblings = Siblings()
         rules, languages = (wanted.rules, wanted.languages) if wanted is not None else ((), ())
         self.accounts = [
             Account(
@@ -62,6 +64,7 @@ class SmsChannel:
                 ids.setdefault(bind.carrier, receipt.ReceiptIds(bind.receipt_ids)),
                 self._inbound,
                 name,
+                siblings,
             )
             for bind in binds
         ]
@@ -140,8 +143,8 @@ class SmsChannel:
 
     async def recall(self, batch: Sequence[Held]) -> list[Fate]:
         """The carrier does not bring these messages any more, or what it says instead. Of a message
-        of several parts the last one is taken back: a phone that lacks a part shows nothing, or
-        what it has."""
+        of several parts the last one is taken back first, as it stands for all; then the others,
+        if this process sent it. A phone that lacks a part shows nothing, or what it has."""
         return await self._ask(batch, Account.recall)
 
     async def _ask(

@@ -26,12 +26,10 @@ from channels.wap_push import carriage
 from channels.wap_push.authored import deletion_of, document_of, may_be_deleted
 from channels.wap_push.documents import Document, encode
 from channels.wap_push.settings import WapPushSettings
+from channels.wap_push.taking_back import TOO_LATE, withdrawn
 from channels.wap_push.tree import PushError
-from orchestrator.core.delivery import Word
 from orchestrator.core.errors import OutreachError
 
-_TOO_LATE = ("delivered", "refused", "missing", "cannot")
-"""What a carrier says of a push that it has brought, or may have."""
 _ROOM = 128
 """Octets of a document in one short message, its headers aside."""
 
@@ -100,7 +98,7 @@ class WapPush:
         told: list[Outgoing] = []
         for held in batch:
             known = fates.get(held.message.message_id)
-            if known is None or known.word in _TOO_LATE:
+            if known is None or known.word in TOO_LATE:
                 message = held.message
                 if may_be_deleted(message, self.settings):
                     told.append(replace(message, valid_until=None))
@@ -108,7 +106,7 @@ class WapPush:
                     reason = "a phone keeps nothing of it that could be deleted"
                     fates[message.message_id] = Fate(message.message_id, "cannot", reason=reason)
         for outcome in await self.cancel(told) if told else ():
-            fates[outcome.message_id] = _withdrawn(outcome)
+            fates[outcome.message_id] = withdrawn(outcome)
         return list(fates.values())
 
     async def _push(
@@ -149,14 +147,6 @@ class WapPush:
 def _borne(batch: Sequence[Held]) -> list[Held]:
     """As the bearer sent them: prepared messages have neither class nor step."""
     return [replace(it, message=replace(it.message, contact_class="", series="")) for it in batch]
-
-
-def _withdrawn(outcome: Outcome) -> Fate:
-    number = outcome.message_id
-    if outcome.result == "accepted":
-        return Fate(number, "withdrawn", reason="the phone is told to delete it")
-    word: Word = "refused" if outcome.result == "rejected" else "silent"
-    return Fate(number, word, outcome.code, outcome.reason)
 
 
 def _build(name: str, settings: WapPushSettings, means: Means) -> WapPush:

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from channels.base import Recalling
 from channels.carriers.cmpp import CmppExchange
 from channels.carriers.exchange import ExchangeSettings
 from channels.cmpp import pdu
 from channels.cmpp.channel import CmppChannel
 from channels.cmpp.session import CmppSession
 from channels.cmpp.settings import CmppSettings
-from orchestrator.core.delivery import Outcome
+from orchestrator.core.delivery import Held, Outcome
 from tests.channels.china.far import RESPONSE, Far, gateway
 from tests.channels.china.worlds import NUMBER, message, world
 from tests.channels.contract.rig import Kept, until
@@ -358,3 +359,50 @@ async def test_messages_can_be_counted_and_deleted() -> None:
         assert (kept.receipts[0].state, kept.receipts[0].code) == ("undelivered", "DELETED")
         assert not await session.cancel(12345)
     await exchange.stop()
+
+
+async def test_what_the_gateway_still_holds_never_reaches_the_phone_once_recalled() -> None:
+    """All parts of it; and what is out already is out."""
+    exchange = CmppExchange(ExchangeSettings(receipt_delay_s=0.01))
+    await exchange.start()
+    phone = exchange.handset(NUMBER)
+    async with up(exchange.port) as (channel, kept):
+        assert isinstance(channel, Recalling)
+        texts = {1: "out already", 2: "hello", 3: "很长的故事" * 30}
+        sent = {number: message(number, text) for number, text in texts.items()}
+        held = {}
+        for number, it in sent.items():
+            if number == 2:
+                await until(lambda: kept.receipts)
+                phone.switch_off()
+            [outcome] = await channel.send([it])
+            held[number] = Held(it, outcome.carrier_id)
+        fates = {it.message_id: it for it in await channel.recall([*held.values()])}
+        assert [fates[n].word for n in (1, 2, 3)] == ["refused", "recalled", "recalled"]
+        assert fates[1].reason
+        assert [it.state for it in exchange.taken.values()][1:] == [4] * 4, "DELETED"
+        phone.switch_on()
+        await until(lambda: len(kept.receipts) == 3)
+        assert [it.text for it in phone.arrived] == ["out already"]
+        [nameless] = await channel.recall([Held(sent[2])])
+        assert nameless.word == "cannot"
+    [silent] = await channel.recall([held[2]])
+    assert silent.word == "silent"
+    await exchange.stop()
+
+
+async def test_a_gateway_that_does_not_know_the_request_is_silent() -> None:
+    """Some let it drop, some hang up; either way the message stays where it is."""
+
+    async def play(far: Far) -> None:
+        await admit(far)
+        command_id, sequence, body = await far.read()
+        assert (command_id, body) == (pdu.CANCEL, bytes(7) + b"\x4d")
+        far.writer.write(struct.pack(">III", 12, pdu.CANCEL | RESPONSE, sequence))
+        assert (await far.read())[0] == pdu.CANCEL
+
+    async with gateway(play) as port, up(port) as (channel, _):
+        [unreadable] = await channel.recall([Held(message(1), "77")])
+        [unanswered] = await channel.recall([Held(message(1), "78")])
+    assert (unreadable.word, unanswered.word) == ("silent", "silent")
+    assert unreadable.reason != unanswered.reason

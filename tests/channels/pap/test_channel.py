@@ -188,15 +188,43 @@ async def test_a_push_is_recalled_or_the_gateway_says_why_not(bench: Bench) -> N
     held = [Held(bench.message(number)) for number in (1, 2, 3)]
     held.append(Held(bench.message(4, address="nobody")))
     fates = {it.message_id: it for it in await bench.channel.recall(held)}
-    assert [fates[n].word for n in (1, 2, 3, 4)] == ["delivered", "recalled", "missing", "cannot"]
+    words = ["withdrawn", "recalled", "withdrawn", "cannot"]
+    assert [fates[n].word for n in (1, 2, 3, 4)] == words
     [again] = await bench.channel.recall(held[1:2])
     assert again.word == "recalled"
     bench.network.handset(NUMBER).switch_on()
     await until(lambda: len(bench.kept.receipts) == 2)
-    assert len(bench.shown()) == 1
+    await until(lambda: not bench.shown())
     bench.ppg.faults.status = 503
     [silent] = await bench.channel.recall(held[:1])
     assert (silent.word, silent.code) == ("silent", "HTTP 503")
+
+
+async def test_a_push_that_was_delivered_is_deleted_on_the_phone_once(bench: Bench) -> None:
+    """By another one, of which nobody sends a notification; nobody knows whether phones obey."""
+    one, two = bench.message(1, "first"), bench.message(2, "second")
+    await bench.channel.send([one, two])
+    await until(lambda: len(bench.shown()) == 2 and len(bench.kept.receipts) == 2)
+    for _ in range(2):
+        [fate] = await bench.channel.recall([Held(one)])
+        assert (fate.word, fate.carrier_id) == ("withdrawn", "")
+        await until(lambda: len(bench.shown()) == 1)
+    assert [words for words, _ in bench.shown()] == ["second"]
+    names = [*bench.ppg.taken]
+    assert len(names) == 3, "the gateway took the deletion once"
+    assert bench.ppg.taken[names[2]].order.notify == ""
+    bench.ppg.faults.code = 4001
+    [fate] = await bench.channel.recall([Held(two)])
+    assert (fate.word, fate.code) == ("silent", "PAP 4001")
+
+
+async def test_what_a_phone_keeps_under_no_name_cannot_be_deleted(bench: Bench) -> None:
+    loaded = bench.message(1, "x", action="execute-high")
+    await bench.channel.send([loaded])
+    await until(bench.shown)
+    [fate] = await bench.channel.recall([Held(loaded)])
+    assert fate.word == "delivered"
+    assert len(bench.ppg.taken) == 1
 
 
 HOSTILE = [

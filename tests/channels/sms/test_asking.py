@@ -14,6 +14,7 @@ from channels.sms import codec, pdu, status
 from channels.sms.channel import SmsChannel
 from channels.sms.receipt import ReceiptIds
 from channels.sms.settings import Rule, SmsSettings
+from channels.sms.siblings import Siblings
 from orchestrator.core.delivery import Fate, Held
 from tests.channels.contract.rig import Kept, until
 from tests.channels.sms.conftest import NUMBER, Far, bound, carrier, message
@@ -77,6 +78,43 @@ async def test_a_text_of_several_parts_is_not_shown_once_it_was_recalled(smsc: S
         await until(lambda: len(kept.receipts) == 2)
         assert [it.text for it in phone.arrived] == ["hello"]
         assert words(await channel.query([long, last])) == ["undelivered", "delivered"]
+
+
+@pytest.mark.parametrize("binds", [1, 2])
+async def test_of_a_text_of_several_parts_all_are_taken_back(smsc: Smsc, binds: int) -> None:
+    """By whichever bind of that carrier is asked; the last part first, as it stands for all."""
+    phone = smsc.handset(NUMBER)
+    phone.switch_off()
+    account = f"smpp://outreach:secret@127.0.0.1:{smsc.port}?source=10086"
+    wanted = SmsSettings(binds=(account,) * binds)
+    channel = SmsChannel(wanted.accounts(), "sms", wanted)
+    await channel.start(Kept().inbox)
+    await until(lambda: all(it.usable for it in channel.accounts))
+    held = [await sent(channel, number, "a long story " * 30) for number in range(4)]
+    single = await sent(channel, 4)
+    assert set(words(await channel.recall([*held, single]))) == {"recalled"}
+    states = [it.state for it in smsc._taken.values()]
+    assert len(states) > 12
+    assert set(states) == {4}, "DELETED"
+    await channel.stop()
+
+
+async def test_a_last_part_that_is_out_leaves_the_others_alone(smsc: Smsc) -> None:
+    async with bound(smsc.port) as (channel, kept):
+        long = await sent(channel, 1, "a long story " * 30)
+        await until(lambda: kept.receipts)
+        [fate] = await channel.recall([long])
+        assert fate.word == "delivered"
+
+
+def test_parts_are_known_of_so_many_messages() -> None:
+    siblings = Siblings(most=2)
+    for ids in (["1", "2", "3"], ["4", "5"], ["6"], ["7", "", "8"], ["9", "10"]):
+        siblings.keep(ids)
+    assert siblings.of("3") == ()
+    assert siblings.of("5") == ("4",)
+    assert siblings.of("10") == ("9",)
+    assert siblings.of("6") == siblings.of("8") == ()
 
 
 @pytest.mark.parametrize("receipt_ids", ["auto", "dec"])
