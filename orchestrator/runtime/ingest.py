@@ -87,6 +87,7 @@ class Ingest:
         """Events are stored, once per source id, have counted what the project says they count,
         and their subscribers' turns are rung for."""
         now = await self._context.now()
+        project = await self._context.projects.counting(self._context.pool)
         async with self._context.pool.acquire() as connection, connection.transaction():
             known = await subscribers.find_keys(connection, (e.subscriber for e in reported))
             news = [
@@ -97,7 +98,6 @@ class Ingest:
                 for e in reported
                 if e.subscriber in known
             ]  # fmt: skip
-            project = await self._context.projects.counting(connection)
             stored = await events.add(connection, news, now, self._context.ids, project)
         await self._context.bell.ring_turns(shard for _, shard in stored)
         strangers = tuple(i for i, e in enumerate(reported) if e.subscriber not in known)

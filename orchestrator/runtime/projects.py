@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 import asyncpg
@@ -15,6 +18,10 @@ from orchestrator.core.project import Project
 from orchestrator.project import source
 from orchestrator.project.load import load, load_journey
 from orchestrator.store import media, projects
+
+GIVING_WAY_S = 0.0005
+"""A thread that reads a project gives way so often to those who wait for the interpreter. A reply
+waits some fifty times; at Python's 5 ms it would take as long as the reading."""
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +58,8 @@ class Projects:
     def __init__(self) -> None:
         self._number = 0
         self._project: Project | None = None
+        self._reading = asyncio.Lock()
+        self._unreadable: tuple[int, OutreachError] | None = None
 
     @property
     def project(self) -> Project:
@@ -64,22 +73,40 @@ class Projects:
         """Under which it was applied; 0 before the first was followed."""
         return self._number
 
-    async def follow(self, connection: asyncpg.Connection) -> Project:
-        """The newest applied project is the current one."""
+    async def follow(self, connection: asyncpg.Connection | asyncpg.Pool) -> Project:
+        """The newest applied project is the current one. It is read in a thread, which takes up to
+        seconds: whoever needs it waits, all others go on."""
+        if self._reading.locked():
+            async with self._reading:
+                pass  # what is being read there is most likely the newest
         found = await projects.current(connection, self._number)
         if found is not None:
-            older = dict(self._project.versions) if self._project else {}
-            project = load(found[1])
-            versions = {**older, **project.versions}
-            self._number = found[0]
-            self._project = replace(project, versions=versions)
+            async with self._reading:
+                await self._read(*found)
         return self.project
 
-    async def counting(self, connection: asyncpg.Connection) -> Project | None:
-        """The newest project, which says what events count; None if none was applied. One that
-        cannot be read must not keep events from being stored: then the one before says it."""
+    async def _read(self, number: int, files: Mapping[str, str]) -> None:
+        """The project of that number is the current one, unless a newer one is already."""
+        if number <= self._number:
+            return
+        if self._unreadable is not None and self._unreadable[0] == number:
+            raise self._unreadable[1].with_traceback(None)
         try:
-            return await self.follow(connection)
+            with _giving_way():
+                project = await asyncio.to_thread(load, files)
+        except OutreachError as error:
+            self._unreadable = number, error
+            raise
+        older = dict(self._project.versions) if self._project else {}
+        self._number = number
+        self._project = replace(project, versions={**older, **project.versions})
+
+    async def counting(self, pool: asyncpg.Pool) -> Project | None:
+        """The newest project, which says what events count; None if none was applied. One that
+        cannot be read must not keep events from being stored: then the one before says it. Whoever
+        waits for it holds no connection."""
+        try:
+            return await self.follow(pool)
         except OutreachError as error:
             if self._number or self._project:
                 log.warning("project_unreadable", extra={"reason": error.message})
@@ -104,3 +131,14 @@ class Projects:
                     )
             self._project = project = replace(project, versions={**project.versions, **found})
         return project
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Threads give way to each other more often than otherwise."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(GIVING_WAY_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)

@@ -89,7 +89,7 @@ class Kept(Struct, frozen=True):
 
 
 async def current(
-    connection: asyncpg.Connection, since: int = 0
+    connection: asyncpg.Connection | asyncpg.Pool, since: int = 0
 ) -> tuple[int, dict[str, str]] | None:
     """Number and files of the newest applied project; None if there is none after `since`."""
     row = await connection.fetchrow(CURRENT, since)

@@ -104,6 +104,10 @@ class Pool:
         async with self.acquire() as connection:
             return await connection.fetchval(query, *values)
 
+    async def fetchrow(self, query: str, *values: Any) -> Any:
+        async with self.acquire() as connection:
+            return await connection.fetchrow(query, *values)
+
 
 class Connection:
     """A connection of which each statement is a yield point."""
