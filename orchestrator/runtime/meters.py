@@ -126,7 +126,7 @@ class Meters:
         )
         self._backlog = Gauge(
             "outreach_matching_backlog_events",
-            "Events that wait for matchers, of all partitions; told by processes that match.",
+            "Events that wait for matchers, of all partitions.",
             registry=self.registry,
         )
         self._feed_lag_s = Gauge(
@@ -197,6 +197,10 @@ class Meters:
         self._late.inc(late)
         self._backlog.set(backlog.events)
         self._feed_lag_s.set(backlog.lag_s)
+
+    def waiting(self, events: float) -> None:
+        """So many events wait for matchers, whether one runs or not."""
+        self._backlog.set(events)
 
     def fired(self, fired: Iterable[Fired], nobody: int, seconds: float) -> None:
         """What fired is committed; `nobody` of it for somebody we know."""

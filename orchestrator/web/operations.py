@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from redis.exceptions import RedisError
 
 from orchestrator.runtime.context import Context
 from orchestrator.store.pulse import Audit, Pulse, feel
@@ -47,8 +48,8 @@ async def missing(context: Context) -> list[str]:
 
 
 class Metrics:
-    """`/metrics` of one process: its own counters, and what the database says. While PostgreSQL
-    is away the counters are still told, and its figures are not a number."""
+    """`/metrics` of one process: its own counters, and what the database and Redis say. While one
+    of them is away the counters are still told, and its figures are not a number."""
 
     def __init__(self, context: Context) -> None:
         registry = context.meters.registry
@@ -99,6 +100,12 @@ class Metrics:
             gauge.set(float("nan") if pulse is None else getattr(pulse, name))
         self._imbalance.set(float("nan") if pulse is None else len(self._audit.wrong))
         self._audited.set(self._audit.members)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                waiting: float = (await self._context.streams.backlog({})).events
+        except (OSError, TimeoutError, RedisError):
+            waiting = float("nan")
+        self._context.meters.waiting(waiting)
 
 
 def routes(context: Context) -> Sequence[web.AbstractRouteDef]:

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from orchestrator.core.feed import Happened
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.meters import Meters, reason_of
@@ -84,6 +85,16 @@ async def office(database_url: str, redis_url: str) -> AsyncIterator[Context]:
 @pytest.fixture(autouse=True)
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "FRESH_S", 0.0)
+
+
+async def test_how_many_events_wait_is_told_also_where_no_matcher_runs(office: Context) -> None:
+    calls = [Happened("call.ended", number, 0.0, str(number), {}) for number in range(3)]
+    async with watching(office) as watch:
+        assert (await watch.figures())["outreach_matching_backlog_events"] == 0
+        await office.streams.add(calls)
+        assert (await watch.figures())["outreach_matching_backlog_events"] == 3
+        await office.streams.redis.set("outreach:matching:taken", "no hash any more")
+        assert math.isnan((await watch.figures())["outreach_matching_backlog_events"])
 
 
 async def test_what_happens_to_a_message_is_counted(database_url: str, redis_url: str) -> None:
