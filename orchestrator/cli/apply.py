@@ -27,6 +27,7 @@ from orchestrator.cli.options import (
     run,
 )
 from orchestrator.cli.plan import checked, say
+from orchestrator.cli.sms import languages
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
 from orchestrator.project import source
@@ -157,6 +158,7 @@ async def apply_files(
     async with connected(database_url) as connection:
         migrations = await migrate(connection)
         rulings = await going_back.rulings(connection, back) if back else NO_RULINGS
+        spoken = languages(settings)
 
         async def foresee() -> Plan:
             return await applying.foresee(
@@ -166,6 +168,7 @@ async def apply_files(
                 findings=findings,
                 rulings=rulings,
                 back_to=back.to if back else 0,
+                languages=spoken,
             )
 
         if agree is not None:

@@ -13,6 +13,7 @@ import typer
 
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.cli.show import plain
+from orchestrator.cli.sms import languages
 from orchestrator.cli.validate import command_of
 from orchestrator.core.errors import OutreachError
 from orchestrator.project import plan_words as words
@@ -22,6 +23,7 @@ from orchestrator.project.load import check
 from orchestrator.project.plan import JourneyPlan, Plan
 from orchestrator.runtime import applying
 from orchestrator.runtime.settings import Settings
+from orchestrator.store import migrate
 
 STRANDS = 1
 CHANGES = 2
@@ -60,8 +62,11 @@ def plan(
 
     async def look(settings: Settings, connection: asyncpg.Connection) -> Plan:
         files, findings = checked(settings)
+        await _refuse_behind(connection)
         now = settings.clock.now()
-        return await applying.foresee(connection, files, now, findings=findings)
+        return await applying.foresee(
+            connection, files, now, findings=findings, languages=languages(settings)
+        )
 
     found = run_once(project, verbose, look)
     encoded = shown(found)
@@ -79,6 +84,17 @@ def plan(
         raise typer.Exit(STRANDS)
     if detailed and found.changed:
         raise typer.Exit(CHANGES)
+
+
+async def _refuse_behind(connection: asyncpg.Connection) -> None:
+    """Raises OutreachError if who stands where cannot be read before the database is migrated."""
+    if behind := await migrate.lacking(connection):
+        raise OutreachError(
+            f"the database is of an older version: it lacks {', '.join(behind)}, and people cannot "
+            "be counted in it",
+            "run: outreach apply (it migrates; on a terminal it then shows the plan, and asks "
+            "before anybody moves). Of the project that runs already it only migrates",
+        )
 
 
 def checked(settings: Settings) -> tuple[dict[str, str], tuple[Finding, ...]]:

@@ -25,7 +25,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.properties import nested, typed
 from orchestrator.cli.screens import show
-from orchestrator.cli.sms import sms_settings
+from orchestrator.cli.sms import languages
 from orchestrator.cli.validate import command_of
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.errors import OutreachError
@@ -143,9 +143,7 @@ def failed(found: Preview) -> bool:
 
 def means_of(settings: Settings) -> Means:
     """What the installation knows of pushes, links and the languages of its SMS."""
-    there = (settings.channels or settings.project / "channels.yaml").exists()
-    sms = sms_settings(settings) if there else None
-    return Means(push_size, settings.links or "", sms.languages if sms is not None else ())
+    return Means(push_size, settings.links or "", languages(settings))
 
 
 def push_size(content: Content) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from orchestrator.cli.options import (
     run_once,
 )
 from orchestrator.cli.plan import checked
+from orchestrator.cli.sms import languages
 from orchestrator.cli.versions import Version, revision
 from orchestrator.core import calendar
 from orchestrator.core.errors import OutreachError
@@ -138,10 +139,12 @@ def simulated(
         people = subscribers or SUBSCRIBERS
         audience = Audience(people, lambda: parts(people))
     form = _form(files, whole)
-    rates = _rates(settings)
+    rates, spoken = _rates(settings), languages(settings)
 
     def play(texts: Mapping[str, str], name: str) -> Forecast:
-        stage = Stage(texts, form, begin, days, seed, ANSWER, audience.older, dict(audience.halted))
+        stage = Stage(
+            texts, form, begin, days, seed, ANSWER, audience.older, dict(audience.halted), spoken
+        )
         with _progress(audience.people, name) as progress:
             count = min(jobs or _cores(), -(-audience.people // FEW))
             tally = simulate(stage, audience.parts(), count, progress)

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from channels.sms.settings import SmsSettings
 
 
+def languages(settings: Settings) -> tuple[str, ...]:
+    """The languages in whose national tables SMS may be written."""
+    there = (settings.channels or settings.project / "channels.yaml").exists()
+    sms = sms_settings(settings) if there else None
+    return () if sms is None else sms.languages
+
+
 def sms_settings(settings: Settings) -> SmsSettings | None:
     """The settings of the channel `sms`, if there is one over SMPP and they can be read."""
     # Who does not ask need not wait for the channels to load.

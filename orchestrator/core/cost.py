@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -37,19 +38,20 @@ class Prices(Struct, frozen=True):
     chat: Price = Price()
     desk: Price = Price()
 
-    def of(self, channel: str, content: Content) -> Decimal:
-        """What sending this once costs, over a channel or for a channel word."""
+    def of(self, channel: str, content: Content, languages: Sequence[str] = ()) -> Decimal:
+        """What sending this once costs, over a channel or for a channel word; see `parts`."""
         word = word_of(channel)
         price: Price = getattr(self, word)
-        return price.amount * parts(word, content)
+        return price.amount * parts(word, content, languages)
 
 
-def parts(channel: str, content: Content) -> int:
+def parts(channel: str, content: Content, languages: Sequence[str] = ()) -> int:
     """How many units of its channel a message takes: parts of an SMS, else 1. An SMS that cannot
-    be encoded takes none."""
+    be encoded takes none. It may be written in the national tables of one of these `languages`,
+    which the installation's channel knows."""
     if word_of(channel) != "sms":
         return 1
     try:
-        return len(short_message.split(content.text).parts)
+        return len(short_message.split(content.text, languages=languages).parts)
     except short_message.TextError:
         return 0

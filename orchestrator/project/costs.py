@@ -7,6 +7,7 @@ is withheld saves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -60,22 +61,29 @@ class Cost(Struct, frozen=True):
     most: str
 
 
-def shown(journey: Journey, project: Project, prices: Prices) -> Cost | None:
+class Tariff(Struct, frozen=True):
+    """What messages cost, and the `languages` in whose national tables SMS may be written."""
+
+    prices: Prices
+    languages: Sequence[str] = ()
+
+
+def shown(journey: Journey, project: Project, tariff: Tariff) -> Cost | None:
     """What one person costs; None if nothing has a price, or a message cannot be said to somebody
     made up."""
-    if prices == Prices(currency=prices.currency):
+    if tariff.prices == Prices(currency=tariff.prices.currency):
         return None
-    found = extremes(journey, project, prices)
+    found = extremes(journey, project, tariff)
     return Cost(*(f"{amount.normalize():f}" for amount in found)) if found else None
 
 
-def extremes(journey: Journey, project: Project, prices: Prices) -> tuple[Decimal, Decimal] | None:
+def extremes(journey: Journey, project: Project, tariff: Tariff) -> tuple[Decimal, Decimal] | None:
     """What the cheapest way through costs, and the dearest; None if a message on any way cannot be
     priced."""
     least: dict[str | None, Decimal] = {None: Decimal(0)}
     most = {**least}
     for step, placed in reversed([*journey.steps.items()]):
-        own = _price(placed.step, project, prices)
+        own = _price(placed.step, project, tariff)
         if own is None:
             return None
         ways = _ways_on(placed)
@@ -101,7 +109,7 @@ def _following(journey: Journey, step: str) -> list[str]:
     return [it for it in (*placed.blocks.values(), placed.next) if it is not None]
 
 
-def _price(step: Step, project: Project, prices: Prices) -> Decimal | None:
+def _price(step: Step, project: Project, tariff: Tariff) -> Decimal | None:
     name = message_of(step)
     if not name:
         return Decimal(0)
@@ -118,7 +126,7 @@ def _price(step: Step, project: Project, prices: Prices) -> Decimal | None:
             content = rendered(wordings, word, project.locale, _made_up(wordings.names(), value))
         except RenderError:
             continue
-        return prices.of(word, content)
+        return tariff.prices.of(word, content, tariff.languages)
     return None
 
 

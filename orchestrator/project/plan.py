@@ -15,7 +15,6 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.core.cost import Prices
 from orchestrator.core.journey import InFlight, Journey
 from orchestrator.core.model import Enrollment
 from orchestrator.core.moving import (
@@ -30,7 +29,7 @@ from orchestrator.core.moving import (
 from orchestrator.core.project import Project
 from orchestrator.project import changes, costs, counterpart
 from orchestrator.project.changes import Change, StepChange
-from orchestrator.project.costs import Cost
+from orchestrator.project.costs import Cost, Tariff
 from orchestrator.project.findings import Finding
 
 FORM = 2
@@ -250,23 +249,25 @@ def plan(
     findings: Sequence[Finding] = (),
     rulings: Mapping[str, Ruling] = NO_RULINGS,
     back_to: int = 0,
+    languages: Sequence[str] = (),
 ) -> Plan:
     """What making `after` the project that runs would do. `base` is the hash of the one that runs
     now, also if it can no longer be read and `before` is None. `rulings` take the place of what
-    journeys say themselves of people in flight."""
+    journeys say themselves of people in flight. SMS may be written in the national tables of
+    `languages`, which makes them cheaper."""
     grouped: dict[tuple[str, Place], list[Times]] = {}
     for entered in times:
         grouped.setdefault((entered.version, (entered.step, entered.waiting)), []).append(entered)
     was = before.project.journeys if before else {}
     names = sorted({*was, *after.project.journeys, *flight.standing})
-    prices = after.project.prices
+    tariff = Tariff(after.project.prices, languages)
     return Plan(
         project=after.project.name,
         base=base or (before.hash if before else ""),
         target=after.hash,
         counted_at=now,
         journeys=tuple(
-            _journey(name, before, after, flight, grouped, now, prices, rulings) for name in names
+            _journey(name, before, after, flight, grouped, now, tariff, rulings) for name in names
         ),
         changes=changes.between(
             before.project if before else None,
@@ -275,7 +276,7 @@ def plan(
             after.files,
         ),
         findings=tuple(findings),
-        currency=prices.currency,
+        currency=tariff.prices.currency,
         back_to=back_to,
     )
 
@@ -287,7 +288,7 @@ def _journey(
     flight: Flight,
     times: Mapping[tuple[str, Place], Sequence[Times]],
     now: datetime,
-    prices: Prices,
+    tariff: Tariff,
     rulings: Mapping[str, Ruling],
 ) -> JourneyPlan:
     was = before.project.journeys.get(name) if before else None
@@ -308,8 +309,8 @@ def _journey(
         steps=changes.of_steps(was, will),
         stands=stands,
         lost=tuple(_lost(stands, flight, before, after)),
-        cost_before=costs.shown(was, before.project, prices) if was and before else None,
-        cost_after=costs.shown(will, after.project, prices) if will else None,
+        cost_before=costs.shown(was, before.project, tariff) if was and before else None,
+        cost_after=costs.shown(will, after.project, tariff) if will else None,
     )
 
 

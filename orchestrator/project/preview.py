@@ -261,7 +261,8 @@ class _Wording:
             return replace(cell, content=content, trouble=Trouble("", error.message, error.hint))
 
     def _measured(self, cell: Shown, word: str, content: Content) -> Shown:
-        price = self._prices.of(word, content) if self._prices != Prices() else None
+        languages = self._means.languages
+        price = self._prices.of(word, content, languages) if self._prices != Prices() else None
         cell = replace(cell, content=content, price=price)
         if content.image:
             name = content.image.split(" ")[0]
@@ -270,10 +271,7 @@ class _Wording:
                 raise OutreachError(f"there is no picture {name}", f"put it at templates/{name}")
             cell = replace(cell, picture=picture)
         if word == "sms":
-            short = sms(content.text, self._means.languages)
-            cell = replace(cell, sms=short)
-            if price is not None:
-                cell = replace(cell, price=self._prices.sms.amount * len(short.parts))
+            cell = replace(cell, sms=sms(content.text, languages))
         if word == "mms":
             words = len(f"{content.subject}{content.text}".encode())
             cell = replace(cell, octets=words + (cell.picture.size if cell.picture else 0))

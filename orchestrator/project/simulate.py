@@ -53,6 +53,8 @@ class Stage(Struct, frozen=True):
     answer: str
     older: tuple[tuple[str, str], ...] = ()
     halted: Mapping[str, Halt] = {}
+    languages: tuple[str, ...] = ()
+    """In whose national tables SMS may be written."""
 
     @property
     def end(self) -> datetime:
@@ -98,7 +100,7 @@ class Play:
         nobody: Container[int] = frozenset[int]()
         self._members = {**dict.fromkeys(lists_of(project), nobody), **self._cast.members}
         self._triggers = Triggers(project, self._members) if project.triggers else None
-        self.tally = Tally(stage.begin, stage.days, project.paces)
+        self.tally = Tally(stage.begin, stage.days, project.paces, stage.languages)
 
     def play(self, part: Part) -> int:
         """These people have lived; how many they were."""

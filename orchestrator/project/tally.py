@@ -6,7 +6,7 @@ Counts only, never lists: a tally does not grow with the audience.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,9 +39,16 @@ Told = tuple[str, str]
 
 
 class Tally:
-    """The counts of a simulation that begins at `begin` and lasts `days`."""
+    """The counts of a simulation that begins at `begin` and lasts `days`. SMS may be written in
+    the national tables of `languages`."""
 
-    def __init__(self, begin: datetime, days: int, paces: Mapping[str, Pace]) -> None:
+    def __init__(
+        self,
+        begin: datetime,
+        days: int,
+        paces: Mapping[str, Pace],
+        languages: Sequence[str] = (),
+    ) -> None:
         self.people = self.decisions = self.replies = self.answers = 0
         self.journeys: Counter[Told] = Counter()
         self.put_off: Counter[Told] = Counter()
@@ -60,6 +67,7 @@ class Tally:
         self.earned = self.stuck = False
         self._begin, self._last_day = begin, days - 1
         self._paced = frozenset(paces)
+        self._languages = languages
         self._parts: dict[str, int] = {}
         self._quarters: dict[ZoneInfo, dict[int, int]] = {}
         self._waiting: dict[Told, tuple[int, str]] = {}
@@ -197,7 +205,7 @@ class Tally:
         if units is None:
             if len(self._parts) >= _MOST_TEXTS:
                 self._parts.clear()
-            units = self._parts[text] = cost.parts(channel, content)
+            units = self._parts[text] = cost.parts(channel, content, self._languages)
         return units
 
     def _hour(self, at_s: int) -> int:

@@ -55,11 +55,14 @@ async def foresee(
     findings: Sequence[Finding] = (),
     rulings: Mapping[str, Ruling] = NO_RULINGS,
     back_to: int = 0,
+    languages: Sequence[str] = (),
 ) -> Plan:
-    """What making these files the project that runs would do. Raises `ProjectErrors`."""
+    """What making these files the project that runs would do, where SMS may be written in the
+    national tables of `languages`. Raises `ProjectErrors`."""
     after = Side(load(files), files, source.content_hash(files))
     if not await projects.ready(connection):
-        return planning.plan(None, after, Flight({}, {}), (), now, findings=findings)
+        flight = Flight({}, {})
+        return planning.plan(None, after, flight, (), now, findings=findings, languages=languages)
     found = await projects.current(connection)
     before = _side(found[1]) if found else None
     standing: dict[str, list[Standing]] = {}
@@ -99,6 +102,7 @@ async def foresee(
         findings=findings,
         rulings=rulings,
         back_to=back_to,
+        languages=languages,
     )
 
 

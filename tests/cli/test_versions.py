@@ -7,10 +7,29 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import asyncpg
+
 from orchestrator.cli.apply import apply_files
 from orchestrator.project.source import read_folder
 from orchestrator.runtime.settings import Settings
 from tests.cli.shell import outreach
+
+
+async def test_a_plan_of_a_database_that_lacks_migrations_says_so(
+    servers: Mapping[str, str], shop: Path
+) -> None:
+    env = {**servers, "OUTREACH_PROJECT": str(shop)}
+    assert outreach("plan", env=env).returncode == 0  # an empty one has nobody to count
+    await apply_files(Settings.from_env(env, shop), env["DATABASE_URL"], read_folder(shop))
+    connection = await asyncpg.connect(env["DATABASE_URL"])
+    newest = await connection.fetchval(
+        "DELETE FROM migrations WHERE name = (SELECT max(name) FROM migrations) RETURNING name"
+    )
+    await connection.close()
+    planned = outreach("plan", env=env)
+    assert (planned.returncode, planned.stdout) == (1, "")
+    assert f"error: the database is of an older version: it lacks {newest}" in planned.stderr
+    assert "hint: run: outreach apply" in planned.stderr
 
 
 async def test_a_change_is_planned_kept_applied_and_taken_back(

@@ -116,6 +116,18 @@ def test_costs_are_of_the_cheapest_and_the_dearest_way() -> None:
     )
 
 
+def test_an_sms_costs_less_where_the_channel_may_write_it_in_national_tables() -> None:
+    was = side(TOUR, prices="{currency: EUR, sms: 0.1}")
+    turkish = "Şu an ğ ile yazıyoruz, " * 6
+    files = {**was.files, "templates/hello.en.j2": f"{{% block sms %}}{turkish}{{% endblock %}}"}
+    will = Side(load(files), files, content_hash(files))
+    for languages, least in (((), "0.6"), (("tr",), "0.2")):
+        found = plan(was, will, Flight({}, {}), (), NOW, languages=languages)
+        cost = tour_of(found).cost_after
+        assert cost is not None
+        assert cost.least == least
+
+
 def test_who_finishes_a_removed_journey_is_told_so_and_which_message_they_miss() -> None:
     was = side(TOUR)
     files = {path: text for path, text in was.files.items() if path != "journeys/tour.yaml"}
