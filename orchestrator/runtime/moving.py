@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import asyncpg
 from msgspec import Struct
@@ -85,14 +85,19 @@ async def finish(
     told: Told = lambda move, people: None,
 ) -> int:
     """Nobody is left who is to move and can; returns how many have moved. Ends also if another
-    project is applied meanwhile."""
+    project is applied meanwhile: who applied that one moves them."""
     total, ways = 0, Ways(Projects())
+    ours = await moves.current(connection)
     while True:
-        passed = await go_on(connection, ways, clock, told=told)
+        passed = await _all(connection, ours, ways, clock, float("inf"), told)
         total += passed.moved
         if passed.whole and not passed.busy:
             return total
         await asyncio.sleep(AGAIN_S)
+        newest = await moves.current(connection)
+        if {it.project_id for it in newest} != {it.project_id for it in ours}:
+            return total
+        ours = newest
 
 
 async def go_on(
@@ -100,13 +105,25 @@ async def go_on(
     ways: Ways,
     clock: Clock,
     budget_s: float = float("inf"),
-    told: Told = lambda move, people: None,
 ) -> Passed:
     """Everybody whom the newest project moves, and whom no turn had in hand, has moved, or the
     time is over. Not in a transaction; safe to run by several at once."""
+    some = await moves.current(connection)
+    return await _all(connection, some, ways, clock, budget_s, lambda move, people: None)
+
+
+async def _all(
+    connection: asyncpg.Connection,
+    some: Sequence[Move],
+    ways: Ways,
+    clock: Clock,
+    budget_s: float,
+    told: Told,
+) -> Passed:
+    """As `go_on`, for these moves."""
     end_at = time.monotonic() + budget_s
     passed = Passed()
-    for move in await moves.current(connection):
+    for move in some:
         here = Passed()
         standing = await moves.versions_in_flight(connection, move.journey)
         sources = sorted(standing.intersection(move.sources) - {move.version})
