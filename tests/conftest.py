@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -135,9 +135,9 @@ async def template_database(embedded_urls: Urls) -> str:
     return "migrated"
 
 
-@pytest_asyncio.fixture
-async def database_url(embedded_urls: Urls, template_database: str) -> AsyncIterator[str]:
-    """A database of this test's own, migrated and empty."""
+@asynccontextmanager
+async def database(embedded_urls: Urls, template_database: str) -> AsyncIterator[str]:
+    """The URL of a database, migrated and empty, that is gone afterwards."""
     name = f"test_{next(_numbers)}"
     connection = await asyncpg.connect(embedded_urls.database_url)
     # Measured on ext4: 23 ms to make and 7 to drop, against 120 and 8 by wal_log.
@@ -147,6 +147,13 @@ async def database_url(embedded_urls: Urls, template_database: str) -> AsyncIter
     yield _named(embedded_urls.database_url, name)
     await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
+
+
+@pytest_asyncio.fixture
+async def database_url(embedded_urls: Urls, template_database: str) -> AsyncIterator[str]:
+    """A database of this test's own, migrated and empty."""
+    async with database(embedded_urls, template_database) as url:
+        yield url
 
 
 @pytest_asyncio.fixture

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
 from pkgutil import walk_packages
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 import orchestrator.store as store
+from orchestrator.runtime.embedded import Urls
 from orchestrator.store.usage import PEOPLE
+from tests.conftest import database
 
 _FIRST_WORDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
@@ -29,15 +32,25 @@ def _queries() -> Iterator[tuple[str, str]]:
 QUERIES = dict(_queries())
 
 
-@pytest.mark.parametrize("name", QUERIES)
-async def test_every_query_is_understood_by_postgresql(name: str, database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
-        query = QUERIES[name].replace("{condition}", "true").replace("{people}", PEOPLE)
-        query = query.replace("{{", "{").replace("}}", "}")
-        await connection.prepare(query)
-    finally:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def connection(
+    embedded_urls: Urls, template_database: str
+) -> AsyncIterator[asyncpg.Connection]:
+    """To a database that nobody writes to."""
+    async with database(embedded_urls, template_database) as url:
+        connection = await asyncpg.connect(url)
+        yield connection
         await connection.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", QUERIES)
+async def test_every_query_is_understood_by_postgresql(
+    name: str, connection: asyncpg.Connection
+) -> None:
+    query = QUERIES[name].replace("{condition}", "true").replace("{people}", PEOPLE)
+    query = query.replace("{{", "{").replace("}}", "}")
+    await connection.prepare(query)
 
 
 def test_there_are_queries_to_look_at() -> None:
