@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import asyncpg
@@ -24,8 +24,9 @@ from orchestrator.runtime.streams import FEED, FullError
 
 GROUP = "outreach"
 MOST_ENTRIES = 200
-MOST_EVENTS = 1_000
-"""Events that are dealt with at once."""
+MOST_OCTETS = 512 * 1024
+MOST_EVENTS = 5_000
+"""Of entries and events that are dealt with at once."""
 WAIT_MS = 250
 FORSAKEN_MS = 15_000
 """Entries that a consumer has had for so long are taken over: it was killed."""
@@ -35,6 +36,8 @@ PAUSE_S = 1.0
 
 AWAY = (RedisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """No fault of an event's: it is tried again."""
+
+_Entry = tuple[bytes, Mapping[bytes, bytes]]
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +75,12 @@ class FeedStream:
                     GROUP, self._name, {FEED: ">"}, count=MOST_ENTRIES, block=WAIT_MS
                 )
                 entries = found[0][1] if found else []
-            if entries and not await self._deal_with(entries, stopping):
-                return
+            for some in _hands(entries):
+                if not await self._deal_with(some, stopping):
+                    return
         await self._leave()
 
-    async def _forsaken(self) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+    async def _forsaken(self) -> list[_Entry]:
         now = asyncio.get_running_loop().time()
         if now - self._claimed_at < FORSAKEN_MS / 3000:
             return []
@@ -86,9 +90,7 @@ class FeedStream:
         )
         return [it for it in entries if it[1]]
 
-    async def _deal_with(
-        self, entries: list[tuple[bytes, Mapping[bytes, bytes]]], stopping: asyncio.Event
-    ) -> bool:
+    async def _deal_with(self, entries: list[_Entry], stopping: asyncio.Event) -> bool:
         """These entries are dealt with and gone; False if we were asked to stop before."""
         shapes: list[EventShape] = []
         broken: list[Broken] = []
@@ -145,6 +147,20 @@ class FeedStream:
         for it in consumers:
             if it["name"] == self._name.encode() and not it["pending"]:
                 await self._redis.xgroup_delconsumer(FEED, GROUP, self._name)
+
+
+def _hands(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
+    """The entries, so many at a time as are not too much at once."""
+    hand: list[_Entry] = []
+    octets = 0
+    for entry in entries:
+        hand.append(entry)
+        octets += sum(map(len, entry[1].values()))
+        if octets >= MOST_OCTETS:
+            yield hand
+            hand, octets = [], 0
+    if hand:
+        yield hand
 
 
 def _lines(fields: Mapping[bytes, bytes]) -> bytes:

@@ -43,21 +43,22 @@ REST_S = 2.0
 WAIT_MS = 50
 """So long we listen for new events; meanwhile nothing else is noticed."""
 
-MOST_ENTRIES = 16
+MOST_ENTRIES = 32
 """Entries of one partition that are taken between two looks at the time."""
 
 MOST_FIRED = 5_000
 """With so many to be committed, no more events are taken before they are."""
 
-READ_EVERY_S = 0.02
-"""What comes within so long of what was read last is read at once, and committed at once: one more
-event costs a tenth of the first."""
+REST_PER_EVENT_S, LONGEST_REST_S = 0.002, 0.1
+"""After so many events as were read at once we rest, so that the next are more: what is read at
+once is committed at once, and one more costs a tenth of the first. Few events hardly wait for each
+other; with more than 500 a second, a commit is of a tenth of a second."""
 
 FEW_PER_S = 40
 """While so few triggers fire, those they fire for have their turn here, at once: it spares them the
 way to a worker. With more of them, our time is for matching."""
 
-RING_EVERY_S = 0.1
+RING_EVERY_S = 0.2
 """Workers are rung for no oftener: they look after all that waits."""
 
 ENDING_S = 5.0
@@ -163,7 +164,7 @@ class Matcher:
         self._turning: asyncio.Task[None] | None = None
         self._turns_left, self._fired_at = float(FEW_PER_S), time.monotonic()
         self._unrung: set[int] = set()
-        self._rung_at = self._read_at = float("-inf")
+        self._rung_at = self._rested_until = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Partitions are taken, matched and given back, until asked to stop; then everything is
@@ -263,15 +264,17 @@ class Matcher:
         if not self._ours:
             await asyncio.sleep(WAIT_MS / 1000)
             return
-        if (rest_s := self._read_at + READ_EVERY_S - time.monotonic()) > 0:
+        if (rest_s := self._rested_until - time.monotonic()) > 0:
             await asyncio.sleep(rest_s)
         cursors = {number: it.cursor for number, it in self._ours.items()}
         wait_ms = 1 if any(it.fired for it in self._ours.values()) else WAIT_MS
         now, arrived, found = await self._streams.read(cursors, MOST_ENTRIES, wait_ms)
         # More may wait behind a full hand.
         full = {number for number, entries in found.items() if len(entries) >= MOST_ENTRIES}
-        if found and not full:
-            self._read_at = time.monotonic()
+        if not full:
+            read = sum(len(entry.events) for entries in found.values() for entry in entries)
+            rest_s = min(LONGEST_REST_S, REST_PER_EVENT_S * read)
+            self._rested_until = time.monotonic() + rest_s
         latest = self._watermark(arrived)
         if any(it.engine.watermark > self._to_come(now) for it in self._ours.values()):
             raise ClockError("events were judged of a time that has not come")

@@ -1,5 +1,6 @@
 """Events per second and core, from the socket to the decision: ours over HTTP and over the stream,
-and the two peers, with the same lists, triggers and octets."""
+and the peers, with the same lists, triggers and octets. What costs counts, whose it is: the CPU of
+all processes that take part, PostgreSQL and Valkey too, but for the client's."""
 
 from __future__ import annotations
 
@@ -140,11 +141,11 @@ class Bench:
     async def peer(self, name: str, events: int) -> dict[str, Any]:
         """A peer takes so many events over HTTP."""
         made = self._batches(events, lines=False)
-        url = self.peers_url if name.startswith("redis") else self.urls.database_url
         port = PORT + 1
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bench.triggers.peers", name, url, str(port)
-        )
+            sys.executable, "-m", "tests.bench.triggers.peers", name, self.peers_url,
+            self.urls.database_url, str(port),
+        )  # fmt: skip
         try:
             base = f"http://127.0.0.1:{port}"
             await listening(base + "/matches")
