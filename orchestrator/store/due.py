@@ -37,13 +37,17 @@ RETURNING next_at
 # Nobody is erased meanwhile: an event would be left for somebody who is gone.
 LOCK_ERASING = "SELECT pg_advisory_xact_lock_shared($1)"
 
-# Everyone in a segment gets the event that lets them enter a journey. The placeholders are who
-# there is, as store.usage tells it, and the segment's condition, made by core.expression from
-# whitelisted nodes, both with their values as parameters.
+# Everyone in a segment gets the event that lets them enter a journey; their ids are those that
+# store.ids would draw. The placeholders are who there is, as store.usage tells it, and the
+# segment's condition, made by core.expression from whitelisted nodes, both with their values as
+# parameters.
 ENTER_SEGMENT = """
 INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
-SELECT $1 + row_number() OVER (), s.id, s.shard, 'entered', $2, '{{}}', $3, 'segment', $4
-FROM ({people}) s WHERE {condition}
+SELECT $1 + (n >> 12 << 22) + (n & 4095), id, shard, 'entered', $3, '{{}}', $4, 'segment', $5
+FROM (
+    SELECT s.id, s.shard, $2::bigint + row_number() OVER () - 1 AS n
+    FROM ({people}) s WHERE {condition}
+) AS inside
 """
 
 ENTERING = 0x656E746572
@@ -72,15 +76,17 @@ async def enter_segments(
             if at > now or not await connection.fetchval(RUN, journey.name, name, at, following):
                 continue
             segment = project.segments[entry.segment]
-            condition = segment.sql(5, project.areas)
+            condition = segment.sql(6, project.areas)
             people, more = await usage.people(
-                connection, segment.names(), project, now, 5 + len(condition.parameters)
+                connection, segment.names(), project, now, 6 + len(condition.parameters)
             )
             await connection.execute(LOCK_ERASING, ENTERING)
             status = await connection.execute(
                 ENTER_SEGMENT.format(people=people, condition=condition.text),
-                ids.draw(now), journey.name, now, f"{name}:{at.isoformat()}",
+                *ids.begin(now), journey.name, now, f"{name}:{at.isoformat()}",
                 *condition.parameters, *more,
             )  # fmt: skip
-            count += int(status.split()[-1])
+            entered = int(status.split()[-1])
+            ids.made(entered)
+            count += entered
     return count

@@ -30,15 +30,27 @@ class Ids:
     def __init__(self) -> None:
         # Several in one process always differ.
         self._process = (next(_makers) & 0x3FF) << 12
-        self._count = 0
-        self._last: datetime | None = None
-        self._ahead = timedelta()
+        self._ms = 0
+        self._number = 0
 
     def draw(self, at: datetime) -> int:
         """A new id for something made at `at`."""
-        self._count = (self._count + 1) & 0xFFF
-        if at != self._last:
-            self._last, self._ahead = at, timedelta()
-        elif self._count == 0:
-            self._ahead += _MS
-        return first_id(at + self._ahead) | self._process | self._count
+        first, number = self.begin(at)
+        self._number += 1
+        return first + (number >> 12 << 22) + (number & 0xFFF)
+
+    def begin(self, at: datetime) -> tuple[int, int]:
+        """What the next ids for `at` begin with, and the number of the next one: that of number
+        `n` is the first, `n >> 12 << 22` and `n & 0xFFF` together. Whoever makes some so says how
+        many by `made`."""
+        first = first_id(at)
+        ms = first >> 22
+        if ms != self._ms:
+            # What was made ahead of its time is not made again when that has come.
+            ahead = max(0, (self._number >> 12) - (ms - self._ms)) if ms > self._ms else 0
+            self._ms, self._number = ms, ahead << 12 | self._number & 0xFFF
+        return first | self._process, self._number
+
+    def made(self, count: int) -> None:
+        """So many more are taken since `begin`."""
+        self._number += count

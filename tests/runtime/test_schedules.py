@@ -65,6 +65,21 @@ async def test_everyone_in_a_segment_enters_once_each_time(
         assert await value(office, ENTERED) == 40
 
 
+async def test_two_segments_whose_time_comes_in_one_sweep_both_enter(
+    database_url: str, redis_url: str
+) -> None:
+    """Whoever is in both gets an event of each, though both are made in one instant."""
+    loud = DAILY["journeys/silent.yaml"].replace("silent", "loud").replace("quiet", "all")
+    segments = "segments: {quiet: subscriber.quiet, all: subscriber.key is defined}\n"
+    files = {**DAILY, "journeys/loud.yaml": loud, "journeys/program/segments.yaml": segments}
+    async with installed(database_url, redis_url, files) as office:
+        await people(office, [1])
+        await people(office, range(2, 6), attributes={"quiet": True, "name": "Q"})
+        await sweep(office)
+        await sweep(at(office, NOON + timedelta(hours=1, minutes=5)))
+        assert await value(office, ENTERED) == 9
+
+
 async def test_shards_are_due_only_while_something_waits_in_them(office: Context) -> None:
     await people(office, range(3))
 

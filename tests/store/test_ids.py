@@ -21,3 +21,16 @@ def test_a_later_instant_has_later_ids_and_an_earlier_one_earlier_ones() -> None
     second = timedelta(seconds=1)
     assert ids.draw(NOON - second) < ids.draw(NOON) < ids.draw(NOON + second)
     assert instant_of(ids.draw(NOON)) == NOON
+
+
+def test_what_a_statement_makes_for_many_at_once_is_never_drawn_again() -> None:
+    ids = Ids()
+    ids.draw(NOON)
+    first, number = ids.begin(NOON)
+    many = {first + (n >> 12 << 22) + (n & 0xFFF) for n in range(number, number + 10_000)}
+    ids.made(10_000)
+    soon = [NOON + timedelta(milliseconds=ms) for ms in range(5)]
+    after = [ids.draw(moment) for moment in soon for _ in range(3_000)]
+    assert len(many) == 10_000
+    assert many.isdisjoint(after)
+    assert after == sorted(set(after))
