@@ -87,6 +87,7 @@ def week_start(moment: datetime, tz: ZoneInfo) -> datetime:
     return instant(day - day.weekday() * _DAY, time(), tz)
 
 
+@lru_cache(maxsize=8192)
 def on_day(entered_at: datetime, day: int, at: time, tz: ZoneInfo) -> datetime:
     """The instant of local time `at` on day `day` of a journey; day 1 is the day of entry."""
     return instant(local_day(entered_at, tz) + (day - 1) * _DAY, at, tz)
@@ -98,8 +99,12 @@ def next_at(moment: datetime, at: time, tz: ZoneInfo, weekday: int | None = None
     It may belong to the day before: Nuuk leaves out 23:00 to 24:00, so 23:30 comes after midnight.
     """
     day = local_day(moment, tz) - _DAY
-    while weekday not in (None, day.weekday()) or (then := instant(day, at, tz)) <= moment:
-        day += _DAY
+    step = _DAY
+    if weekday is not None:
+        day += (weekday - day.weekday()) % 7 * _DAY
+        step = 7 * _DAY
+    while (then := instant(day, at, tz)) <= moment:
+        day += step
     return then
 
 
@@ -148,11 +153,12 @@ def next_open(
     return None
 
 
-def _instants(day: date, at: time, tz: ZoneInfo) -> set[datetime]:
+@lru_cache(maxsize=8192)
+def _instants(day: date, at: time, tz: ZoneInfo) -> frozenset[datetime]:
     """When a clock in `tz` shows `at` on `day`: twice, if the hour comes twice."""
     first = instant(day, at, tz)
     second = datetime.combine(day, at, tz).replace(fold=1).astimezone(UTC)
-    return {first, second} if second > first else {first}
+    return frozenset((first, second) if second > first else (first,))
 
 
 def closing(

@@ -50,7 +50,7 @@ Reason = Literal[
 """The word of each rule. Behind `on_list:` and `list_stale:` stands which list."""
 
 
-class ContactClass(Struct, frozen=True):
+class ContactClass(Struct, frozen=True, dict=True):
     """The rules for one kind of message. An absent rule does not bind.
 
     `purpose` is what consents and refusals are recorded for. Messages go within `hours`, local
@@ -90,7 +90,7 @@ class ContactClass(Struct, frozen=True):
     uncertain: Literal["hold", "resend"] = "hold"
     valid: timedelta = timedelta(days=1)
 
-    @property
+    @cached_property
     def window(self) -> Window | None:
         """Its hours; the whole day if only its days bind; None if no time of day does."""
         if self.hours is not None:

@@ -22,11 +22,12 @@ from orchestrator.core.events import (
     Triggered,
 )
 from orchestrator.core.expression import Condition
+from orchestrator.core.here import Here
 from orchestrator.core.journey import Journey, Placed
 from orchestrator.core.model import Enrollment, Sent
 from orchestrator.core.project import EarningRule
 from orchestrator.core.scene import Decision, Scene
-from orchestrator.core.stage import Here, Stage
+from orchestrator.core.stage import Stage
 from orchestrator.core.steps.base import End, Go, Outcome, Stay, TemplateName
 from orchestrator.core.steps.send import Send
 
@@ -34,6 +35,7 @@ MAX_STEPS = 1000
 """Steps one enrollment may take in one decision; a journey is a tree, so no real one comes near."""
 
 _NOTHING: Mapping[str, Any] = {}
+_NOBODY: Mapping[str, Any] = {}
 
 
 def decide(scene: Scene, event: Event, now: datetime) -> Decision:
@@ -73,7 +75,9 @@ def _time_passed(stage: Stage) -> None:
     due = [
         (enrollment.due_at, name)
         for name, enrollment in stage.enrollments.items()
-        if enrollment.open and enrollment.due_at is not None and enrollment.due_at <= stage.now
+        if enrollment.due_at is not None
+        and enrollment.due_at <= stage.now
+        and enrollment.ended_at is None
     ]
     for _, name in sorted(due):
         enrollment = stage.enrollments[name]
@@ -99,38 +103,35 @@ def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
     if rules := stage.project.earning.get(on):
         scope = scope or stage.scope(properties)
         _earn(stage, event, rules, scope)
+    listening = stage.project.listening.get(on, _NOBODY)
     for name in [*stage.enrollments]:
         enrollment = stage.enrollments[name]
-        journey = stage.journey(enrollment)
-        goal = journey.goal
-        if (
-            goal is not None
-            and goal.on == on
-            and enrollment.goal_at is None
-            and event.at >= enrollment.entered_at
-            and (goal.within is None or event.at <= enrollment.entered_at + goal.within)
-            and _holds(goal.condition, scope := scope or stage.scope(properties))
-        ):
-            enrollment = replace(enrollment, goal_at=event.at)
-            stage.stand(enrollment)
-        if not enrollment.open:
-            continue
-        if any(
-            rule.on == on and _holds(rule.condition, scope := scope or stage.scope(properties))
-            for rule in journey.leave
-        ):
-            _end(stage, enrollment, "left", on)
-        elif enrollment.waiting is not None and enrollment.waiting.kind == "event":
+        if (asked := listening.get(enrollment.version)) is not None:
+            goal, rules = asked
+            if (
+                goal is not None
+                and enrollment.goal_at is None
+                and event.at >= enrollment.entered_at
+                and (goal.within is None or event.at <= enrollment.entered_at + goal.within)
+                and _holds(goal.condition, scope := scope or stage.scope(properties))
+            ):
+                enrollment = replace(enrollment, goal_at=event.at)
+                stage.stand(enrollment)
+            if rules and enrollment.ended_at is None:
+                scope = scope or stage.scope(properties)
+                if any(_holds(rule.condition, scope) for rule in rules):
+                    _end(stage, enrollment, "left", on)
+                    continue
+        waiting = enrollment.waiting
+        if waiting is not None and waiting.kind == "event" and enrollment.ended_at is None:
             here = _here(stage, enrollment, properties)
             outcome = here.placed_step.on_event(here, event)
             if outcome is not None:
                 scope = scope or stage.scope(properties)
                 _follow(stage, enrollment, outcome, properties)
-    by_use = on in stage.project.by_use
     for journey, entries in stage.project.entering.get(on, ()):
-        seen = stage.use(properties) if by_use else stage.scope(properties)
         for entry in entries:
-            if _holds(entry.condition, seen):
+            if entry.condition is None or stage.holds(entry.condition, properties):
                 _enter(stage, journey, properties)
                 break
 
@@ -153,10 +154,10 @@ def _earn(
 ) -> None:
     """What the event earns is the member's. The keys name the event, so that one that comes twice
     earns once; rules that share a reason are told apart by their order."""
-    today = stage.now.astimezone(UTC).date()
     for number, rule in rules:
-        if not _holds(rule.condition, scope):
+        if rule.condition is not None and not rule.condition.holds(scope):
             continue
+        today = stage.now.astimezone(UTC).date()
         if rule.per_day is None or stage.account.awards_on(today, rule.reason) < rule.per_day:
             key = f"earn:{rule.reason}:{number}:{event.source_id}"
             stage.award(rule.award, rule.reason, key)
@@ -275,10 +276,10 @@ def _settle(stage: Stage, enrollment: Enrollment, outcome: Outcome) -> Enrollmen
 def _leave_reason(stage: Stage, journey: Journey, properties: Mapping[str, Any]) -> str:
     """Why the subscriber leaves before the next step, or ''."""
     rules = stage.project.contact.classes[journey.contact_class]
-    if contact.refusal(rules, stage.subscriber) == "opted_out":
+    if contact.refused(rules, stage.subscriber.consents) == "opted_out":
         return "opted_out"
     for rule in journey.leave:
-        if rule.on is None and rule.condition and rule.condition.holds(stage.scope(properties)):
+        if rule.on is None and rule.condition and stage.holds(rule.condition, properties):
             return rule.condition.source
     return ""
 

@@ -15,10 +15,11 @@ from orchestrator.core.effects import Suppress
 from orchestrator.core.events import Triggered
 from orchestrator.core.expression import Condition, subscriber_scope
 from orchestrator.core.grammar import Pace
+from orchestrator.core.here import Here
 from orchestrator.core.journey import Entry, Journey, Placed
 from orchestrator.core.model import Enrollment
 from orchestrator.core.scene import Scene
-from orchestrator.core.stage import Here, Stage
+from orchestrator.core.stage import Stage
 
 STATES = {
     "queued": "waits for a gateway of its channel",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,7 +42,7 @@ class Hold(Struct, frozen=True, gc=False):
     expires_at: datetime
 
 
-class Account(Struct, frozen=True, gc=False):
+class Account(Struct, frozen=True, dict=True):
     """One member's points. `lots` are those not yet used up; balance = Σ lots.
 
     `earned_points` is all that was ever earned: tiers come from it, never from what is left.
@@ -59,7 +60,7 @@ class Account(Struct, frozen=True, gc=False):
         """What can be spent now."""
         return sum([lot.points for lot in self.lots])
 
-    @property
+    @cached_property
     def due_at(self) -> datetime | None:
         """When the first lot or hold expires, or None."""
         if not self.lots and not self.holds:  # nearly everybody, in nearly every turn
@@ -96,7 +97,7 @@ def award(
     expires_at: datetime | None,
 ) -> Change:
     """The account has a new lot of `points`, unless one of that key is already there."""
-    if any(lot.key == key for lot in account.lots):
+    if key in [lot.key for lot in account.lots]:
         return account, ()
     day = at.astimezone(UTC).date()
     before = account.awards if account.day == day else _NO_AWARDS
@@ -174,21 +175,21 @@ def claimed(effects: Iterable[Effect]) -> dict[str, int]:
     """How many items of each reward `effects` claim; negative for those they give back."""
     items: dict[str, int] = {}
     for effect in effects:
-        if isinstance(effect, Reserve):
+        if type(effect) is Reserve:
             items[effect.reward] = items.get(effect.reward, 0) + 1
-        elif isinstance(effect, Release):
+        elif type(effect) is Release:
             items[effect.reward] = items.get(effect.reward, 0) - 1
     return items
 
 
 def lines(effects: Iterable[Effect]) -> tuple[Line, ...]:
     """What `effects` change of what a member owns (earned, spent, expired), newest first."""
-    return tuple(
-        (effect.points if effect.debit == "issued" else -effect.points, effect.reason, effect.at)
-        for effect in reversed([*effects])
-        if isinstance(effect, PostEntry)
-        and (effect.debit == "issued" or effect.credit in ("spent", "expired"))
-    )
+    owned = [
+        (it.points if it.debit == "issued" else -it.points, it.reason, it.at)
+        for it in effects
+        if type(it) is PostEntry and (it.debit == "issued" or it.credit in ("spent", "expired"))
+    ]
+    return tuple(reversed(owned))
 
 
 def _unless_free(entry: PostEntry) -> tuple[PostEntry, ...]:

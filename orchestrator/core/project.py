@@ -15,7 +15,7 @@ from orchestrator.core.cost import Prices
 from orchestrator.core.expression import Condition
 from orchestrator.core.feed import Feed
 from orchestrator.core.grammar import Pace
-from orchestrator.core.journey import Entry, Journey
+from orchestrator.core.journey import Entry, Goal, Journey, LeaveRule
 from orchestrator.core.render import MessageTemplate
 from orchestrator.core.retention import Retention
 from orchestrator.core.steps.base import EventName
@@ -115,16 +115,6 @@ class Project(Struct, frozen=True, dict=True):
         return {on: tuple(journeys) for on, journeys in found.items()}
 
     @cached_property
-    def by_use(self) -> frozenset[str]:
-        """The events of which what they bring somebody into asks about nothing but their use, and
-        the event."""
-        return frozenset(
-            on
-            for on, journeys in self.entering.items()
-            if all(_by_use(it.condition) for _, entries in journeys for it in entries)
-        )
-
-    @cached_property
     def earning(self) -> Mapping[str, tuple[tuple[int, EarningRule], ...]]:
         """By event: what it earns, each rule with its number among those of its reason."""
         found: dict[str, list[tuple[int, EarningRule]]] = {}
@@ -133,6 +123,22 @@ class Project(Struct, frozen=True, dict=True):
             found.setdefault(rule.on, []).append((numbers[rule.reason], rule))
             numbers[rule.reason] += 1
         return {on: tuple(rules) for on, rules in found.items()}
+
+    @cached_property
+    def listening(self) -> Mapping[str, Mapping[str, tuple[Goal | None, tuple[LeaveRule, ...]]]]:
+        """By event: the versions of journeys of which it may reach the goal, or that it may end,
+        each with its goal, if it is of that event, and its rules to leave on it."""
+        found: dict[str, dict[str, tuple[Goal | None, tuple[LeaveRule, ...]]]] = {}
+        for version, it in self.versions.items():
+            goals = [it.goal] if it.goal is not None else []
+            asked = {goal.on for goal in goals} | {
+                rule.on for rule in it.leave if rule.on is not None
+            }
+            for on in asked:
+                goal = next((goal for goal in goals if goal.on == on), None)
+                rules = tuple(rule for rule in it.leave if rule.on == on)
+                found.setdefault(on, {})[version] = (goal, rules)
+        return found
 
     @cached_property
     def impersonal(self) -> frozenset[str]:
@@ -149,10 +155,3 @@ class Project(Struct, frozen=True, dict=True):
             and any(not name.startswith("event.") for name in condition.names())
         }
         return frozenset(on for on, _ in asked) - personal
-
-
-def _by_use(condition: Condition | None) -> bool:
-    if condition is None:
-        return True
-    asks_more = condition.lists() or condition.areas()
-    return not asks_more and all(it.startswith(("usage.", "event.")) for it in condition.names())

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.core import calendar, engine, points, usage
+from orchestrator.core import engine, points, usage
 from orchestrator.core.effects import Effect, MoveTo, RerouteMessage, SendMessage, Suppress
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.events import (
@@ -285,8 +285,7 @@ class _Teller:
                 amounts = project.feed.counting.get(it.event.name, {})
                 day = usage.day_of(it.event.at, it.stored, tz)
                 self._ledger.take(amounts, it.event.properties, day)
-        today = calendar.local_day(now, tz)
-        return self._ledger.figures(project.feed.measures, self._person.attributes, today)
+        return self._ledger.figures(project.feed.measures, self._person.attributes, now, tz)
 
     def _halted(self, now: datetime) -> Mapping[str, Halt]:
         held: Mapping[str, Halt] = {}

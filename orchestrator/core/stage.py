@@ -1,10 +1,10 @@
-"""The working copy of a scene while one decision is made, and what a step may do to it."""
+"""The working copy of a scene while one decision is made."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -12,7 +12,6 @@ from orchestrator.core import calendar, contact, points, verdict
 from orchestrator.core.chance import draw
 from orchestrator.core.effects import (
     Effect,
-    EmitEvent,
     MoveTo,
     SendMessage,
     SetAttributes,
@@ -22,10 +21,10 @@ from orchestrator.core.effects import (
     Suppress,
 )
 from orchestrator.core.errors import RenderError
-from orchestrator.core.expression import subscriber_scope
-from orchestrator.core.expression.scope import used
+from orchestrator.core.expression import Condition, subscriber_scope
+from orchestrator.core.expression.scope import person, used_by_name
 from orchestrator.core.grammar import TagChange
-from orchestrator.core.journey import Journey, Placed
+from orchestrator.core.journey import Journey
 from orchestrator.core.links import rendered
 from orchestrator.core.model import (
     Consent,
@@ -33,11 +32,15 @@ from orchestrator.core.model import (
     Enrollment,
     Message,
     Sent,
-    Waiting,
     word_of,
 )
 from orchestrator.core.scene import Decision, Passed, Scene
-from orchestrator.core.steps.base import Go, Outcome, Step
+
+if TYPE_CHECKING:
+    from orchestrator.core.here import Here
+
+
+_UNASKED = object()
 
 
 class Stage:
@@ -59,8 +62,8 @@ class Stage:
         self.answering = ""
         """The beginning of the ids of steps that a reply, which is being answered, leads to."""
         self._scene = scene
-        self._scope: dict[str, Any] | None = None
-        self._seen: tuple[dict[str, Any] | None, Mapping[str, Any], dict[str, Any]] = (None, {}, {})
+        self._seen: dict[bool, dict[str, Any]] = {}
+        self._used: Any = _UNASKED
 
     def decision(self) -> Decision:
         """What was decided, and the scene as it then is."""
@@ -78,26 +81,41 @@ class Stage:
         )
         return Decision(tuple(self.effects), scene, tuple(self.path))
 
-    def scope(self, properties: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What conditions and templates see. `properties` are those of the event at hand."""
-        if self._scope is None:
-            self._scope = subscriber_scope(
+    def scope(self, properties: Mapping[str, Any], of_use: bool = True) -> Mapping[str, Any]:
+        """What conditions and templates see. `properties` are those of the event at hand. What was
+        counted need not be added up for those that ask nothing `of_use`."""
+        seen = self._seen.get(of_use)
+        if seen is None:
+            seen = subscriber_scope(
                 self.subscriber,
                 balance_points=self.account.balance_points,
                 earned_points=self.account.earned_points,
-                usage=self._scene.usage,
+                usage=self._scene.usage if of_use else {},
             )
-            self._scope["lists"] = self._scene.members
-            self._scope["areas"] = self.project.areas
-        known, of, scope = self._seen
-        if known is not self._scope or of is not properties:
-            scope = {**self._scope, "event": properties}
-            self._seen = (self._scope, properties, scope)
-        return scope
+            seen["lists"] = self._scene.members
+            seen["areas"] = self.project.areas
+        elif seen["event"] is properties:
+            return seen
+        seen = self._seen[of_use] = {**seen, "event": properties}
+        return seen
 
-    def use(self, properties: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What conditions see that ask about nothing but `usage` and `event`: it is soon told."""
-        return {"usage": used(self.subscriber, self._scene.usage), "event": properties}
+    def holds(self, condition: Condition, properties: Mapping[str, Any]) -> bool:
+        """Whether the condition is true now. `properties` are those of the event at hand."""
+        match condition.about:
+            case "event":
+                return condition.holds({"event": properties})
+            case "person":
+                return condition.holds({"subscriber": person(self.subscriber)})
+            case "use":
+                return condition.holds({"usage": self._use(), "event": properties})
+            case about:
+                return condition.holds(self.scope(properties, about == "all"))
+
+    def _use(self) -> Any:
+        """The name `usage`, for who asks nothing but `usage.x`."""
+        if self._used is _UNASKED:
+            self._used = used_by_name(self.subscriber, self._scene.usage)
+        return self._used
 
     def journey(self, enrollment: Enrollment) -> Journey:
         """The version this enrollment stands in."""
@@ -151,9 +169,15 @@ class Stage:
             )
         )
 
+    def _changed(self) -> None:
+        """What conditions see is to be looked at anew."""
+        self._seen.clear()
+        self._used = _UNASKED
+
     def settle(self) -> None:
         """Points and holds that were due to expire by now have expired."""
-        if self.account.lots or self.account.holds:  # few have any
+        due = self.account.due_at
+        if due is not None and due <= self.now:
             self.post(points.settle(self.account, self.now))
 
     def post(self, change: points.Change) -> None:
@@ -161,7 +185,7 @@ class Stage:
         self.account, effects = change
         if effects:
             self.effects += effects
-            self._scope = None
+            self._changed()
             for reward, items in points.claimed(effects).items():
                 if reward in self.stock:
                     self.stock = {**self.stock, reward: self.stock[reward] - items}
@@ -176,13 +200,13 @@ class Stage:
         consents = {**self.subscriber.consents, purpose: consent}
         self.subscriber = replace(self.subscriber, consents=consents)
         self.effects.append(SetConsent(purpose, consent))
-        self._scope = None
+        self._changed()
 
     def speak(self, locale: str) -> None:
         """The subscriber is written to in this language."""
         self.subscriber = replace(self.subscriber, locale=locale)
         self.effects.append(SetLocale(locale))
-        self._scope = None
+        self._changed()
 
     def converse(self, conversation: Conversation | None) -> None:
         """The bot's dialogue with the subscriber is now this one, or none."""
@@ -260,7 +284,9 @@ class Stage:
             if reached is None or word_of(word) not in channels:
                 continue
             try:
-                content = rendered(wordings, word, self.subscriber.locale, where.scope())
+                content = rendered(
+                    wordings, word, self.subscriber.locale, where.scope(wordings.of_use)
+                )
             except RenderError as failure:
                 return f"render_failed: {failure.message}"
             return Message(
@@ -300,119 +326,4 @@ class Stage:
             (held.add if change.add else held.discard)(change.tag)
         self.subscriber = replace(self.subscriber, attributes=merged, tags=frozenset(held))
         self.effects.append(SetAttributes(merged, frozenset(held)))
-        self._scope = None
-
-
-class Here:
-    """Where a step works: one enrollment, at one step. A step may do what this offers."""
-
-    def __init__(
-        self,
-        stage: Stage,
-        enrollment: Enrollment,
-        placed: Placed,
-        properties: Mapping[str, Any],
-    ) -> None:
-        self._stage = stage
-        self._enrollment = enrollment
-        self._placed = placed
-        self._properties = properties
-        self.definition = stage.journey(enrollment)
-        self.now = stage.now
-        self.sent = False
-        """Whether the last `send` queued a message."""
-
-    @property
-    def journey(self) -> str:
-        return self._enrollment.journey
-
-    @property
-    def run(self) -> int:
-        return self._enrollment.run
-
-    @property
-    def entered_at(self) -> datetime:
-        """When this run of the journey began."""
-        return self._enrollment.entered_at
-
-    @property
-    def placed_step(self) -> Step:
-        return self._placed.step
-
-    @property
-    def step_id(self) -> str:
-        return self._placed.id
-
-    @property
-    def subscriber_id(self) -> int:
-        return self._stage.subscriber.id
-
-    @property
-    def timezone(self) -> str | None:
-        return self._stage.subscriber.timezone
-
-    @property
-    def waiting(self) -> Waiting:
-        """What this step waits for; only a started step asks."""
-        waiting = self._enrollment.waiting
-        assert waiting is not None
-        return waiting
-
-    @property
-    def until(self) -> datetime:
-        """When this step's wait ends; only a started step asks."""
-        until = self._enrollment.due_at
-        assert until is not None
-        return until
-
-    def begin(self) -> Outcome:
-        """The step's work is done, or begun."""
-        self._pass("")
-        return self._placed.step.start(self)
-
-    def next(self) -> Go:
-        self._pass("next")
-        return Go(self._placed.next)
-
-    def into(self, label: str) -> Go:
-        """Into the branch of that label; an empty one leads to what follows this step."""
-        self._pass(label)
-        return Go(self._placed.blocks[label])
-
-    def _pass(self, way: str) -> None:
-        self._stage.path.append(Passed(self.journey, self._placed.id, way))
-
-    def scope(self, properties: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        return self._stage.scope(self._properties if properties is None else properties)
-
-    def send(self, template: str, via: Iterable[str]) -> datetime | None:
-        """See `Stage.send`."""
-        return self._stage.send(self, template, via)
-
-    def award(self, award_points: int, reason: str, expires: timedelta | None) -> None:
-        key = f"journey:{self.journey}:{self.run}:{self.step_id}"
-        self._stage.award(award_points, reason, key, expires)
-
-    def set(self, attributes: Mapping[str, Any], tags: Iterable[TagChange]) -> None:
-        self._stage.set(attributes, tags)
-
-    def emit(self, name: str, properties: Mapping[str, Any]) -> None:
-        source = f"journey:{self.journey}:{self.run}:{self.step_id}"
-        self._stage.effects.append(EmitEvent(name, properties, source))
-
-    def enroll(self, name: str) -> None:
-        """The subscriber is in that journey too, if it lets them in and still exists: an older
-        version of this one may name one that is gone."""
-        journey = self._stage.project.journeys.get(name)
-        if journey is not None:
-            self._stage.enter(journey)
-
-    def run_aside(self, label: str) -> None:
-        """The branch's steps are done at once, while the enrollment stays where it is. The loader
-        allows only steps that do not wait there."""
-        self._pass(label)
-        step = self._placed.blocks[label]
-        while step is not None and step != self._placed.next:
-            placed = self.definition.steps[step]
-            Here(self._stage, self._enrollment, placed, self._properties).begin()
-            step = placed.next
+        self._changed()

@@ -7,8 +7,8 @@ Production keeps the counts in PostgreSQL (`store/usage.py`), a life on the skip
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from functools import lru_cache
@@ -143,7 +143,7 @@ def figures(
         f"{name}_month": plain(counts.month) if counts.month else 0,
     }
     if measure.of:
-        said[f"{name}_share"] = _share(counts.month, _decimal(attributes.get(measure.of)))
+        said[f"{name}_share"] = _share(counts.month, _allowance(measure, attributes))
     if measure.by and placed:
         it = counts.standing
         said[f"{name}_mean"] = plain(it.mean) if it else None
@@ -155,9 +155,15 @@ def figures(
     return said
 
 
+def _allowance(measure: Measure, attributes: Mapping[str, Any]) -> Decimal | None:
+    """What may be used in a month; None if nothing says so, or too little to speak of."""
+    allowance = _decimal(attributes.get(measure.of))
+    return None if allowance is None or not allowance >= SMALLEST else allowance
+
+
 def _share(month: Decimal, allowance: Decimal | None) -> int | float | None:
     """Rounded down, so that nobody is told too early that they have reached it."""
-    if allowance is None or not allowance >= SMALLEST:
+    if allowance is None:
         return None
     steps = int(_EXACT.divide_int(month * SHARE_STEPS, allowance))
     return steps // SHARE_STEPS if steps % SHARE_STEPS == 0 else steps / SHARE_STEPS
@@ -173,7 +179,9 @@ class Ledger:
     """What was counted of one subscriber, by measure and day."""
 
     def __init__(self) -> None:
-        self._measures: dict[str, _Days] = {}
+        self._measures: Mapping[str, _Days] = {}
+        self._asked: tuple[Mapping[str, Measure], Mapping[str, Any]] = ({}, {})
+        self._boundless: frozenset[str] = frozenset()
 
     @property
     def empty(self) -> bool:
@@ -184,59 +192,123 @@ class Ledger:
         """What an event with these properties counts is counted on that day."""
         for measure, it in amounts.items():
             if amount := it.of(properties):
-                if measure not in self._measures:
-                    self._measures[measure] = _Days()
-                self._measures[measure].add(day, amount)
+                days = self._measures.get(measure, _NO_DAYS).add(day, amount)
+                self._measures = {**self._measures, measure: days}
 
     def figures(
-        self, measures: Mapping[str, Measure], attributes: Mapping[str, Any], today: date
-    ) -> dict[str, Any]:
-        """What conditions see of all measures on that day. Nobody else is known here: of how others
-        stand, what an import says holds."""
-        said: dict[str, Any] = {}
-        for name, measure in measures.items():
-            said |= figures(name, measure, self.counts(name, today), attributes, placed=False)
-        return said
+        self,
+        measures: Mapping[str, Measure],
+        attributes: Mapping[str, Any],
+        now: datetime,
+        tz: ZoneInfo,
+    ) -> Figures:
+        """What conditions see of all measures then, by the days of `tz` and by what was counted
+        until now."""
+        if attributes is not self._asked[1] or measures is not self._asked[0]:
+            self._asked = measures, attributes
+            self._boundless = frozenset(_boundless(measures, attributes))
+        return Figures(self._measures, measures, attributes, now, tz, self._boundless)
 
-    def counts(self, measure: str, today: date) -> Counts:
-        """How it stands on that day."""
-        days = self._measures.get(measure)
-        return _UNCOUNTED if days is None else days.counts(today)
+
+def _boundless(measures: Mapping[str, Measure], attributes: Mapping[str, Any]) -> Iterator[str]:
+    """The shares of allowances that somebody has not: they are null, whatever is counted."""
+    imported = attributes.get("usage")
+    for name, measure in measures.items():
+        said = f"{name}_share"
+        known = isinstance(imported, dict) and said in imported
+        if measure.of and not known and _allowance(measure, attributes) is None:
+            yield said
 
 
-class _Days:
-    """What was counted of one measure by day, added up from the first day on."""
+class Figures(Mapping[str, Any]):
+    """How a subscriber stood when it was asked for; it is added up once somebody looks, but for
+    what is null in any case. Nobody else is known here: of how others stand, what an import says
+    holds."""
 
-    def __init__(self) -> None:
-        self._days: list[date] = []
-        self._sums: list[Decimal] = []
+    __slots__ = ("_attributes", "_counted", "_measures", "_now", "_nulls", "_said", "_tz")
 
-    def add(self, day: date, amount: Decimal) -> None:
-        days, sums = self._days, self._sums
-        place = bisect_left(days, day)
-        if place == len(days) or days[place] != day:
-            days.insert(place, day)
-            sums.insert(place, self._before(place))
-        for later in range(place, len(sums)):
+    def __init__(
+        self,
+        counted: Mapping[str, _Days],
+        measures: Mapping[str, Measure],
+        attributes: Mapping[str, Any],
+        now: datetime,
+        tz: ZoneInfo,
+        nulls: Container[str],
+    ) -> None:
+        self._counted, self._measures = counted, measures
+        self._attributes, self._now, self._tz, self._nulls = attributes, now, tz, nulls
+        self._said: dict[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return None if name in self._nulls else self._added_up()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._added_up())
+
+    def __len__(self) -> int:
+        return len(self._added_up())
+
+    def _added_up(self) -> Mapping[str, Any]:
+        if self._said is None:
+            self._said = {}
+            today = calendar.local_day(self._now, self._tz)
+            for name, measure in self._measures.items():
+                counts = self._counted.get(name, _NO_DAYS).counts(today)
+                self._said |= figures(name, measure, counts, self._attributes, placed=False)
+        return self._said
+
+
+class _Days(Struct, frozen=True):
+    """What was counted of one measure: of the first `count` amounts, by their days, the day of each
+    and the sum up to it. Who adds to it leaves it as it is."""
+
+    days: list[date] = []
+    sums: list[Decimal] = []
+    count: int = 0
+
+    def add(self, day: date, amount: Decimal) -> _Days:
+        """This, and an amount on that day."""
+        days, sums, count = self.days, self.sums, self.count
+        if count and count == len(days) and day >= days[-1]:
+            days.append(day)  # nobody who holds what was before looks so far
+            sums.append(sums[-1] + amount)
+            return _Days(days, sums, count + 1)
+        days, sums = days[:count], sums[:count]
+        place = bisect_right(days, day)
+        days.insert(place, day)
+        sums.insert(place, self._until(place))
+        for later in range(place, count + 1):
             sums[later] += amount
+        return _Days(days, sums, count + 1)
 
     def counts(self, today: date) -> Counts:
-        days = self._days
+        """How it stands on that day."""
+        if not self.count:
+            return _UNCOUNTED
         before, first, since, tomorrow, following = _spans(today)
-        month_end = end = len(days)
-        if days[-1] >= tomorrow:  # the subscriber has moved to where it is still the day before
-            end, month_end = bisect_left(days, tomorrow), bisect_left(days, following)
-        by_now, by_end = self._before(end), self._before(month_end)
-        is_today = end > 0 and days[end - 1] == today
+        until_now = self._until(end := self._before(tomorrow))
+        if end == self.count:
+            month_end, until_month_end = end, until_now
+        else:  # the subscriber has moved to where it is still the day before
+            month_end = self._before(following)
+            until_month_end = self._until(month_end)
         return Counts(
-            month_end > 0 and days[month_end - 1] >= before,
-            by_now - self._before(end - 1) if is_today else NOTHING,
-            by_now - self._before(bisect_left(days, since)),
-            by_end - self._before(bisect_left(days, first)),
+            month_end > 0 and self.days[month_end - 1] >= before,
+            until_now - self._until(self._before(today)),
+            until_now - self._until(self._before(since)),
+            until_month_end - self._until(self._before(first)),
         )
 
-    def _before(self, place: int) -> Decimal:
-        return self._sums[place - 1] if place else NOTHING
+    def _before(self, day: date) -> int:
+        """How many of the amounts are of days before that one."""
+        return bisect_left(self.days, day, 0, self.count)
+
+    def _until(self, place: int) -> Decimal:
+        return self.sums[place - 1] if place else NOTHING
+
+
+_NO_DAYS = _Days()
 
 
 @lru_cache(maxsize=1024)

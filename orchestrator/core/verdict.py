@@ -26,6 +26,11 @@ MOST_LATER = 100
 """How often one message may be put off before we say that there is no time for it."""
 
 
+_TWO_DAYS, _TWO_WEEKS = timedelta(days=2), timedelta(days=14)
+"""More than a day and a week can be, whatever clocks are put back: most have had nothing for so
+long, and need no calendar."""
+
+
 class Go(Struct, frozen=True):
     """It may go now."""
 
@@ -88,7 +93,7 @@ def _may_go(
         return Never(f"on_list:{name}")
     if rules.same_message is not None:
         since = now - rules.same_message
-        if any(sent.template == template and sent.at > since for sent in counted):
+        if [it for it in counted if it.template == template and it.at > since]:
             return Never("same_message")
     if rules.per_campaign is not None:
         began = around.entered_at
@@ -103,15 +108,15 @@ def _may_go(
     if tz is None:
         return Never("unknown_zone")
     capped = False
-    if rules.per_week is not None and len(counted) >= rules.per_week:
+    if rules.per_week is not None and _since(counted, now - _TWO_WEEKS) >= rules.per_week:
         week = calendar.week_start(now, tz)
         ends = calendar.next_at(now, MIDNIGHT, tz, weekday=0)
-        if ends > until and sum(week <= sent.at < ends for sent in counted) >= rules.per_week:
+        if ends > until and _among(counted, week, ends) >= rules.per_week:
             until, reason, capped = ends, "per_week", True
-    if rules.per_day is not None and len(counted) >= rules.per_day:
+    if rules.per_day is not None and _since(counted, now - _TWO_DAYS) >= rules.per_day:
         today = calendar.day_start(now, tz)
         ends = calendar.next_at(now, MIDNIGHT, tz)
-        if ends > until and sum(today <= sent.at < ends for sent in counted) >= rules.per_day:
+        if ends > until and _among(counted, today, ends) >= rules.per_day:
             until, reason, capped = ends, "per_day", True
     if rules.holidays is not None and _expired(around.holidays, now, tz):
         ends = now + LOOK_AGAIN
@@ -131,6 +136,16 @@ def _may_go(
     if rules.spread is not None and (capped or opening > until):
         opening = _spread(rules, rules.spread, subscriber.id, opening, around.avoid, tz)
     return Later(opening, reason)
+
+
+def _since(counted: Sequence[Sent], since: datetime) -> int:
+    """How many of them went, or go, from then on."""
+    return len([sent for sent in counted if sent.at >= since])
+
+
+def _among(counted: Sequence[Sent], since: datetime, until: datetime) -> int:
+    """How many of them went, or go, between the two."""
+    return len([sent for sent in counted if since <= sent.at < until])
 
 
 def may_answer(rules: ContactClass, subscriber: Subscriber, around: Around) -> Go | Never:

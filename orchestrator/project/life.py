@@ -8,8 +8,8 @@ where the project has triggers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -23,7 +23,6 @@ from orchestrator.core import calendar, engine, points, usage
 from orchestrator.core.effects import (
     Effect,
     EmitEvent,
-    MoveTo,
     PostEntry,
     RerouteMessage,
     SendMessage,
@@ -38,7 +37,8 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.expression import Condition, reading, subscriber_scope
 from orchestrator.core.expression.predicate import Reading
-from orchestrator.core.model import Message, Subscriber
+from orchestrator.core.model import Enrollment, Message, Subscriber
+from orchestrator.core.points import Account
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Decision, Passed, Scene
 from orchestrator.core.stage import Stage
@@ -84,7 +84,7 @@ class Life:
         self._coming: list[tuple[datetime, int, Event]] = []
         self._expected = 0
         self._messages = 0
-        self._timed: tuple[Scene | None, datetime] = (None, NEVER)
+        self._timed: tuple[Mapping[str, Enrollment], Account, datetime] = ({}, Account(), NEVER)
         if triggers is None and scene.project.triggers:
             triggers = Triggers(scene.project, scene.members)
         self._triggers = triggers
@@ -93,7 +93,7 @@ class Life:
         self._network: Network | None = None
         self._emitted: set[int] = set()
         self._ledger = Ledger()
-        self._figured: tuple[Subscriber | None, datetime] = (None, now)
+        self._figured: tuple[Subscriber | None, ZoneInfo, datetime] = (None, calendar.UTC_ZONE, now)
         self._outside: dict[str, Subscriber] = {}
 
     def expect(self, at: datetime, event: Event) -> None:
@@ -125,10 +125,23 @@ class Life:
     @property
     def due_at(self) -> datetime:
         """When the next thing happens or is due, or NEVER."""
-        due = self._timer_at()
+        enrollments, account, due = self._timed  # it is asked more often than they change
+        if enrollments is not self.scene.enrollments or account is not self.scene.account:
+            due = self._timer_at()
         if self._network is not None:
             due = min(due, self._network.due_at or NEVER)
-        return self._coming[0][0] if self._coming and self._coming[0][0] < due else due
+        coming = self._coming
+        return coming[0][0] if coming and coming[0][0] < due else due
+
+    def _timer_at(self) -> datetime:
+        enrollments, account = self.scene.enrollments, self.scene.account
+        due = account.due_at or NEVER
+        for enrollment in enrollments.values():
+            at = enrollment.due_at
+            if at is not None and at < due and enrollment.ended_at is None:
+                due = at
+        self._timed = (enrollments, account, due)
+        return due
 
     def until(self, end: datetime) -> Iterator[Lived]:
         """Everything that happens before `end`, in order, which is then the time. More may be
@@ -155,7 +168,7 @@ class Life:
             self._outside[segment] = person  # whatever they use, as long as they are the same
             return
         self._count(None)
-        if condition.holds(Stage(self.scene, self.now).scope({})):
+        if Stage(self.scene, self.now).holds(condition, {}):
             self.expect(self.now, Entered(journey, self.now))
 
     def _step(self, due: datetime) -> Lived | None:
@@ -166,7 +179,7 @@ class Life:
         coming, network = self._coming, self._network
         if coming and coming[0][0] == due:
             _, number, event = heappop(coming)
-            if isinstance(event, SubscriberEvent) and self._report(number, event):
+            if type(event) is SubscriberEvent and self._report(number, event):
                 return None
             return self._take(event)
         if network is not None and network.due_at == due:
@@ -186,40 +199,30 @@ class Life:
                 self.expect(self.now, fired)
         return event.name in self._unkept and not emitted
 
-    def _timer_at(self) -> datetime:
-        scene, due = self._timed
-        if scene is not self.scene:  # it is asked more often than it changes
-            due = self.scene.account.due_at or NEVER
-            for enrollment in self.scene.enrollments.values():
-                at = enrollment.due_at
-                if at is not None and at < due and enrollment.ended_at is None:
-                    due = at
-            self._timed = (self.scene, due)
-        return due
-
     def _count(self, event: Event | None) -> None:
         """What an event counts is counted, and conditions see how it stands today."""
         feed = self.scene.project.feed
         if not feed.counting:
             return
         person = self.scene.subscriber
-        amounts = feed.counting.get(event.name) if isinstance(event, SubscriberEvent) else None
-        if amounts is None and self.now < self._figured[1] and person is self._figured[0]:
-            return  # it is asked far more often than it changes
-        tz = usage.home(person.timezone, self.scene.project.timezone)
-        today = calendar.local_day(self.now, tz)
-        if amounts is not None and isinstance(event, SubscriberEvent):
-            day = today if event.at == self.now else usage.day_of(event.at, self.now, tz)
-            self._ledger.take(amounts, event.properties, day)
-        self._figured = (person, NEVER if self._ledger.empty else _end_of(today, tz))
-        said = self._ledger.figures(feed.measures, person.attributes, today)
-        if said != self.scene.usage:
-            self.scene = replace(self.scene, usage=said)
+        counts = type(event) is SubscriberEvent and event.name in feed.counting
+        known, tz, at = self._figured
+        if person is known:
+            if not counts and (at == self.now or self._ledger.empty):
+                return
+        else:
+            tz = usage.home(person.timezone, self.scene.project.timezone)
+        if counts and type(event) is SubscriberEvent:
+            day = usage.day_of(event.at, self.now, tz)
+            self._ledger.take(feed.counting[event.name], event.properties, day)
+        self._figured = (person, tz, self.now)
+        figures = self._ledger.figures(feed.measures, person.attributes, self.now, tz)
+        self.scene = replace(self.scene, usage=figures)
 
     def _take(self, event: Event) -> Lived:
         now = self.now
         self._count(event)
-        if isinstance(event, ReplyReceived):
+        if type(event) is ReplyReceived:
             chance = blake2b(f"{self._expected}:{now}".encode(), digest_size=16).digest()
             decision = self._answer(replace(self.scene, chance=chance), event, now)
         else:
@@ -232,18 +235,17 @@ class Life:
         fresh: list[int] = []
         owns = False
         for effect in effects:
-            if isinstance(effect, MoveTo):
-                continue
-            if isinstance(effect, PostEntry):
+            if type(effect) is PostEntry:
                 owns = True
-            elif isinstance(effect, SendMessage):
+            elif type(effect) is SendMessage:
+                message = effect.message
                 self._messages += 1
-                if effect.message.journey:  # the contact history is of journeys only
+                if message.journey:  # the contact history is of journeys only
                     fresh.append(self._messages)
-                sent.append((self._messages, effect.message))
-            elif isinstance(effect, RerouteMessage):
+                sent.append((self._messages, message))
+            elif type(effect) is RerouteMessage:
                 sent.append((effect.message_id, effect.message))
-            elif isinstance(effect, EmitEvent):
+            elif type(effect) is EmitEvent:
                 emitted = SubscriberEvent(effect.name, now, effect.properties, effect.source_id)
                 self.expect(now, emitted)
                 self._emitted.add(self._expected)
@@ -252,7 +254,7 @@ class Life:
             newest = zip(recent[-len(fresh) :], fresh, strict=True)
             recent = (*recent[: -len(fresh)], *(replace(it, id=number) for it, number in newest))
         if recent and recent[0].at < since:
-            recent = tuple(it for it in recent if it.at >= since)
+            recent = tuple([it for it in recent if it.at >= since])
         lines = points.lines(effects) if owns else ()
         if recent is not scene.recent or lines:
             history = (*lines, *scene.history)[:_LINES]
@@ -277,12 +279,6 @@ def runs(project: Project, after: datetime, until: datetime) -> Iterator[tuple[d
             return
         yield at, journey, segment
         coming[coming.index(soonest)] = (calendar.next_run(at, every, tz), journey, segment, every)
-
-
-@lru_cache(maxsize=1024)
-def _end_of(day: date, tz: ZoneInfo) -> datetime:
-    """When that day is over by the clocks of `tz`."""
-    return calendar.instant(day + timedelta(days=1), time(), tz)
 
 
 @lru_cache(maxsize=1024)

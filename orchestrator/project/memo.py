@@ -24,6 +24,7 @@ class Remembering(MessageTemplate):
     def __init__(self, message: MessageTemplate) -> None:
         self.name = message.name
         self.locales = message.locales
+        self.of_use = message.of_use
         self._message = message
         self._paths = [name.split(".") for name in sorted(message.names()) if name != "link"]
         self._said: dict[Any, tuple[Content, tuple[str, ...]]] = {}

@@ -31,6 +31,7 @@ from orchestrator.project.life import Life, Lived
 BY_OTHERS = frozenset({"other_journey", "gap", "per_day", "per_week"})
 """Reasons for which another message keeps one back."""
 
+_SECOND = timedelta(seconds=1)
 _QUARTER_S = 900
 _MOST_TEXTS = 50_000
 
@@ -121,8 +122,9 @@ class Tally:
         self.earned = self.stuck = False
         if not lived.effects:
             return
-        self._at_s = int((lived.at - self._begin).total_seconds())
-        self._day = min(self._at_s // DAY_S, self._last_day)
+        self._at_s = (lived.at - self._begin) // _SECOND
+        day = self._at_s // DAY_S
+        self._day = day if day < self._last_day else self._last_day
         if type(lived.event) is ReplyReceived:
             self.replies += 1
             self.days["replies", self._day] += 1

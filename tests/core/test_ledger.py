@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.calendar import UTC_ZONE
 from orchestrator.core.usage import Amount, Ledger, Measure
 
 FIRST = date(2026, 1, 20)
@@ -31,6 +32,34 @@ def test_figures_are_what_all_days_add_up_to_in_whatever_order_they_came(
         "mb_month": sum(this_month),
         "mb_share": sum(this_month) / 100,
     }
-    assert ledger.figures(MEASURES, {"plan_mb": 100}, today) == expected
-    found = ledger.figures(MEASURES, {"plan_mb": 100, "usage": {"mb_7d": 5}}, today)
+    noon = datetime.combine(today, time(12), UTC)
+    assert ledger.figures(MEASURES, {"plan_mb": 100}, noon, UTC_ZONE) == expected
+    imported = {"plan_mb": 100, "usage": {"mb_7d": 5}}
+    found = ledger.figures(MEASURES, imported, noon, UTC_ZONE)
     assert ("mb_7d" in found) == any(this_month + last_month), "else what an import says stands"
+
+
+@given(st.lists(st.tuples(DAYS, st.integers(1, 90)), max_size=20), st.integers(0, 20), DAYS)
+def test_who_asked_before_does_not_see_what_was_counted_later(
+    used: list[tuple[date, int]], before: int, today: date
+) -> None:
+    def counted(ledger: Ledger, some: list[tuple[date, int]]) -> Ledger:
+        for day, mb in some:
+            ledger.take({"mb": Amount("mb")}, {"mb": mb}, day)
+        return ledger
+
+    noon = datetime.combine(today, time(12), UTC)
+    asked = MEASURES, {"plan_mb": 100}, noon, UTC_ZONE
+    ledger = counted(Ledger(), used[:before])
+    seen = ledger.figures(*asked)
+    counted(ledger, used[before:])
+    assert seen == counted(Ledger(), used[:before]).figures(*asked)
+    assert ledger.figures(*asked) == counted(Ledger(), used).figures(*asked)
+
+
+def test_a_share_is_null_without_an_allowance_unless_an_import_says_it() -> None:
+    noon = datetime.combine(FIRST, time(12), UTC)
+    ledger = Ledger()
+    assert ledger.figures(MEASURES, {}, noon, UTC_ZONE)["mb_share"] is None
+    assert ledger.figures(MEASURES, {}, noon, UTC_ZONE)["mb_today"] == 0
+    assert "mb_share" not in ledger.figures(MEASURES, {"usage": {"mb_share": 1}}, noon, UTC_ZONE)

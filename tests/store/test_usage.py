@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from orchestrator.core.calendar import UTC_ZONE
 from orchestrator.core.expression import Condition, subscriber_scope
 from orchestrator.core.feed import EventType, Feed
 from orchestrator.core.model import Subscriber
@@ -217,10 +218,9 @@ def test_a_life_on_the_skipped_clock_counts_the_same(house: House, project: Proj
                     amounts = FEED.counting.get(it.name, {})
                     ledger.take(amounts, it.properties, day_of(it.at, NOW, zone))
                 seen.add(it.source_id)
-            today = day_of(NOW, NOW, zone)
             others = {"mb_mean", "mb_rank", "mb_percentile"}
             expected = {it: found[person.id][it] for it in found[person.id].keys() - others}
-            assert ledger.figures(FEED.measures, person.attributes, today) == expected
+            assert ledger.figures(FEED.measures, person.attributes, NOW, zone) == expected
 
 
 def test_places_are_those_of_a_list_sorted_by_hand(house: House) -> None:
@@ -286,6 +286,7 @@ def test_segments_and_predicates_agree_about_what_was_counted(house: House) -> N
 def test_a_share_is_never_reached_too_early() -> None:
     ledger, today, measures = Ledger(), date(2026, 3, 3), {"mb": Measure(of="plan_mb")}
     ledger.take({"mb": Amount("mb")}, {"mb": 79.999999}, today)
-    assert ledger.figures(measures, {"plan_mb": 100}, today)["mb_share"] == 0.7999
+    noon = datetime(2026, 3, 3, 12, tzinfo=UTC)
+    assert ledger.figures(measures, {"plan_mb": 100}, noon, UTC_ZONE)["mb_share"] == 0.7999
     ledger.take({"mb": Amount("mb")}, {"mb": 0.000001}, today)
-    assert ledger.figures(measures, {"plan_mb": 100}, today)["mb_share"] == 0.8
+    assert ledger.figures(measures, {"plan_mb": 100}, noon, UTC_ZONE)["mb_share"] == 0.8

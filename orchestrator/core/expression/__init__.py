@@ -44,8 +44,8 @@ null for what it does not know.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -53,10 +53,23 @@ from orchestrator.core.area import NOWHERE, Area
 from orchestrator.core.expression import tree
 from orchestrator.core.expression.grammar import KNOWN_LATER, parse
 from orchestrator.core.expression.predicate import Reading, holding, predicate
-from orchestrator.core.expression.scope import BUILT_IN, subscriber_scope
+from orchestrator.core.expression.scope import BUILT_IN, asks_of_use, subscriber_scope
 from orchestrator.core.expression.sql import SqlCondition, sql_condition
 
-__all__ = ["BUILT_IN", "Condition", "Part", "SqlCondition", "reading", "subscriber_scope"]
+__all__ = [
+    "BUILT_IN",
+    "Condition",
+    "Part",
+    "SqlCondition",
+    "asks_of_use",
+    "reading",
+    "subscriber_scope",
+]
+
+
+About = Literal["event", "person", "use", "all but use", "all"]
+"""What a condition asks about: the event alone; what we know of the person; what was counted of
+them by its names, and the event; more than that."""
 
 
 class Part(Struct, frozen=True):
@@ -90,7 +103,7 @@ def reading(parts: Iterable[Part]) -> Reading:
     return predicate(tree.All(tuple(part.node for part in parts)))
 
 
-class Condition(Struct, frozen=True):
+class Condition(Struct, frozen=True, dict=True):
     """A checked condition. `source` is what the author wrote."""
 
     source: str
@@ -103,11 +116,20 @@ class Condition(Struct, frozen=True):
 
     def holds(self, scope: Mapping[str, Any]) -> bool:
         """Whether it is true (neither false nor unknown) in this scope. Never raises."""
-        return _holding(self.source)(scope) is True
+        return self._reading(scope) is True
+
+    @cached_property
+    def _reading(self) -> Reading:
+        return _holding(self.source)
 
     def names(self) -> frozenset[str]:
         """Every dotted name it uses, e.g. `subscriber.network`."""
         return _asked(self.source).names
+
+    @cached_property
+    def about(self) -> About:
+        """What it asks about, so that nothing else need be looked at."""
+        return _about(self.source)
 
     def lists(self) -> frozenset[str]:
         """Every list of numbers it asks about."""
@@ -141,6 +163,20 @@ def _tree(source: str) -> tree.Node:
 @lru_cache(maxsize=4096)
 def _asked(source: str) -> tree.Asked:
     return tree.asked(_tree(source))
+
+
+@lru_cache(maxsize=4096)
+def _about(source: str) -> About:
+    asked = _asked(source)
+    names = asked.names
+    if not (asked.lists or asked.areas):
+        if all(it.startswith("event.") for it in names):
+            return "event"
+        if all(it.startswith(("usage.", "event.")) for it in names):
+            return "use"
+        if all(it.startswith("subscriber.") for it in names) and not asks_of_use(names):
+            return "person"
+    return "all" if asks_of_use(names) else "all but use"
 
 
 @lru_cache(maxsize=4096)

@@ -61,6 +61,10 @@ def _value(node: Node) -> Reading:
             return lambda scope: [read(scope) for read in reads]
         case tree.Same(left, right):
             return _same(left, right)
+        case tree.Less(left, tree.Constant(bound), or_same) if type(bound) in (int, float):
+            return _less_than(_value(left), bound, or_same)
+        case tree.Less(tree.Constant(bound), right, or_same) if type(bound) in (int, float):
+            return _more_than(_value(right), bound, or_same)
         case tree.Less(left, right, or_same):
             return _less(_value(left), _value(right), or_same)
         case tree.Contains(container, item):
@@ -148,15 +152,45 @@ def same(left: Any, right: Any) -> bool:
 
 
 def _less(left: Reading, right: Reading, or_same: bool) -> Reading:
+    return lambda scope: _ordered(left(scope), right(scope), or_same)
+
+
+def _less_than(left: Reading, bound: Any, or_same: bool) -> Reading:
+    """Nearly all compare what is an integer, or nothing, with a number that is written there."""
+    whole = type(bound) is int
+
     def read(scope: Scope) -> bool | None:
-        a, b = left(scope), right(scope)
-        if type(a) is not type(b) or not (type(a) is int or type(a) is str):
-            if not (is_number(a) and is_number(b)):
-                return None
-            a, b = comparable(a, b)
-        return a <= b if or_same else a < b  # type: ignore[no-any-return]
+        a = left(scope)
+        if a is None:
+            return None
+        if whole and type(a) is int:
+            return a <= bound if or_same else a < bound  # type: ignore[no-any-return]
+        return _ordered(a, bound, or_same)
 
     return read
+
+
+def _more_than(right: Reading, bound: Any, or_same: bool) -> Reading:
+    whole = type(bound) is int
+
+    def read(scope: Scope) -> bool | None:
+        b = right(scope)
+        if b is None:
+            return None
+        if whole and type(b) is int:
+            return bound <= b if or_same else bound < b  # type: ignore[no-any-return]
+        return _ordered(bound, b, or_same)
+
+    return read
+
+
+def _ordered(left: Any, right: Any, or_same: bool) -> bool | None:
+    """Whether one JSON value is less than another; None if they are not to be compared."""
+    if type(left) is not type(right) or not (type(left) is int or type(left) is str):
+        if not (is_number(left) and is_number(right)):
+            return None
+        left, right = comparable(left, right)
+    return left <= right if or_same else left < right  # type: ignore[no-any-return]
 
 
 def _contains(container: Node, item: Node) -> Reading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -26,22 +26,34 @@ def subscriber_scope(
     import said under the same names. Tags are a sorted list, `created_at` is text like
     2026-01-31T09:30:00Z. Add `event` where something has happened, `state` in a trigger, and
     `lists` (numbers by list) and `areas` wherever they are known."""
-    view = {
-        **subscriber.attributes,
-        "key": subscriber.key,
-        "locale": subscriber.locale,
-        "timezone": subscriber.timezone,
-        "tags": sorted(subscriber.tags),
-        "created_at": _written(subscriber.created_at),
-    }
-    if usage:
-        view["usage"] = used(subscriber, usage)
+    view, said = person(subscriber), used(subscriber, usage)
     return {
-        "subscriber": view,
-        "usage": view.get("usage"),
+        "subscriber": {**view, "usage": said} if usage else view,
+        "usage": said,
         "number": _number(subscriber.addresses.get("sms")),
         "points": {"balance": balance_points, "earned": earned_points},
     }
+
+
+_at_hand: tuple[Subscriber | None, dict[str, Any]] = (None, {})
+
+
+def person(subscriber: Subscriber) -> dict[str, Any]:
+    """The name `subscriber`, without what was counted. Much is asked of one person before the next
+    one comes."""
+    global _at_hand
+    known, view = _at_hand
+    if known is not subscriber:
+        view = {
+            **subscriber.attributes,
+            "key": subscriber.key,
+            "locale": subscriber.locale,
+            "timezone": subscriber.timezone,
+            "tags": sorted(subscriber.tags),
+            "created_at": _written(subscriber.created_at),
+        }
+        _at_hand = subscriber, view
+    return view
 
 
 def used(subscriber: Subscriber, usage: Mapping[str, Any]) -> Any:
@@ -50,6 +62,34 @@ def used(subscriber: Subscriber, usage: Mapping[str, Any]) -> Any:
     if not usage:
         return said
     return {**said, **usage} if isinstance(said, dict) else {**usage}
+
+
+def used_by_name(subscriber: Subscriber, usage: Mapping[str, Any]) -> Any:
+    """The same for who asks for nothing but `usage.x`: what is not asked for is not added up."""
+    said = subscriber.attributes.get("usage")
+    if not isinstance(said, dict):
+        return usage or said
+    return _Either(usage, said)
+
+
+def asks_of_use(names: Iterable[str]) -> bool:
+    """Whether one of these dotted names may lead to what was counted."""
+    return any(it == "subscriber" or it.startswith(("usage", "subscriber.usage")) for it in names)
+
+
+class _Either:
+    """What the first says, or else the second."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+        self._first, self._second = first, second
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._first[name]
+        except KeyError:
+            return self._second[name]
 
 
 @lru_cache(maxsize=1024)

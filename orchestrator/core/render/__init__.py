@@ -16,6 +16,7 @@ from jinja2 import Template, TemplateRuntimeError
 from jinja2.runtime import Context
 
 from orchestrator.core.errors import RenderError
+from orchestrator.core.expression.scope import asks_of_use
 from orchestrator.core.model import Button, Content, word_of
 from orchestrator.core.render.bounds import made, refill
 from orchestrator.core.render.filters import FILTERS
@@ -56,6 +57,8 @@ class MessageTemplate:
         self._wordings = {_folded(locale): wording for locale, wording in wordings.items()}
         self._default_locale = default_locale
         self._chosen: dict[str, Wording] = {}
+        self.of_use = asks_of_use(self.names())
+        """Whether it asks about what was counted."""
 
     def channels(self, locale: str) -> tuple[str, ...]:
         """The channel words (`sms`, `chat`, `mms`, `wap_push`, `desk`) it has a wording for."""

@@ -15,7 +15,7 @@ from orchestrator.core.steps.base import Block, Outcome, Stay, Step, TemplateNam
 from orchestrator.core.wording import normalise
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -56,12 +56,12 @@ class Ask(Step, frozen=True, kw_only=True):
 
     def on_reply(self, here: Here, reply: ReplyReceived) -> Outcome | None:
         said = normalise(reply.text)
-        scope = here.scope({"text": reply.text})
+        written = {"text": reply.text}
         for number, answer in enumerate(self.reply, 1):
             if answer.else_ is not None:
                 return self._not_understood(here, f"reply-{number}")
             if any(normalise(word) == said for word in answer.is_) or (
-                answer.if_ is not None and answer.if_.holds(scope)
+                answer.if_ is not None and here.holds(answer.if_, written)
             ):
                 return here.into(f"reply-{number}")
         return None

@@ -10,7 +10,7 @@ from msgspec import field
 from orchestrator.core.steps.base import Outcome, Step
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Award(Step, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from orchestrator.core.grammar import At
 from orchestrator.core.model import Waiting
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 TemplateName = NewType("TemplateName", str)
 """A message under templates/, without locale and suffix: `seven-days/entrance`."""

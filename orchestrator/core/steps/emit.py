@@ -10,7 +10,7 @@ from msgspec import field
 from orchestrator.core.steps.base import EventName, Outcome, Step
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Emit(Step, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from orchestrator.core.model import Waiting
 from orchestrator.core.steps.base import Block, Outcome, Stay, Step, TemplateName
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 DESK_OUTCOME = "desk.outcome"
 """The event by which a desk says what came of an item. Its properties: `outcome`, `channel`, `by`,

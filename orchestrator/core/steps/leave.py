@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.steps.base import End, Outcome, Step
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Leave(Step, frozen=True, kw_only=True):

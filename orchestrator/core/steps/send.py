@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.steps.base import Outcome, Stay, Step, TemplateName, ViaWord
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Send(Step, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from orchestrator.core.grammar import TagChange
 from orchestrator.core.steps.base import Outcome, Step
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Changes(Struct, frozen=True, kw_only=True):

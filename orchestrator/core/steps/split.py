@@ -11,7 +11,7 @@ from orchestrator.core.chance import draw
 from orchestrator.core.steps.base import Block, Outcome, Step
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Way(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from orchestrator.core.model import Waiting
 from orchestrator.core.steps.base import Outcome, Stay, Step
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Pause(Struct, frozen=True):

@@ -14,7 +14,7 @@ from orchestrator.core.model import Waiting
 from orchestrator.core.steps.base import Block, EventName, Outcome, Stay, Step
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class WaitFor(Step, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class WaitFor(Step, frozen=True, kw_only=True):
         fits = (
             event.name == self.wait_for
             and here.waiting.since < event.at <= here.until
-            and (self.if_ is None or self.if_.holds(here.scope(event.properties)))
+            and (self.if_ is None or here.holds(self.if_, event.properties))
         )
         return here.into("then") if fits else None
 

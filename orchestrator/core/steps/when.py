@@ -11,7 +11,7 @@ from orchestrator.core.expression import Condition
 from orchestrator.core.steps.base import Block, Outcome, Step
 
 if TYPE_CHECKING:
-    from orchestrator.core.stage import Here
+    from orchestrator.core.here import Here
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -32,8 +32,7 @@ class When(Step, frozen=True, kw_only=True):
             yield f"case-{number}", case.do if case.else_ is None else case.else_
 
     def start(self, here: Here) -> Outcome:
-        scope = here.scope()
         for number, case in enumerate(self.when, 1):
-            if case.if_ is None or case.if_.holds(scope):
+            if case.if_ is None or here.holds(case.if_):
                 return here.into(f"case-{number}")
         return here.next()
