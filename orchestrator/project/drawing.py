@@ -274,8 +274,9 @@ def _written(node: Node) -> Iterator[tuple[str, str]]:
         yield _cut(node.id, "id", WIDTH - 34 - (_wide(node.at, "id") if node.at else 0)), "id"
     for line in _wrapped(node.title, "title", WIDTH - 28):
         yield line, "title"
+    most = 8 if node.kind == "start" else 3  # what a trigger asks is what it is
     for text in node.lines:
-        for line in _wrapped(text, "line", WIDTH - 28):
+        for line in _wrapped(text, "line", WIDTH - 28, most):
             yield line, "soft"
 
 
@@ -349,8 +350,8 @@ def _cut(text: str, kind: str, width: float) -> str:
     return f"{text.rstrip()}…"
 
 
-def _wrapped(text: str, kind: str, width: float) -> list[str]:
-    """At most three lines; what is longer ends in an ellipsis."""
+def _wrapped(text: str, kind: str, width: float, most: int = 3) -> list[str]:
+    """At most so many lines; what is longer ends in an ellipsis."""
     lines, line = [], ""
     for word in _pieces(text):
         if line and _wide(line + word.rstrip(), kind) > width:
@@ -358,8 +359,8 @@ def _wrapped(text: str, kind: str, width: float) -> list[str]:
             line = ""
         line += word
     lines.append(line.rstrip())
-    if len(lines) > 3:
-        lines = [*lines[:2], _cut(" ".join(lines[2:]), kind, width)]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], _cut(" ".join(lines[most - 1 :]), kind, width)]
     return [_cut(it, kind, width) for it in lines]
 
 

@@ -219,8 +219,8 @@ def _entries(journey: Journey, journeys: Iterable[Journey]) -> Iterator[str]:
         said = f"on {entry.on}" if entry.on else f"segment {entry.segment}"
         if entry.condition is not None:
             said += f" if {entry.condition.source}"
-        said = ", ".join((said, *_waited(entry)))
         yield f"{said}, every {_schedule(entry.every)}" if entry.every else said
+        yield from _waited(entry)
     for other in journeys:
         enrolls = (getattr(it.step, "enroll", "") == journey.name for it in other.steps.values())
         if any(enrolls):

@@ -91,6 +91,18 @@ def test_a_question_says_what_each_answer_leads_to() -> None:
     assert found >= {"0", "anything else, up to 3×", "no answer in 20h"}
 
 
+def test_all_that_a_trigger_asks_is_drawn_line_by_line() -> None:
+    known = SHIPPED.values()
+    start = graph(SHIPPED["ring-back-tone"], known).nodes[0]
+    assert [line.partition(" ")[0] for line in start.lines] == [
+        "on", "hours", "after", "unless", "still", "once",
+    ]  # fmt: skip
+    drawn = svg(sketch(SHIPPED["ring-back-tone"], known))
+    for said in ("subscriber.tags", "after 5m", "phone.off or", "once per 1d"):
+        assert said in drawn, said
+    assert "…" not in drawn
+
+
 def test_a_journey_says_where_it_comes_from_and_where_it_leads() -> None:
     shipped = SHIPPED.values()
     found = graph(SEVEN_DAYS, shipped)
@@ -118,8 +130,13 @@ def test_what_a_trigger_waits_for_is_told() -> None:
     journey = load_journey("journeys/small.yaml", text)
     found = graph(journey, [journey])
     assert found.nodes[0].lines == (
-        "on call.ended if event.x > 3, hours 09:00-24:00, after 5m, unless phone.off or moved if"
-        " event.far, still state.on, once per 1d, for 10 % of all",
+        "on call.ended if event.x > 3",
+        "hours 09:00-24:00",
+        "after 5m",
+        "unless phone.off or moved if event.far",
+        "still state.on",
+        "once per 1d",
+        "for 10 % of all",
     )
     assert "journey:small" not in {to for _, _, to in ways(found)}, (
         "no trigger hears what is emitted"
