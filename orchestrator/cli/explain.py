@@ -97,7 +97,8 @@ async def answer(
 def told(found: Answer) -> Iterator[str]:
     """The answer, line by line."""
     zone = calendar.zone(found.timezone) or calendar.UTC_ZONE
-    yield f"{typer.style(plain(found.subscriber), bold=True)} (times of messages in {zone.key})"
+    shown = zone.key if calendar.zone(found.timezone) else "UTC: their time zone is unknown"
+    yield f"{typer.style(plain(found.subscriber), bold=True)} (times of messages in {shown})"
     for it in found.journeys:
         yield f"{typer.style(it.journey, bold=True)}: {plain(it.standing)}"
         yield from (f"  {_line(reason, zone)}" for reason in it.messages)

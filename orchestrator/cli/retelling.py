@@ -92,7 +92,8 @@ async def life_of(
 
 def _told(found: Retold) -> Iterator[str]:
     zone = calendar.zone(found.timezone) or calendar.UTC_ZONE
-    yield f"{typer.style(plain(found.subscriber), bold=True)} (times in {zone.key})"
+    shown = zone.key if calendar.zone(found.timezone) else "UTC: their time zone is unknown"
+    yield f"{typer.style(plain(found.subscriber), bold=True)} (times in {shown})"
     project = 0
     for it in found.decisions:
         if it.project and it.project != project:

@@ -24,14 +24,16 @@ def entry_of(project: Project, event: Triggered) -> Entry | None:
 def refusal(
     project: Project, event: Triggered, scope: Mapping[str, Any], timezone: str | None
 ) -> str:
-    """Why nobody enters by this, as a key of the entry and what it says; or ''. Hours are those of
-    the event, by the subscriber's clock: with an unknown zone they are never open."""
+    """Why nobody enters by this, as a key of the entry and what it says, or in words; or ''. Hours
+    are those of the event, by the subscriber's clock: with an unknown zone they are never open."""
     entry = entry_of(project, event)
     if entry is None:
         return "the entry is gone"
     if entry.hours is not None:
         tz = calendar.zone(timezone)
-        if tz is None or not entry.hours.holds(calendar.local_time(event.began, tz)):
+        if tz is None:
+            return "their time zone is unknown, and the entry has hours"
+        if not entry.hours.holds(calendar.local_time(event.began, tz)):
             return f"hours: {entry.hours}"
     for key, condition in (("if", entry.condition), ("still", entry.still)):
         if condition is not None and left_to_turn(condition)(scope) is not True:

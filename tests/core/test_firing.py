@@ -67,6 +67,16 @@ def test_what_the_conditions_ask_of_the_subscriber_is_judged_by_the_turn() -> No
     assert line.saw == {"event.seconds": 90, "subscriber.plan": "p2"}
 
 
+def test_an_unknown_time_zone_is_told_and_not_the_hours() -> None:
+    nowhere = scene(timezone="Nowhere/At_All")
+    assert not entered(decide(nowhere, fired(), FIRED))
+    [line] = told(nowhere, fired())
+    assert line.what.endswith("but their time zone is unknown, and the entry has hours")
+    record = explain.Record(fired=[fired()])
+    why = explain.explain(nowhere, record, "offer", FIRED).standing
+    assert why.endswith("but their time zone is unknown, and the entry has hours")
+
+
 def test_what_was_judged_where_events_arrive_is_not_judged_again() -> None:
     assert entered(decide(scene(), fired(properties={"seconds": 3}), FIRED))
 

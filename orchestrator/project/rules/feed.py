@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 from orchestrator.core.feed import EventType
 from orchestrator.core.journey import Goal, LeaveRule
@@ -14,8 +15,13 @@ from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.forms import EventForm
 from orchestrator.project.rules.base import Rule
 from orchestrator.project.rules.conditions import conditions, happening
+from orchestrator.project.stepwords import span
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+LATEST = timedelta(hours=1)
+"""What triggers may be held up by without anybody being asked whether it is meant."""
 
 
 def declared(draft: Draft) -> Mapping[str, EventForm]:
@@ -79,6 +85,23 @@ def _own(told: EventType) -> Iterator[tuple[str, dict[str, None]]]:
     """The properties that its own keys ask about."""
     for key, values in (("sets", told.sets), ("counts", told.counts)):
         yield key, dict.fromkeys(it.property for it in values.values() if it.property)
+
+
+class LongLateness(Rule):
+    """triggers judge {lateness} late, and all that they hear waits in memory until then
+
+    Every trigger that looks at more than its own event waits for those that may still come, for as
+    long as `lateness`; that is a matter of seconds where a network reports at once. A matcher keeps
+    all of them until then, and its memory is for minutes of a network's events, not for days.
+    """
+
+    severity = "warning"
+
+    def check(self, draft: Draft) -> Iterator[Finding]:
+        form = draft.feed
+        if form is not None and form.lateness > LATEST and draft.places.knows(form):
+            mark = draft.places.mark(form, "lateness")
+            yield self.at(mark, "write at most 1h, or 30s", lateness=span(form.lateness))
 
 
 class SettingForm(Rule):
