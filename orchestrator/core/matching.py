@@ -27,18 +27,15 @@ fired; the rest is kept again. Then it all goes on as if nothing had been.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import chain, count
+from itertools import count
 from math import inf
 from operator import itemgetter
-from sys import intern
 from typing import Any
 
-from msgspec.structs import replace
-
 from orchestrator.core.feed import Happened
+from orchestrator.core.memory import Memory, Sets
 from orchestrator.core.sieve import Who
 from orchestrator.core.standing import Changes, Fired, FiredAt, Key, Standing, State, Wait
 from orchestrator.core.triggers import Trigger, Triggers
@@ -51,25 +48,18 @@ _SLOTS_PER_S = 8.0
 _Kept = tuple[float, str, int, Happened, Sequence[Trigger]]
 """An event by its order, and the triggers that it may begin."""
 
-_Known = dict[Who, tuple[float, Any]]
-"""Of each subscriber, since when what is known: one name under `state`."""
-
-_Sets = tuple[tuple[str, _Known, str, Any], ...]
-"""A name under `state`, what is known of it, and the property of an event that says it, or else
-what it is then."""
-
 
 class Matching:
     """Takes events as they come and says what fires. `next_at` is the earliest watermark that may
     change anything (inf: none); `late` counts events that came too late to begin what they would
-    have begun, `dropped` waits whose triggers went."""
+    have begun."""
 
     def __init__(
         self, triggers: Triggers, lateness_s: float, standing: Standing | None = None
     ) -> None:
         standing = standing or Standing()
         self.watermark = standing.watermark
-        self.late = self.dropped = 0
+        self.late = 0
         self._lateness_s = lateness_s
         self._numbers = count()
         self._kept: dict[float, list[_Kept]] = {}
@@ -78,25 +68,24 @@ class Matching:
         self._seen: set[str] = set()
         self._seen_before: set[str] = set()
         self._turned_at = -inf
-        self._changed_waits: set[Key] = set()
-        self._changed_fired: set[Key] = set()
-        self._changed_states: set[Who] = set()
-        self._use(triggers)
-        self._restore(standing)
+        self._triggers = triggers
+        self._memory = Memory(triggers, standing)
 
     @property
     def next_at(self) -> float:
         """The earliest watermark that may change anything; inf if there is none."""
-        due = self._due
-        while due and self._waits[due[0][2]].get(due[0][4].who) is not due[0][4]:
-            heappop(due)  # it was ended
-        first = due[0][0] if due else inf
+        first = self._memory.next_due()
         return min(first, *(it[0] for it in self._kept[self._slots[0]])) if self._slots else first
 
     @property
     def waiting(self) -> int:
         """How many waits run."""
-        return sum(map(len, self._waits))
+        return sum(map(len, self._memory.waits))
+
+    @property
+    def dropped(self) -> int:
+        """How many waits went with their triggers."""
+        return self._memory.dropped
 
     @property
     def kept(self) -> int:
@@ -143,9 +132,9 @@ class Matching:
         is known again, where the states that were written are older: of all events up to `stored`.
         What has yet to be judged says nothing yet."""
         for it in sorted(happened, key=lambda it: (it.at, it.source_id)):
-            sets = self._sets.get(it.name)
+            sets = self._memory.sets.get(it.name)
             if sets and it.at <= self.watermark:
-                self._learn(it.who, it.at, sets, it.properties, late=it.at <= stored)
+                self._memory.learn(it, sets, late=it.at <= stored)
 
     def _take_late(self, it: Happened) -> None:
         begun = self._triggers.begins(it)
@@ -160,8 +149,8 @@ class Matching:
         fired: list[Fired] = []
         if watermark <= self.watermark:
             return fired
-        due, last = self._due, self._last
-        sets, ends = self._sets, self._ends
+        memory, last = self._memory, self._last
+        due, sets, ends = memory.due, memory.sets, self._triggers.ends
         for at, source_id, _, it, begun in self._ready(watermark):
             if at == last[0] and source_id == last[1]:
                 continue  # a duplicate
@@ -176,7 +165,10 @@ class Matching:
             self._ripe(fired)
         self._last = last
         self.watermark = watermark
-        self._forget()
+        if watermark - self._turned_at >= self._lateness_s:
+            self._seen_before, self._seen = self._seen, set()
+            self._turned_at = watermark
+        memory.forget(watermark)
         return fired
 
     def _ready(self, watermark: float) -> Iterator[_Kept]:
@@ -194,115 +186,38 @@ class Matching:
             yield from rows
 
     def _ripe(self, fired: list[Fired]) -> None:
-        """The wait that is due first is over, unless it was ended."""
-        _, _, index, _, wait = heappop(self._due)
-        if self._waits[index].get(wait.who) is wait:
-            self._end(self._triggers.all[index], wait, fired)
+        """The wait that is due first is over by itself, unless it was ended."""
+        over = self._memory.ripe()
+        if over is None:
+            return
+        trigger, wait = over
+        who = wait.who
+        if trigger.own is not None and not trigger.own(who, wait.properties):
+            return
+        if trigger.still is None or trigger.still(self._scope(who, wait.properties)) is True:
+            self._fire(trigger, wait, fired)
 
     def changes(self) -> Changes:
         """What changed since the last call."""
-        places = {(it.journey, it.number): it.index for it in self._triggers.all}
-
-        def wait(key: Key) -> Wait | None:
-            index = places.get(key[:2])
-            return None if index is None else self._waits[index].get(key[2])
-
-        def fired_at(key: Key) -> float | None:
-            index = places.get(key[:2])
-            return None if index is None else self._fired[index].get(key[2])
-
-        waits = {key: wait(key) for key in self._changed_waits}
-        fired = {key: fired_at(key) for key in self._changed_fired}
-        changes = Changes(
-            waits=tuple(it for it in waits.values() if it is not None),
-            ended=tuple(key for key, it in waits.items() if it is None),
-            states={who: self._state(who) for who in self._changed_states},
-            fired=tuple(FiredAt(*key, at) for key, at in fired.items() if at is not None),
-            forgotten=tuple(key for key, at in fired.items() if at is None),
-            watermark=self.watermark,
-        )
-        self._changed_waits, self._changed_fired = set(), set()
-        self._changed_states = set()
-        return changes
+        return self._memory.changes(self.watermark)
 
     def renewed(self, triggers: Triggers) -> None:
         """From now on these triggers count. The waits of a trigger that is still there, wherever in
         its journey, go on to their end, and so do those of one that was edited in its place, unless
         it is on another event now. The others are dropped."""
-        numbers = _renumbered(self._triggers, triggers)
-        standing = Standing(
-            waits=tuple(it for waits in self._waits for it in waits.values()),
-            states={who: self._state(who) for who in {*chain(*self._known.values())}},
-            fired=tuple(
-                FiredAt(trigger.journey, trigger.number, who, at)
-                for trigger, fired in zip(self._triggers.all, self._fired, strict=True)
-                for who, at in fired.items()
-            ),
-        )
-        self._use(triggers)
-        self._restore(standing, numbers)
+        self._triggers = triggers
+        self._memory.renewed(triggers)
         for slot, rows in self._kept.items():
             self._kept[slot] = [(*row[:4], _waiting(triggers.begins(row[3]))) for row in rows]
-
-    def _use(self, triggers: Triggers) -> None:
-        """Nothing is known to these triggers yet."""
-        self._triggers = triggers
-        self._known: dict[str, _Known] = {name: {} for name in triggers.known}
-        self._due: list[tuple[float, str, int, int, Wait]] = []
-        self._waits: list[dict[Who, Wait]] = [{} for _ in triggers.all]
-        self._fired: list[dict[Who, float]] = [{} for _ in triggers.all]
-        self._aging: list[deque[tuple[float, Who]]] = [deque() for _ in triggers.all]
-        self._ends = {
-            name: tuple((trigger, self._waits[trigger.index], read) for trigger, read in ends)
-            for name, ends in triggers.ends.items()
-        }
-        self._sets: dict[str, _Sets] = {
-            name: tuple((key, self._known[key], it.property, it.value) for key, it in sets)
-            for name, sets in triggers.sets.items()
-        }
-
-    def _restore(
-        self, standing: Standing, numbers: Mapping[tuple[str, int], int] | None = None
-    ) -> None:
-        triggers = {(it.journey, it.number): it for it in self._triggers.all}
-
-        def place(it: Wait | FiredAt) -> Trigger | None:
-            number = it.number if numbers is None else numbers.get((it.journey, it.number), -1)
-            return triggers.get((it.journey, number))
-
-        for wait in standing.waits:
-            trigger = place(wait)
-            key = wait.journey, wait.number, wait.who
-            if trigger is None or trigger.on != wait.name or wait.who in self._waits[trigger.index]:
-                self.dropped += 1
-                self._changed_waits.add(key)
-                continue
-            if trigger.number != wait.number:
-                self._changed_waits |= {key, (wait.journey, trigger.number, wait.who)}
-                wait = replace(wait, number=trigger.number)
-            self._begin(trigger, wait)
-        for it in sorted(standing.fired, key=lambda it: it.at):
-            trigger = place(it)
-            if trigger is None or trigger.number != it.number or not trigger.once_per_s:
-                self._changed_fired.add((it.journey, it.number, it.who))
-            if trigger is not None and trigger.once_per_s:
-                if trigger.number != it.number:
-                    self._changed_fired.add((it.journey, trigger.number, it.who))
-                self._fired[trigger.index][it.who] = it.at
-                self._aging[trigger.index].append((it.at, it.who))
-        for who, state in standing.states.items():
-            for name, known in state.items():
-                if name in self._known:
-                    self._known[name][who] = (known[0], known[1])
 
     def _judge(self, it: Happened, begun: Sequence[Trigger], fired: list[Fired]) -> None:
         who, at = it.who, it.at
         for trigger in begun:
             index = trigger.index
-            if who in self._waits[index]:
+            if who in self._memory.waits[index]:
                 continue
             if trigger.once_per_s:
-                last = self._fired[index].get(who)
+                last = self._memory.fired[index].get(who)
                 if last is not None and at - last < trigger.once_per_s:
                     continue
             if trigger.knowing and trigger.knowing(self._scope(who, it.properties)) is not True:
@@ -312,57 +227,26 @@ class Matching:
                 trigger.journey, trigger.number, who, it.name, at, due, it.source_id, it.properties
             )
             if trigger.after_s or trigger.still:
-                self._begin(trigger, wait)
-                self._changed_waits.add((trigger.journey, trigger.number, who))
+                self._memory.begin(trigger, wait)
             else:
                 self._fire(trigger, wait, fired)
 
     def _follow(self, it: Happened, late: bool = False) -> None:
         """What the event says is known, and the waits that it ends are over."""
-        who, at = it.who, it.at
-        sets = self._sets.get(it.name, ())
+        who, at, memory = it.who, it.at, self._memory
+        sets = memory.sets.get(it.name, ())
         if sets:
-            self._learn(who, at, sets, it.properties, late)
-        for trigger, waits, read in self._ends.get(it.name, ()):
-            wait = waits.get(who)
+            memory.learn(it, sets, late)
+        for trigger, read in self._triggers.ends.get(it.name, ()):
+            wait = memory.waits[trigger.index].get(who)
             if wait is None or not wait.began < at <= wait.due:
                 continue
             if read is None or read(self._scope(who, it.properties, sets)) is True:
-                del waits[who]
-                self._changed_waits.add((trigger.journey, trigger.number, who))
-
-    def _learn(
-        self, who: Who, at: float, sets: _Sets, properties: Mapping[str, Any], late: bool
-    ) -> None:
-        for _, known, name, constant in sets:
-            value = properties.get(name) if name else constant
-            if value is None:
-                continue
-            before = known.get(who)
-            if before is None or at > before[0] or (at == before[0] and not late):
-                known[who] = (at, intern(value) if type(value) is str else value)
-                self._changed_states.add(who)
-
-    def _begin(self, trigger: Trigger, wait: Wait) -> None:
-        self._waits[trigger.index][wait.who] = wait
-        number = next(self._numbers)
-        heappush(self._due, (wait.due, wait.source_id, trigger.index, number, wait))
-
-    def _end(self, trigger: Trigger, wait: Wait, fired: list[Fired]) -> None:
-        """The wait is over by itself."""
-        who = wait.who
-        del self._waits[trigger.index][who]
-        self._changed_waits.add((trigger.journey, trigger.number, who))
-        if trigger.own is not None and not trigger.own(who, wait.properties):
-            return
-        if trigger.still is None or trigger.still(self._scope(who, wait.properties)) is True:
-            self._fire(trigger, wait, fired)
+                memory.end(trigger, who)
 
     def _fire(self, trigger: Trigger, wait: Wait, fired: list[Fired]) -> None:
         if trigger.once_per_s and trigger.counts(wait.began):
-            self._fired[trigger.index][wait.who] = wait.due
-            self._aging[trigger.index].append((wait.due, wait.who))
-            self._changed_fired.add((trigger.journey, trigger.number, wait.who))
+            self._memory.fire(trigger, wait.who, wait.due)
         fired.append(
             Fired(
                 trigger.journey,
@@ -376,10 +260,10 @@ class Matching:
             )
         )
 
-    def _scope(self, who: Who, properties: Mapping[str, Any], sets: _Sets = ()) -> dict[str, Any]:
+    def _scope(self, who: Who, properties: Mapping[str, Any], sets: Sets = ()) -> dict[str, Any]:
         """What a condition sees. What an event itself says (`sets`) goes before what is known, even
         if it came late."""
-        state = {name: known[who][1] for name, known in self._known.items() if who in known}
+        state = {name: value for name, (_, value) in self._memory.state(who).items()}
         for key, _, name, constant in sets:
             value = properties.get(name) if name else constant
             if value is not None:
@@ -387,22 +271,6 @@ class Matching:
         scope = self._triggers.scope(who, properties)
         scope["state"] = state
         return scope
-
-    def _state(self, who: Who) -> State:
-        return {name: known[who] for name, known in self._known.items() if who in known}
-
-    def _forget(self) -> None:
-        """What can matter no more is gone."""
-        watermark = self.watermark
-        if watermark - self._turned_at >= self._lateness_s:
-            self._seen_before, self._seen = self._seen, set()
-            self._turned_at = watermark
-        for trigger, fired, aging in zip(self._triggers.all, self._fired, self._aging, strict=True):
-            while aging and watermark - aging[0][0] >= trigger.once_per_s:
-                at, who = aging.popleft()
-                if fired.get(who) == at:
-                    del fired[who]
-                    self._changed_fired.add((trigger.journey, trigger.number, who))
 
 
 def _waiting(begun: Iterable[Trigger]) -> tuple[Trigger, ...]:
@@ -421,17 +289,3 @@ def _at_once(trigger: Trigger, it: Happened) -> Fired:
         it.source_id,
         it.properties,
     )
-
-
-def _renumbered(before: Triggers, after: Triggers) -> dict[tuple[str, int], int]:
-    """By journey and number of an entry: the number that it has now, if it is there."""
-    numbers: dict[tuple[str, int], int] = {}
-    for old in before.all:
-        there = [it for it in after.all if it.journey == old.journey]
-        same = [it.number for it in there if it.entry == old.entry]
-        place = [it.number for it in there if (it.number, it.on) == (old.number, old.on)]
-        if old.number in same or not same:
-            same = place
-        if same:
-            numbers[old.journey, old.number] = same[0]
-    return numbers

@@ -91,7 +91,8 @@ class Triggers:
 
     `names` are the events that matter to any of them: no other need be looked at. `known` are the
     names under `state` that any of them asks about, `sets` what each event says of those, `ends`
-    which triggers each event may end, `seldom` are those that have a `once_per`.
+    which triggers each event may end, `asking` tests of who is on the lists of the triggers that
+    ask about a name, but for names that one asks about of everybody.
     """
 
     def __init__(self, project: Project, lists: Lists) -> None:
@@ -115,7 +116,11 @@ class Triggers:
                 self.ends[on] = (*self.ends.get(on, ()), (trigger, _reading(parts)))
         self.names = frozenset(self.sets) | frozenset(self.ends) | {it.on for it in self.all}
         self.plans = {name: Plan(name, self, sieve) for name in self.names}
-        self.seldom = tuple(it for it in self.all if it.once_per_s)
+        self.asking: dict[str, tuple[Test, ...]] = {}
+        for name in self.known:
+            tests = [it.own for it in self.all if name in it.asks]
+            if None not in tests:
+                self.asking[name] = tuple(filter(None, tests))
 
     def wants(self, it: Happened) -> bool:
         """Whether an event may matter: begin or end something, or make known what somebody asks
@@ -173,26 +178,11 @@ class Plan:
         return sorted(found)
 
     def wants(self, who: Who, event: Mapping[str, Any]) -> bool:
-        for key, table, place, outlined in self._gates:
-            value = event.get(key)
-            if type(value) is str:
-                found = table.get(value)
-            elif place:
-                found = table.get(str(value)) if type(value) is int else outlined
-            else:
-                continue
-            if found is not None:
-                for _, rest in found:
-                    if rest is None or rest(who, event):
-                        return True
-        for head, triggers in self._groups:
-            if head is None or head(who, event):
-                for _, rest in triggers:
-                    if rest is None or rest(who, event):
-                        return True
-        return self._follows(who, event)
+        """Whether an event with these properties may matter."""
+        return bool(self.begins(who, event)) or self._follows(who, event)
 
     def begins(self, who: Who, event: Mapping[str, Any]) -> Sequence[Trigger]:
+        """The triggers whose `if` holds, but for what it says of `state`."""
         begun: Sequence[Trigger] = ()
         for key, table, place, outlined in self._gates:
             value = event.get(key)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.feed import EventType, Feed, Setting
+from orchestrator.core.feed import EventType, Feed, PropertyKind, Setting
 from orchestrator.core.telephone import number_of
 
 CALL = EventType(
@@ -68,3 +68,15 @@ def test_a_number_is_the_same_however_it_is_written(value: Any) -> None:
 )
 def test_what_is_no_number_is_none(value: Any) -> None:
     assert number_of(value) is None
+
+
+@pytest.mark.parametrize("kind", ["text", "number", "boolean", "list", "any"])
+@pytest.mark.parametrize("may_lack", [False, True])
+def test_many_events_fit_where_none_is_at_fault(kind: PropertyKind, may_lack: bool) -> None:
+    lacking = frozenset(["it"]) if may_lack else frozenset[str]()
+    declared = EventType(properties={"it": kind}, may_lack=lacking)
+    values: tuple[Any, ...] = ("a", 1, 1.5, True, [], {}, None)
+    said: list[dict[str, Any]] = [{}, *({"it": value} for value in values)]
+    fine = [it for it in said if not declared.fault(it)]
+    assert declared.fits(fine)
+    assert [declared.fits([*fine, it]) for it in said] == [not declared.fault(it) for it in said]

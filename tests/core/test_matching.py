@@ -384,6 +384,65 @@ def test_only_what_may_matter_is_wanted() -> None:
     assert triggers.names == {"call.ended", "location.changed"}
 
 
+BY_WORD = project(
+    near=(entry("call.ended", "in_list('callers') and in_area('campus', event.cell)"),),
+    long=(entry("call.ended", "event.seconds >= 600 and in_list('callers')"),),
+    short=(entry("call.ended", "60 > event.seconds"),),
+    abroad=(entry("call.ended", "event.kind in ['roaming', 'abroad']"),),
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(_EVENTS, st.sampled_from([BY_WORD, ALL]))
+def test_many_events_are_sifted_as_each_for_itself(
+    events: list[tuple[str, int | str, float, dict[str, Any]]], of: Project
+) -> None:
+    triggers = Triggers(of, LISTS)
+    for name, plan in triggers.plans.items():
+        some = [(who, said) for event, who, _, said in events if event == name]
+        left = [some[place] for place in plan.sift([said for _, said in some])]
+        assert [it for it in left if plan.wants(*it)] == [it for it in some if plan.wants(*it)]
+
+
+def test_what_no_trigger_can_need_is_sifted_out() -> None:
+    plan = Triggers(BY_WORD, LISTS).plans["call.ended"]
+    said = {"cell": "b9", "seconds": 100, "kind": "home"}
+    others: tuple[dict[str, Any], ...] = (
+        {},
+        {"cell": "c1"},
+        {"seconds": 600},
+        {"kind": "abroad"},
+        {"cell": 7},
+    )
+    assert [*plan.sift([said, *({**said, **it} for it in others)])] == [2, 3, 4, 5]
+
+
+def test_what_is_known_of_who_left_all_lists_is_forgotten_after_a_while() -> None:
+    lists = {"callers": {ANN, BO}}
+    asks = project(j=(entry("phone.on", "in_list('callers') and state.cell == 'c1'", after=5),))
+    matching = Matching(Triggers(asks, lists), LATE_S)
+    matching.take([happened("location.changed", it, 100.0, str(it), cell="c1") for it in (ANN, BO)])
+    matching.advance(101)
+    assert matching.changes().states.keys() == {ANN, BO}
+    lists["callers"] = {BO}
+    for day in range(1, 8):
+        matching.advance(day * 86_400)
+    assert matching.changes().states == {}, "the list may lack them for a while"
+    for day in range(8, 11):
+        matching.advance(day * 86_400)
+    assert matching.changes().states == {ANN: {}}
+
+
+def test_under_a_new_project_what_was_known_is_known() -> None:
+    on = entry("phone.on", "in_list('callers') and state.cell == 'c1'")
+    matching = Matching(Triggers(project(j=(on,)), LISTS), LATE_S)
+    matching.take([happened("location.changed", ANN, 100.0, "l1", cell="c1")])
+    matching.advance(101)
+    matching.renewed(Triggers(project(k=(on,)), LISTS))
+    matching.take([happened("phone.on", ANN, 102.0, "p1")])
+    assert [(it.journey, it.who) for it in matching.advance(103)] == [("k", ANN)]
+
+
 def test_a_project_without_triggers_wants_nothing() -> None:
     triggers = Triggers(project(), LISTS)
     assert not triggers.wants(happened("call.ended", ANN, 100.0, "c1"))

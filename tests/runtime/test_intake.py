@@ -14,7 +14,7 @@ from orchestrator.runtime.context import Context
 from orchestrator.runtime.feed_stream import FeedStream
 from orchestrator.runtime.intake import SOURCE, Intake, Taken
 from orchestrator.runtime.projects import apply
-from orchestrator.runtime.reports import Broken, EventShape, read_lines
+from orchestrator.runtime.reports import Broken, EventShape, quick_list, read_lines, read_one
 from orchestrator.runtime.streams import FEED, FullError
 from tests.runtime.feed import EVENTS, TRIGGERS, clock, event, report
 from tests.runtime.installation import installed, number, people, rows, value
@@ -126,6 +126,44 @@ def test_lines_that_cannot_be_read_are_told_by_position() -> None:
     assert [position for position, _ in read] == [10, 15]
     assert [it.position for it in broken] == [12, 13, 14]
     assert all(it.reason for it in broken)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '"number":"+8613800138000"',
+        '"number":"8613800138000","at":"2026-03-02T23:59:59+08:00"',
+        '"number":8613800138000',
+        '"number":8613800138000.0',
+        '"number":8613800138000.5',
+        '"number":"+0613800138000"',
+        '"number":"861380,861380"',
+        '"number":"86138001380001234"',
+        '"number":"8613800١38000"',
+        '"number":"++613800138000"',
+        '"number":"12345"',
+        '"number":"+8613800138000","subscriber":"ann"',
+        '"subscriber":"ann"',
+        '"properties":{}',
+        '"number":"+8613800138000","at":"1969-12-31T23:59:59Z"',
+        '"number":"+8613800138000","at":"1970-01-01T00:00:00+01:00"',
+        '"number":"+8613800138000","at":"2999-12-31T23:59:59-01:00"',
+        '"number":"+8613800138000","at":"2026-03-02T10:00:00"',
+        '"number":"+8613800138000","properties":{"a":"\\u0000"}',
+        '"number":"+8613800138000","more":1',
+    ],
+)
+def test_many_reports_are_read_as_each_for_itself(said: str) -> None:
+    good = b'{"name":"a","source_id":"1","number":"+8613800138000","at":"2026-03-02T10:00:00Z"}'
+    one = b'{"name":"a","source_id":"2",' + said.encode() + b"}"
+    alone = read_one(one)
+    among, broken = read_lines(good + b"\n" + one)
+    assert len(among) == 1 + isinstance(alone, EventShape)
+    assert [it.reason for it in broken] == ([alone.reason] if isinstance(alone, Broken) else [])
+    several = quick_list(b"[" + good + b"," + one + b"]")
+    for found in [it for _, it in among[1:]] + (several or [])[1:]:
+        assert isinstance(alone, EventShape)
+        assert (found.telephone, found.at) == (alone.telephone, alone.at)
 
 
 async def test_who_can_add_to_the_redis_stream_can_report_events(office: Context) -> None:

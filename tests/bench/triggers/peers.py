@@ -168,7 +168,8 @@ async def serve(contender: Contender, port: int) -> None:
 
     async def take(request: web.Request) -> web.Response:
         nonlocal total
-        total += await contender.take(await request.read())
+        found = await contender.take(await request.read())
+        total += found
         return web.Response(status=202, body=b"{}", content_type="application/json")
 
     async def told(request: web.Request) -> web.Response:
