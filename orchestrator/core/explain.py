@@ -256,7 +256,11 @@ def _not_fired(scene: Scene, record: Record, version: Journey, number: int) -> s
     if not refused:
         return f"{told}, and its turn is still to come, or `again` did not let them in"
     key, _, rule = refused.partition(": ")
-    return f"{told}, but {f'{key} `{rule}` does not hold' if rule else refused}"
+    condition = {"if": entry.condition, "still": entry.still}.get(key)
+    names = condition.names() if condition is not None else frozenset()
+    saw = seen(scope, (it for it in names if not it.startswith("state.")))
+    values = "".join(f", {name} = {value!r}" for name, value in saw.items())
+    return f"{told}, but {f'{key} `{rule}` does not hold{values}' if rule else refused}"
 
 
 def _missed(scene: Scene, record: Record, entry: Entry) -> str:
