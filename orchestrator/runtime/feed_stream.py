@@ -31,6 +31,21 @@ WAIT_MS = 250
 FORSAKEN_MS = 15_000
 """Entries that a consumer has had for so long are taken over: it was killed."""
 
+GONE_MS = 60_000
+"""A consumer that has not asked for so long (it asks four times a second) was killed."""
+
+# The group forgets consumers that have nothing in hand and have not asked for a while. With what
+# one has in hand the group would forget that too: so it is looked at and done in one step.
+_FORGET = """
+for _, it in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local told = {}
+  for i = 1, #it, 2 do told[it[i]] = it[i + 1] end
+  if told['pending'] == 0 and told['idle'] >= tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], told['name'])
+  end
+end
+"""
+
 PAUSE_S = 1.0
 """Between a failure and the next try."""
 
@@ -50,6 +65,7 @@ class FeedStream:
         self._intake = intake
         self._name = name
         self._claimed_at = float("-inf")
+        self._forget = redis.register_script(_FORGET)
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """The same, whatever happens to Redis and PostgreSQL meanwhile."""
@@ -85,6 +101,7 @@ class FeedStream:
         if now - self._claimed_at < FORSAKEN_MS / 3000:
             return []
         self._claimed_at = now
+        await self._forget(keys=[FEED], args=[GROUP, GONE_MS])
         _, entries, *_ = await self._redis.xautoclaim(
             FEED, GROUP, self._name, FORSAKEN_MS, "0-0", count=MOST_ENTRIES
         )

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
+from orchestrator.runtime import feed_stream
 from orchestrator.runtime.again import Again, take_again
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.feed_stream import FeedStream
@@ -207,6 +208,26 @@ async def test_what_a_killed_consumer_had_in_hand_is_taken_over(office: Context)
     stopping.set()
     await task
     assert stored[-1] == 1
+
+
+async def test_killed_consumers_are_forgotten_but_not_what_they_have_in_hand(
+    office: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = office.streams.redis
+    await redis.xadd(FEED, {"event": b"{}"})
+    await redis.xgroup_create(FEED, "outreach", id="0")
+    await redis.xreadgroup("outreach", "killed with one", {FEED: ">"})
+    await redis.xgroup_createconsumer(FEED, "outreach", "killed")
+    monkeypatch.setattr(feed_stream, "GONE_MS", 0)
+    stopping = asyncio.Event()
+    task = asyncio.create_task(FeedStream(redis, Intake(office), "alive").serve(stopping))
+    names = {b"killed"}
+    async with asyncio.timeout(30):
+        while b"killed" in names:
+            names = {it["name"] for it in await redis.xinfo_consumers(FEED, "outreach")}
+    stopping.set()
+    await task
+    assert b"killed with one" in names
 
 
 class _Choosy(Intake):
