@@ -36,6 +36,7 @@ def status(
             "set_aside": sum(it.count for it in await set_aside.count(connection)),
             "waiting_triggers": await matching.waiting(connection),
             "matched_partitions": len(await sharing.held(connection)),
+            "partitions": settings.partitions,
             "halted": {name: kind for name, (kind, _) in (await halts.look(connection)).items()},
         }
 
@@ -45,8 +46,10 @@ def status(
         return
     states, halted = found.pop("messages_24h"), found.pop("halted")
     paced, moving = found.pop("paced"), found.pop("moving")
+    partitions = found.pop("partitions")
     for name, number in found.items():
-        typer.echo(f"{name.replace('_', ' '):<20}{number}")
+        of = f" of {partitions}" if name == "matched_partitions" else ""
+        typer.echo(f"{name.replace('_', ' '):<20}{number}{of}")
     for journey, number in paced.items():
         typer.echo(f"{number} wait for the pace of {journey}")
     for journey, it in moving.items():

@@ -73,6 +73,7 @@ def test_events_nest_their_properties_and_are_stored_once(
     facts = {"sum": {"cny": 12.5}, "gift": True, "code": "007", "waits_for_a_turn": True}
     assert (event["at"], event["facts"]) == ("2026-03-02T02:00:00Z", facts)
     status = json.loads(outreach("status", "--json", env=applied).stdout)
+    assert (status["matched_partitions"], status["partitions"]) == (0, 8)
     assert status["events"] == 1
     misspelt = outreach("event", "u1", "order.place", env=applied)
     assert (misspelt.returncode, misspelt.stdout) == (0, "stored\n")
