@@ -17,6 +17,7 @@ from orchestrator.project.source import read_folder
 PER_DAY = 2
 OPENS, CLOSES = 9, 20
 TOP_UP_POINTS = 7
+REWARD, COST_POINTS = "cup", 6
 ZONE = "Asia/Shanghai"
 
 CLASSES: Mapping[str, Mapping[str, Any]] = {
@@ -101,6 +102,13 @@ FILES = {
     "journeys/program/contact.yaml": json.dumps({"classes": CLASSES}, indent=1),
     "journeys/program/points.yaml": json.dumps(
         {"earn": [{"on": "card.topped", "award": TOP_UP_POINTS, "reason": "top-up"}]}
+    ),
+    "journeys/program/rewards.yaml": json.dumps(
+        {
+            "rewards": [
+                {"id": REWARD, "names": {"en": "A cup"}, "cost_points": COST_POINTS, "stock": 0}
+            ]
+        }
     ),
     "journeys/program/project.yaml": f"{{name: simulation, locale: en, timezone: {ZONE}}}",
     "templates/note.en.j2": "{% block sms %}A note, {{ subscriber.name }}.{% endblock %}"

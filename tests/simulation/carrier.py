@@ -100,7 +100,10 @@ class Carrier:
             self.air.append(receipt)
 
     def _react(self, message: Outgoing, channel: str) -> None:
-        said = self._random.choices(["1", "2", "hm", "STOP", ""], [8, 3, 1, 1, 4])[0]
+        words = {"1": 8, "2": 3, "hm": 1, "STOP": 1, "": 4}
+        if " points?" in message.content.text:
+            words = {"YES": 10, "NO": 2, "hm": 1, "": 4}
+        [said] = self._random.choices([*words], [*words.values()])
         if said:
             self.say(channel, message.address, said)
 

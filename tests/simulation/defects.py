@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from orchestrator.core.steps import wait
-from orchestrator.store import claims, decisions, events, outcomes, receipts, scenes
+from orchestrator.store import claims, decisions, events, outcomes, receipts, scenes, stock
 from tests.simulation.run import Report, Theatre
 
 MOST_SEEDS = 120
@@ -93,6 +93,13 @@ def _optout_ignored(patch: pytest.MonkeyPatch) -> None:
     _edit(claims, "REFUSERS", ("WHERE id = ANY", "WHERE false AND id = ANY"))(patch)
 
 
+def _stock_unguarded(patch: pytest.MonkeyPatch) -> None:
+    """What is free is looked at without a lock, and not again when it is claimed."""
+    _edit(stock, "LOCK", ("ORDER BY reward FOR UPDATE", "ORDER BY reward"))(patch)
+    guard = "s.stock - s.reserved - s.sold + u.released >= u.held"
+    _edit(stock, "MOVE", (guard, "true"))(patch)
+
+
 DEFECTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a claim that others can claim as well": _claim_uncommitted,
     "an opt-out that does not reach the queue": _optout_ignored,
@@ -121,6 +128,7 @@ DEFECTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     ),
     "a wait that is a minute short": _waits_short,
     "events taken that nobody looked at": _events_forgotten,
+    "an item that two may claim": _stock_unguarded,
 }
 
 

@@ -22,6 +22,7 @@ from orchestrator.runtime.deliver import LEASE
 from tests.simulation.campaign import (
     CLASSES,
     CLOSES,
+    COST_POINTS,
     JOURNEYS,
     OPENS,
     PER_DAY,
@@ -30,6 +31,7 @@ from tests.simulation.campaign import (
     labelled,
 )
 from tests.simulation.carrier import Handed
+from tests.simulation.purchases import HOLDS, Purchases
 from tests.simulation.world import World
 
 # Every change of a message's state is kept, so that none can be a step back and be made good later,
@@ -55,7 +57,7 @@ CREATE TRIGGER witness AFTER UPDATE OF claimed_by ON attempts FOR EACH ROW
 
 MESSAGES = """
 SELECT id, subscriber_id, journey, run, step, contact_class, state, channel, may_duplicate,
-    queued_at, reason, attempt_id, carrier_id
+    queued_at, reason, attempt_id, carrier_id, template
 FROM messages WHERE subscriber_id = ANY($1::bigint[]) ORDER BY queued_at, id
 """
 SUPPRESSIONS = """
@@ -131,6 +133,7 @@ class Judge:
         for row in found["suppressions"]:
             if not row["reason"].startswith("fallback"):
                 self.suppressed[row["subscriber_id"], row["journey"], row["step"]].append(row)
+        self.purchases = Purchases(self, found["holds"])
 
     def wrong(self, who: int, what: str) -> None:
         """This person has that to complain of."""
@@ -158,6 +161,7 @@ class Judge:
         self.states()
         self.screens()
         self.policy()
+        self.purchases.judge()
         self.journeys()
         return self.problems
 
@@ -318,6 +322,7 @@ class Judge:
         for who, person in self.people.items():
             begun = Counter(row["name"] for row in self.said[who] if row["kind"] == "event")
             earned[who] = TOP_UP_POINTS * begun["card.topped"]
+            earned[who] -= COST_POINTS * len(self.purchases.of(who))
             asks = [name for name in JOURNEYS if begun[f"begin.{name}"] and _asks(name)]
             for name, journey in JOURNEYS.items():
                 mine, times = runs[who, name], begun[f"begin.{name}"]
@@ -537,6 +542,7 @@ async def verdict(world: World, connection: asyncpg.Connection) -> list[str]:
         "messages": MESSAGES,
         "suppressions": SUPPRESSIONS,
         "entries": ENTRIES,
+        "holds": HOLDS,
         "runs": RUNS,
         "events": EVENTS,
         "witness": WITNESSED,

@@ -22,7 +22,7 @@ from orchestrator.runtime.turn import take_due
 from orchestrator.store import subscribers
 from orchestrator.store.ids import Ids
 from orchestrator.store.subscribers import NewSubscriber
-from tests.simulation.campaign import JOURNEYS, ZONE
+from tests.simulation.campaign import JOURNEYS, REWARD, ZONE
 from tests.simulation.carrier import Carrier, Line
 from tests.simulation.connections import Pool, Stock
 from tests.simulation.schedule import Life, Parked, Schedule
@@ -42,11 +42,15 @@ SELECT least(
     (SELECT min(due_at) FROM enrollments WHERE subscriber_id = ANY($1::bigint[])),
     (SELECT min(coalesce(not_before, at)) FROM events
      WHERE subscriber_id = ANY($1::bigint[]) AND taken_at IS NULL),
+    (SELECT min(due_at) FROM accounts WHERE subscriber_id = ANY($1::bigint[])),
     (SELECT min(not_before) FROM attempts WHERE claimed_by IS NULL)) AS due_at,
     (SELECT count(*) FROM attempts WHERE claimed_by IS NOT NULL) AS claimed,
     (SELECT count(*) FROM parked_receipts p JOIN messages m USING (carrier_id)) AS parked
 """
 
+
+# So many items of the reward are free for this world; what was sold in others stays sold.
+STOCK_UP = "UPDATE stock SET stock = reserved + sold + $2, free = $2 WHERE reward = $1"
 
 # Channels with messages to deliver.
 WAITING = "SELECT DISTINCT channel FROM attempts ORDER BY 1"
@@ -141,6 +145,8 @@ class World:
         self.script: list[Callable[[], None]] = []
         self.late: list[Callable[[], None]] = []
         """What happens once nothing else is left to be done."""
+        self.items = 0
+        """So many of the reward can be bought."""
         self._draw()
 
     @property
@@ -204,10 +210,28 @@ class World:
                 event = EventIn(key, f"begin.{random.choice(journeys)}", f"{self.seed}-{told}")
                 self.told.add(event.source_id)
                 random.choice([self.script, self.late]).append(self._telling(event))
+        self._draw_purchases()
         self.script.append(self.carrier.litter)
         # Most are told of early, the rest at any time.
         random.shuffle(self.script)
         random.shuffle(self.late)
+
+    def _draw_purchases(self) -> None:
+        """In one world of four there is something to buy, mostly less of it than is wanted. It is
+        drawn apart, so that the other worlds are as they would be without it."""
+        random = Random(f"shop {self.seed}")
+        if random.random() < 0.75:
+            return
+        self.items = random.choice([1, 1, 2, 4])
+        for one in self.people:
+            channel = random.choice(sorted(one.addresses))
+            for n in range(random.randrange(3)):
+                event = EventIn(one.key, "card.topped", f"{one.key}-shop-{n}")
+                self.told.add(event.source_id)
+                self.script.append(self._telling(event))
+            words = [f"redeem {REWARD}"] * random.choice([0, 1, 1, 2])
+            words += random.choices(["YES", "NO"], [3, 1], k=random.choice([0, 0, 1]))
+            self.script += [self._saying(channel, one.addresses[channel], it) for it in words]
 
     def _telling(self, event: EventIn) -> Callable[[], None]:
         return lambda: self.reports.append(event)
@@ -224,6 +248,7 @@ class World:
         )
         async with raw.transaction():
             await subscribers.upsert(raw, self.people, self.clock.epoch_domain, "en")
+        await raw.execute(STOCK_UP, REWARD, self.items)
         found = await subscribers.find_keys(raw, [one.key for one in self.people])
         self.ids = [found[one.key][0] for one in self.people]
         self.means.stock.take_back(raw)
