@@ -30,6 +30,7 @@ from orchestrator.cli.versions import Version, revision
 from orchestrator.core import calendar
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
+from orchestrator.project.asked import lists_of
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.casting import Somebody
 from orchestrator.project.findings import ProjectErrors
@@ -76,7 +77,11 @@ def simulated(
     days: Annotated[int, typer.Option(min=1, max=1_000, help="How many days they live.")] = 90,
     start: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="The first day [default: today]."),
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="The first day [default: today; real people: now].",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another number, other chance.")] = 1,
     jobs: Annotated[
@@ -129,7 +134,8 @@ def simulated(
     if replay_traffic:
         _replay(settings.project, whole, days, sample, seed, json, verbose)
         return
-    begin = _begin(start.date() if start else None, settings, whole)
+    now = settings.clock.now()
+    begin = now if real else _begin(start.date() if start else None, now, whole)
     other = _playable(revision(settings.project, against)) if against else None
     if real:
         audience = run_once(
@@ -218,10 +224,10 @@ def _form(files: Mapping[str, str], project: Project) -> AudienceForm:
     return (read(files).audience if described else None) or likely(project)
 
 
-def _begin(day: date | None, settings: Settings, project: Project) -> datetime:
+def _begin(day: date | None, now: datetime, project: Project) -> datetime:
     """When that day, or today, begins in the project's zone."""
     zone = calendar.zone(project.timezone) or calendar.UTC_ZONE
-    day = day or calendar.local_day(settings.clock.now(), zone)
+    day = day or calendar.local_day(now, zone)
     return calendar.instant(day, time(), zone)
 
 
@@ -234,17 +240,9 @@ async def _sampled(
         raise OutreachError("there are no subscribers", "import some: outreach import")
     batches: list[bytes] = []
     versions: set[str] = set()
-    async for scenes in sampling.people(connection, chosen, project, now):
-        versions |= {it.version for scene in scenes for it in scene.enrollments.values()}
-        batches.append(
-            packed(
-                Somebody(
-                    it.subscriber, it.enrollments, it.recent, it.account, it.conversation,
-                    it.claimed, it.listed,
-                )
-                for it in scenes
-            )
-        )  # fmt: skip
+    async for people in sampling.people(connection, chosen, project, lists_of(project), now):
+        versions |= {it.version for scene, _ in people for it in scene.enrollments.values()}
+        batches.append(packed(Somebody.of(*it) for it in people))
     texts = await projects.versions(connection, versions - project.versions.keys())
     halted = await halts.read(connection)
     return Audience(len(chosen), lambda: iter(batches), tuple(texts.values()), halted)

@@ -192,8 +192,12 @@ class Ledger:
         """What an event with these properties counts is counted on that day."""
         for measure, it in amounts.items():
             if amount := it.of(properties):
-                days = self._measures.get(measure, _NO_DAYS).add(day, amount)
-                self._measures = {**self._measures, measure: days}
+                self.add(measure, day, amount)
+
+    def add(self, measure: str, day: date, amount: Decimal) -> None:
+        """So much more was counted of a measure on that day."""
+        days = self._measures.get(measure, _NO_DAYS).add(day, amount)
+        self._measures = {**self._measures, measure: days}
 
     def figures(
         self,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from itertools import accumulate
 from math import log
 from random import Random
@@ -35,6 +36,8 @@ from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
 from orchestrator.core.steps.ask import Ask
 from orchestrator.core.steps.hand_over import DESK_OUTCOME
+from orchestrator.core.telephone import number_of
+from orchestrator.core.usage import Ledger
 from orchestrator.project.audience import AudienceForm, Habit, People
 
 STOP, REDEEM, YES = "STOP", "redeem", "yes"
@@ -84,6 +87,10 @@ Draw = Callable[[Dice], Any]
 Expected = tuple[datetime, Event]
 
 
+Counted = tuple[str, date, Decimal]
+"""A measure, a day, and what was counted of it on that day."""
+
+
 class Somebody(Struct, frozen=True, gc=False):
     """A person as a simulation begins with them; without a project, so that they can be sent to
     another process. See `Scene`."""
@@ -95,6 +102,28 @@ class Somebody(Struct, frozen=True, gc=False):
     conversation: Conversation | None = None
     claimed: Mapping[str, int] = {}
     listed: frozenset[str] = frozenset()
+    counted: tuple[Counted, ...] = ()
+
+    @classmethod
+    def of(cls, scene: Scene, counted: tuple[Counted, ...]) -> Somebody:
+        """A real person, as a turn would find them."""
+        return cls(
+            scene.subscriber,
+            scene.enrollments,
+            scene.recent,
+            scene.account,
+            scene.conversation,
+            scene.claimed,
+            scene.listed,
+            counted,
+        )
+
+    def ledger(self) -> Ledger:
+        """What was counted of them before."""
+        ledger = Ledger()
+        for measure, day, amount in self.counted:
+            ledger.add(measure, day, amount)
+        return ledger
 
 
 class Drawn:
@@ -109,6 +138,24 @@ class Drawn:
             return False
         self._spark.shake(self._mark ^ number)
         return self._spark.random() < self._share
+
+
+class Known:
+    """A list of numbers that the one who is played is on, or not, as is known of them; of all
+    others `others` tell."""
+
+    def __init__(self, name: str, others: Container[int]) -> None:
+        self._name, self._others = name, others
+        self._number: int | None = None
+        self._on = False
+
+    def meet(self, somebody: Somebody) -> None:
+        """That one is played now."""
+        self._number = number_of(somebody.subscriber.addresses.get("sms", ""))
+        self._on = self._name in somebody.listed
+
+    def __contains__(self, number: object) -> bool:
+        return self._on if number == self._number else number in self._others
 
 
 class Cast:

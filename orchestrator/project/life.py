@@ -23,6 +23,7 @@ from orchestrator.core import calendar, engine, points, usage
 from orchestrator.core.effects import (
     Effect,
     EmitEvent,
+    MoveTo,
     PostEntry,
     RerouteMessage,
     SendMessage,
@@ -125,13 +126,17 @@ class Life:
     @property
     def due_at(self) -> datetime:
         """When the next thing happens or is due, or NEVER."""
-        enrollments, account, due = self._timed  # it is asked more often than they change
-        if enrollments is not self.scene.enrollments or account is not self.scene.account:
-            due = self._timer_at()
+        return self._due()
+
+    def _due(self) -> datetime:
+        scene, (enrollments, account, due) = self.scene, self._timed
+        if enrollments is not scene.enrollments or account is not scene.account:
+            due = self._timer_at()  # they change less often than it is asked
         if self._network is not None:
             due = min(due, self._network.due_at or NEVER)
-        coming = self._coming
-        return coming[0][0] if coming and coming[0][0] < due else due
+        if self._coming and (at := self._coming[0][0]) < due:
+            return at
+        return due
 
     def _timer_at(self) -> datetime:
         enrollments, account = self.scene.enrollments, self.scene.account
@@ -146,7 +151,7 @@ class Life:
     def until(self, end: datetime) -> Iterator[Lived]:
         """Everything that happens before `end`, in order, which is then the time. More may be
         expected and the scene changed between one and the next."""
-        while (due := self.due_at) < end:
+        while (due := self._due()) < end:
             if (lived := self._step(due)) is not None:
                 yield lived
         self.now = max(self.now, end)
@@ -201,23 +206,21 @@ class Life:
 
     def _count(self, event: Event | None) -> None:
         """What an event counts is counted, and conditions see how it stands today."""
-        feed = self.scene.project.feed
-        if not feed.counting:
+        scene, now = self.scene, self.now
+        feed, person = scene.project.feed, scene.subscriber
+        if not (counting := feed.counting):
             return
-        person = self.scene.subscriber
-        counts = type(event) is SubscriberEvent and event.name in feed.counting
         known, tz, at = self._figured
-        if person is known:
-            if not counts and (at == self.now or self._ledger.empty):
-                return
-        else:
-            tz = usage.home(person.timezone, self.scene.project.timezone)
-        if counts and type(event) is SubscriberEvent:
-            day = usage.day_of(event.at, self.now, tz)
-            self._ledger.take(feed.counting[event.name], event.properties, day)
-        self._figured = (person, tz, self.now)
-        figures = self._ledger.figures(feed.measures, person.attributes, self.now, tz)
-        self.scene = replace(self.scene, usage=figures)
+        amounts = counting.get(event.name) if type(event) is SubscriberEvent else None
+        if person is not known:
+            tz = usage.home(person.timezone, scene.project.timezone)
+        elif amounts is None and (at == now or self._ledger.empty):
+            return
+        if amounts is not None and type(event) is SubscriberEvent:
+            self._ledger.take(amounts, event.properties, usage.day_of(event.at, now, tz))
+        self._figured = (person, tz, now)
+        figures = self._ledger.figures(feed.measures, person.attributes, now, tz)
+        self.scene = replace(scene, usage=figures)
 
     def _take(self, event: Event) -> Lived:
         now = self.now
@@ -235,6 +238,8 @@ class Life:
         fresh: list[int] = []
         owns = False
         for effect in effects:
+            if type(effect) is MoveTo:
+                continue
             if type(effect) is PostEntry:
                 owns = True
             elif type(effect) is SendMessage:
@@ -249,11 +254,11 @@ class Life:
                 emitted = SubscriberEvent(effect.name, now, effect.properties, effect.source_id)
                 self.expect(now, emitted)
                 self._emitted.add(self._expected)
-        recent, since = scene.recent, now - scene.project.contact.memory
+        recent = scene.recent
         if fresh:  # they stand at its end
             newest = zip(recent[-len(fresh) :], fresh, strict=True)
             recent = (*recent[: -len(fresh)], *(replace(it, id=number) for it, number in newest))
-        if recent and recent[0].at < since:
+        if recent and recent[0].at < (since := now - scene.project.contact.memory):
             recent = tuple([it for it in recent if it.at >= since])
         lines = points.lines(effects) if owns else ()
         if recent is not scene.recent or lines:

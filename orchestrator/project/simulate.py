@@ -27,7 +27,7 @@ from orchestrator.core.triggers import Triggers
 from orchestrator.core.verdict import LACKING
 from orchestrator.project.asked import lists_of
 from orchestrator.project.audience import AudienceForm
-from orchestrator.project.casting import Cast, Somebody
+from orchestrator.project.casting import Cast, Known, Somebody
 from orchestrator.project.life import Answer, Life, Lived, runs
 from orchestrator.project.load import load, load_journey
 from orchestrator.project.memo import remembering
@@ -98,7 +98,8 @@ class Play:
         self._lists = dict.fromkeys(project.contact.lists, stage.end)
         self._halted = stage.halted
         nobody: Container[int] = frozenset[int]()
-        self._members = {**dict.fromkeys(lists_of(project), nobody), **self._cast.members}
+        names = lists_of(project) | self._cast.members.keys()
+        self._members = {it: Known(it, self._cast.members.get(it, nobody)) for it in names}
         self._triggers = Triggers(project, self._members) if project.triggers else None
         self.tally = Tally(stage.begin, stage.days, project.paces, stage.languages)
 
@@ -116,7 +117,12 @@ class Play:
         return len(people)
 
     def _live(self, somebody: Somebody, new: bool) -> None:
-        life = Life(self._scene(somebody), self._answer, self._begin, self._triggers)
+        if not new:
+            for known in self._members.values():
+                known.meet(somebody)
+        life = Life(
+            self._scene(somebody), self._answer, self._begin, self._triggers, somebody.ledger()
+        )
         self.tally.begin(life)
         coming = self._cast.happens(new)
         for at, journey, segment in self._runs:

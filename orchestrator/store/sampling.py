@@ -6,8 +6,9 @@ runs on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import asyncpg
 from msgspec import Struct
@@ -16,11 +17,17 @@ from msgspec.structs import replace
 from orchestrator.core.model import Sent, Subscriber
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
-from orchestrator.store import lists, points, scenes
+from orchestrator.store import lists, points, scenes, usage
 from orchestrator.store.ids import first_id, instant_of
 from orchestrator.store.subscribers import subscriber_of
 
 BATCH = 1_000
+
+COUNTED = timedelta(days=60)
+"""Conditions look no further back at what was counted."""
+
+Counted = tuple[tuple[str, date, Decimal], ...]
+"""What was counted of somebody: a measure, a day, and how much."""
 
 # So many people, chosen by a number, always the same for the same one; or, without a limit, all.
 CHOOSE = """
@@ -84,16 +91,46 @@ async def telephones(connection: asyncpg.Connection, limit: int) -> list[str]:
 
 
 async def people(
-    connection: asyncpg.Connection, chosen: Sequence[int], project: Project, now: datetime
-) -> AsyncIterator[list[Scene]]:
-    """The scenes of these people, as a turn would find them, by batches of `BATCH`."""
+    connection: asyncpg.Connection,
+    chosen: Sequence[int],
+    project: Project,
+    names: frozenset[str],
+    now: datetime,
+) -> AsyncIterator[list[tuple[Scene, Counted]]]:
+    """The scenes of these people, as a turn would find them, with the claims that it would look up,
+    which of the lists `names` they are on, and what was counted of them, by batches of `BATCH`."""
     for begin in range(0, len(chosen), BATCH):
         ids = chosen[begin : begin + BATCH]
         cases = await scenes.load(connection, await connection.fetch(READ, ids), project, now)
         claims = await points.load_claims(connection, ids)
+        listed = await _listed(connection, names, [it.scene.subscriber for it in cases], now)
+        counted: Mapping[int, Counted] = {}
+        if project.feed.measures:
+            counted = await usage.by_day(connection, ids, (now - COUNTED).date())
         yield [
-            replace(case.scene, claimed=claims.get(case.scene.subscriber.id, {})) for case in cases
+            (
+                replace(it.scene, claimed=claims.get(who, {}), listed=listed[who]),
+                counted.get(who, ()),
+            )
+            for it in cases
+            for who in (it.scene.subscriber.id,)
         ]
+
+
+async def _listed(
+    connection: asyncpg.Connection,
+    names: frozenset[str],
+    people: Sequence[Subscriber],
+    now: datetime,
+) -> dict[int, frozenset[str]]:
+    """Which of these lists the numbers of each of them are on."""
+    numbers = {address for it in people for address in it.addresses.values()}
+    _, listed = await lists.load(connection, names, numbers, now) if names else ({}, {})
+    nothing = frozenset[str]()
+    return {
+        it.id: nothing.union(*(listed.get(n, nothing) for n in it.addresses.values()))
+        for it in people
+    }
 
 
 async def traffic(
@@ -115,12 +152,11 @@ async def traffic(
             sent = Sent(at or instant_of(number), template, journey, contact_class, number)
             past.setdefault(who, []).append(Past(sent, run, step, reason))
         subscribers = [subscriber_of(row) for row in rows]
-        numbers = {address for it in subscribers for address in it.addresses.values()}
-        _, listed = await lists.load(connection, names, numbers, now) if names else ({}, {})
+        listed = await _listed(connection, names, subscribers, now)
         yield [
             Written(
                 it,
-                frozenset().union(*(listed.get(n, frozenset()) for n in it.addresses.values())),
+                listed[it.id],
                 tuple(sorted(past[it.id], key=lambda it: (it.sent.at, it.sent.id))),
             )
             for it in subscribers

@@ -79,6 +79,15 @@ JOIN unnest($5::integer[], $6::date[], $7::integer[], $8::date[], $9::integer[])
 {_JOINS}{_PLACE}
 """.format(n="", who="g.who", measure="g.measure", region="g.region")
 
+# What was counted of these subscribers, by day, in the month of a day and later.
+BY_DAY = """
+SELECT u.subscriber_id, u.measure, u.month + day - 1 AS day, u.days[day] AS amount
+FROM usage_months u, generate_subscripts(u.days, 1) AS day
+WHERE u.subscriber_id = ANY($1::bigint[]) AND u.month >= date_trunc('month', $2::date)
+    AND u.days[day] > 0
+ORDER BY u.subscriber_id, u.measure, u.month, day
+"""
+
 # Everyone as segments see them, with their points.
 PEOPLE = """
 SELECT s.*, coalesce(a.balance_points, 0) AS balance_points,
@@ -195,6 +204,17 @@ async def load(
         counts = Counts(counted, today, week, month, standing)
         found[who] |= figures(name, measures[name], counts, by_id[who].attributes)
     return found
+
+
+async def by_day(
+    connection: asyncpg.Connection, ids: Sequence[int], since: date
+) -> dict[int, tuple[tuple[str, date, Decimal], ...]]:
+    """What was counted of each of these people, by measure and day, since the beginning of the
+    month of that day."""
+    found: dict[int, list[tuple[str, date, Decimal]]] = {}
+    for who, measure, day, amount in await connection.fetch(BY_DAY, ids, since):
+        found.setdefault(who, []).append((measure, day, amount))
+    return {who: tuple(counted) for who, counted in found.items()}
 
 
 class _Days:

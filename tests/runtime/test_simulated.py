@@ -8,6 +8,7 @@ from orchestrator.core.effects import SendMessage
 from orchestrator.core.grammar import Share
 from orchestrator.core.model import Consent
 from orchestrator.project import shipped, source
+from orchestrator.project.asked import lists_of
 from orchestrator.project.audience import AudienceForm, Habit, People, Replies
 from orchestrator.project.casting import Cast, Somebody
 from orchestrator.project.life import Life, Lived
@@ -19,8 +20,8 @@ from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.runtime.projects import apply
-from orchestrator.store import sampling
-from tests.runtime.installation import at, installed, people, turns
+from orchestrator.store import lists, sampling
+from tests.runtime.installation import FILES, NOON, at, installed, number, people, turns
 
 BEGIN = datetime(2026, 1, 7, 16, tzinfo=UTC)  # midnight in Shanghai
 DAYS = 10
@@ -71,16 +72,12 @@ async def real_people(office: Context) -> list[Somebody]:
         chosen = await sampling.choose(connection)
         project = office.projects.project
         batches = [
-            it async for it in sampling.people(connection, chosen, project, office.clock.now())
+            it
+            async for it in sampling.people(
+                connection, chosen, project, lists_of(project), office.clock.now()
+            )
         ]
-    return [
-        Somebody(
-            it.subscriber, it.enrollments, it.recent, it.account, it.conversation, it.claimed,
-            it.listed,
-        )
-        for batch in batches
-        for it in batch
-    ]  # fmt: skip
+    return [Somebody.of(*it) for batch in batches for it in batch]
 
 
 async def lived(office: Context, somebody: list[Somebody], stage: Stage) -> None:
@@ -154,6 +151,56 @@ async def test_what_is_simulated_of_real_people_is_what_happens_to_them(
         assert replay.people == len({who for who, *_ in real})
         assert replay.sums.messages == len(real)
         assert (replay.sums.as_before < replay.sums.messages) is changes
+
+
+COUNTING = {
+    **FILES,
+    "journeys/program/events.yaml": """
+events: {data.used: {properties: {mb: number}, counts: {mb: event.mb}}}
+usage: {mb: {}}
+""",
+    "journeys/heavy.yaml": """
+journey: heavy
+class: urgent
+enter: [{on: data.used, if: usage.mb_month >= 100 and in_list('guests')}]
+again: each month
+steps: [{id: say, send: hello, via: [sms]}]
+""",
+}
+
+
+async def test_what_was_counted_before_and_which_lists_they_are_on_is_known(
+    database_url: str, redis_url: str
+) -> None:
+    stage = Stage(COUNTING, AUDIENCE, NOON, 3, 1, "bot.router:answer")
+    async with installed(database_url, redis_url, COUNTING) as office:
+        await people(office, range(12))
+        for mb, some in ((90, range(4)), (1, range(4, 12))):
+            reports = [EventIn(str(n), "data.used", f"{n}", None, {"mb": mb}) for n in some]
+            await Ingest(office).events(reports, "network")
+        await turns(office)
+        async with office.pool.acquire() as connection:
+            async with lists.loading(connection, "guests") as version:
+                version.add(int(number(n)) for n in range(2, 9))
+                await version.put_in_force("guests.txt", NOON, None)
+            await office.lists.follow(connection, NOON)
+        somebody = await real_people(office)
+        play = Play(stage)
+        play.tally = recording = Recording(NOON, 3, {})
+        recording.sent = set()
+        play.play(packed(somebody))
+        assert not recording.broken
+        await lived(office, somebody, stage)
+        real = {
+            (who, _ms(queued), template, channel, step)
+            for who, queued, template, channel, step in await office.pool.fetch(SENT)
+        }
+    assert {template for _, _, template, *_ in real} == {"hello"}
+    heavy = {who for who, *_, step in recording.sent if step == "say"}
+    keys = {it.subscriber.key for it in somebody if it.subscriber.id in heavy}
+    assert keys >= {"2", "3"}, "near the mark from the beginning"
+    assert keys <= {str(n) for n in range(2, 9)}
+    assert recording.sent == real
 
 
 async def _sampled_alike(office: Context) -> bool:
