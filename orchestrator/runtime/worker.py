@@ -26,11 +26,25 @@ FOLLOW_S = 1.0
 JOB_TIMEOUT_S = 60
 JOB_RUN_S = 40.0
 """A job that still finds work after this long rings for its successor and ends."""
-PICKING_S = 0.1
+PICKING_S = 1.0
+"""What a worker that stops is just picking has this long, if Redis does not answer."""
 FINISH_S = 30.0
 """What is under way when a worker stops has this long to finish."""
 
 log = logging.getLogger(__name__)
+
+
+class _Worker(Worker):
+    """A worker that can be cancelled where nothing of Redis's is in hand: a pipeline that is
+    cancelled while it gives up what it watched keeps its connection for good (redis 5.3)."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        self.at_redis = asyncio.Lock()
+
+    async def _poll_iteration(self) -> None:
+        async with self.at_redis:
+            await super()._poll_iteration()
 
 
 def turn_jobs(context: Context) -> list[Function]:
@@ -99,7 +113,7 @@ async def running_worker(
     async def serve() -> None:
         redis = await bell.connect(redis_settings(context.redis_url))
         stopping = asyncio.Event()
-        worker = Worker(
+        worker = _Worker(
             jobs,
             queue_name=queue,
             redis_pool=redis,
@@ -134,19 +148,21 @@ async def running_worker(
             await task
 
 
-async def _finish(worker: Worker, serving: asyncio.Task[None]) -> None:
+async def _finish(worker: _Worker, serving: asyncio.Task[None]) -> None:
     """The worker takes no more jobs and its jobs are done; those that take too long are
     cancelled."""
     # A job that is being picked as we stop is marked as running: it must come to run.
     worker.allow_pick_jobs = False
-    await asyncio.wait({serving}, timeout=PICKING_S)
+    idle = asyncio.create_task(worker.at_redis.acquire())
+    await asyncio.wait({serving, idle}, timeout=PICKING_S, return_when=asyncio.FIRST_COMPLETED)
     serving.cancel()
+    idle.cancel()
     running = {*worker.tasks.values()}
     if running:
         await asyncio.wait(running, timeout=FINISH_S)
     for job in running:
         job.cancel()
-    await asyncio.gather(serving, *running, return_exceptions=True)
+    await asyncio.gather(serving, idle, *running, return_exceptions=True)
 
 
 async def _put_away(worker: Worker) -> None:
