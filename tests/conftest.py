@@ -84,16 +84,19 @@ def _nothing_outside() -> Iterator[None]:
 def embedded_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Urls]:
     """Embedded servers of this test worker's own."""
     with (
-        _folder(tmp_path_factory) as data,
-        run_servers(SimpleNamespace(database_url=None, redis_url=None, data=data)) as urls,
+        memory(tmp_path_factory) as folder,
+        run_servers(
+            SimpleNamespace(database_url=None, redis_url=None, data=folder / "data")
+        ) as urls,
     ):
         yield urls
 
 
 @contextmanager
-def _folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """In memory if there is plenty of it: measured on ext4, a database takes five times as much of
-    a processor to make and drop. What killed workers have left there is removed."""
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for servers, in memory if there is plenty of it: measured on ext4, a database takes
+    five times as much of a processor to make and drop. What killed workers have left there is
+    removed."""
     if not _plenty():
         yield tmp_path_factory.mktemp("embedded")
         return
@@ -106,7 +109,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Path(folder, "held").open("w") as held,
     ):
         fcntl.flock(held, fcntl.LOCK_EX)
-        yield Path(folder, "data")
+        yield Path(folder)
 
 
 def _plenty() -> bool:

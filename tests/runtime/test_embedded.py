@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -17,6 +18,7 @@ from orchestrator.runtime.embedded import run_servers, servers
 from orchestrator.runtime.embedded.folder import open_folder
 from orchestrator.runtime.embedded.postgres import Postgres
 from orchestrator.runtime.embedded.valkey import Valkey
+from tests.conftest import memory
 from tests.runtime.embedded_folders import (
     Place,
     another_program,
@@ -28,9 +30,26 @@ from tests.runtime.embedded_folders import (
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with memory(tmp_path_factory) as folder:
+        yield folder
+
+
+@pytest.fixture
+def tmp_path(folder: Path) -> Iterator[Path]:
+    """One in memory: clusters are copied and written to all the time."""
+    number = len([*folder.iterdir()])
+    path = folder / f"{number}"
+    path.mkdir()
+    yield path
+    shutil.rmtree(path)
+    path.mkdir()  # its number is taken
+
+
+@pytest.fixture(scope="module")
+def stopped(folder: Path) -> Path:
     """A folder whose servers have run once."""
-    data = tmp_path_factory.mktemp("stopped") / "data"
+    data = folder / "stopped" / "data"
     with run_servers(Place(data)):
         pass
     return data

@@ -16,7 +16,8 @@ from orchestrator.core.errors import OutreachError
 MAX_SOCKET_OCTETS = 103
 """`sun_path` holds 108 octets on Linux and 104 on macOS, with a closing zero (unix(7))."""
 SHORT = Path("/tmp")
-"""Where sockets go if the path of the data is long; not TMPDIR, which programs may differ in."""
+"""Where sockets go if the path of the data will not do; not TMPDIR, in which programs may
+differ."""
 LONGEST_SOCKET = ".s.PGSQL.5432.lock"
 MAX_LOG_OCTETS = 8 * 1024 * 1024
 
@@ -76,12 +77,12 @@ def _demand_ours(folder: Path, found: os.stat_result) -> None:
 
 
 def _open_sockets(root: Path) -> Path:
-    """A private folder whose socket paths are short enough, for every program the same one.
+    """A private folder whose socket paths will do, for every program the same one.
 
     Under `SHORT` somebody else may have taken its name: that is an error, a link is one too.
     """
     own = root / "run"
-    if _short_enough(own):
+    if _will_do(own):
         make_folder(own)
         return own
     digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
@@ -99,8 +100,10 @@ def close_folder(folder: Folder) -> None:
             folder.sockets.rmdir()
 
 
-def _short_enough(folder: Path) -> bool:
-    return len(os.fsencode(folder / LONGEST_SOCKET)) <= MAX_SOCKET_OCTETS
+def _will_do(folder: Path) -> bool:
+    """Short enough, and without a comma, where asyncpg takes it for two hosts."""
+    short = len(os.fsencode(folder / LONGEST_SOCKET)) <= MAX_SOCKET_OCTETS
+    return short and "," not in str(folder)
 
 
 def roll_log(log: Path) -> None:
