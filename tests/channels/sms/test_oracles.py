@@ -1,4 +1,4 @@
-"""A hundred thousand texts, coded and cut as two independent libraries do."""
+"""Twenty thousand texts, coded and cut as two independent libraries do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import smsutil
 
 from orchestrator.core import short_message
 
-SEED, TEXTS = 20261122, 100_000
+SEED, TEXTS = 20261122, 20_000
 GSM = "".join(
     chr(code) for code in range(0x20AD) if code != 0x1B and smsutil.is_valid_gsm(chr(code))
 )
@@ -29,7 +29,7 @@ def draw(chance: Random) -> str:
     return "".join(words)
 
 
-def test_a_hundred_thousand_texts_are_coded_and_cut_as_smsutil_and_gsm0338_do() -> None:
+def test_twenty_thousand_texts_are_coded_and_cut_as_smsutil_and_gsm0338_do() -> None:
     chance = Random(SEED)
     encode_gsm = CODEC.encode
     several = 0
@@ -43,4 +43,4 @@ def test_a_hundred_thousand_texts_are_coded_and_cut_as_smsutil_and_gsm0338_do() 
         said = encode_gsm(words)[0] if gsm else words.encode("utf-16-be")
         assert b"".join(bare) == said, repr(words)
         several += len(bare) > 1
-    assert several > 2_000
+    assert several > 400
