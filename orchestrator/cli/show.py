@@ -29,6 +29,10 @@ _COLOURS = {
 }
 
 
+LONGEST = 300
+"""Characters of one fact that are shown."""
+
+
 def show(
     subscriber: Annotated[str, typer.Argument(help="Their key, phone number, or CHANNEL:ADDRESS.")],
     last: Annotated[int, typer.Option(help="How many moments to show.", min=1)] = 100,
@@ -118,7 +122,7 @@ def _facts(moment: Moment, zone: ZoneInfo) -> str:
 
 def _rest(facts: Mapping[str, Any], zone: ZoneInfo) -> str:
     shown = (
-        f"{plain(name)}={_time(value, zone) if isinstance(value, datetime) else plain(str(value))}"
+        f"{plain(name)}={_time(value, zone) if isinstance(value, datetime) else _brief(str(value))}"
         for name, value in _flat(facts)
         if value not in (None, "")
     )
@@ -136,6 +140,12 @@ def _flat(facts: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]
 
 def _time(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+def _brief(text: str) -> str:
+    """What a line can hold of it; `--json` has all."""
+    rest = len(text) - LONGEST
+    return plain(text) if rest <= 0 else f"{plain(text[:LONGEST])}… and {rest} more characters"
 
 
 def plain(text: str) -> str:

@@ -55,13 +55,16 @@ def test_a_project_with_errors_is_not_applied(servers: Mapping[str, str], tmp_pa
     assert "no such table" not in outreach("status", env=servers).stderr
 
 
+LONG = f"note={'x' * 400}"
+
+
 def test_events_nest_their_properties_and_are_stored_once(
     applied: Mapping[str, str], tmp_path: Path
 ) -> None:
     people = tmp_path / "people.csv"
     people.write_text("key,phone\nu1,+8613800138000\n")
     assert outreach("import", str(people), env=applied).returncode == 0
-    command = ("event", "u1", "order.placed", "sum.cny=12.5", "gift=true", "code=007")
+    command = ("event", "u1", "order.placed", "sum.cny=12.5", "gift=true", "code=007", LONG)
     named = ("--source-id", "o1", "--at", "2026-03-02T10:00:00+08:00")
     first, again = (
         json.loads(outreach(*command, *named, "--json", env=applied).stdout) for _ in range(2)
@@ -71,6 +74,8 @@ def test_events_nest_their_properties_and_are_stored_once(
     story = json.loads(outreach("show", "sms:+8613800138000", "--json", env=applied).stdout)
     (event,) = [it for it in story["moments"] if it["kind"] == "event"]
     facts = {"sum": {"cny": 12.5}, "gift": True, "code": "007", "waits_for_a_turn": True}
+    facts["note"] = "x" * 400
+    assert "x… and 100 more characters" in outreach("show", "u1", env=applied).stdout
     assert (event["at"], event["facts"]) == ("2026-03-02T02:00:00Z", facts)
     status = json.loads(outreach("status", "--json", env=applied).stdout)
     assert (status["matched_partitions"], status["partitions"]) == (0, 8)
