@@ -253,6 +253,7 @@ class _Teller:
         self._person = scene.subscriber
         journeys = tuple(sorted({name for it in effects if (name := _journey_of(it))}))
         differs = tuple(self._differs(effects, now))
+        lines += _unkept(scene.project, lines, bool(differs))
         return Told(now, _named(events), number, journeys, tuple(lines), differs)
 
     def _at(self, now: datetime, project: Project) -> Scene:
@@ -348,6 +349,15 @@ def _by_time(found: Iterable[Found]) -> dict[datetime, list[Found]]:
     for it in found:
         times.setdefault(it.at, []).append(it)
     return times
+
+
+def _unkept(project: Project, lines: Sequence[Line], differs: bool) -> Iterator[Line]:
+    """That how others stood is not kept, where it was asked about, or may be why it differs."""
+    measures = project.feed.measures
+    names = [f"usage.{it}" for name in measures for it in measures[name].placing(name)]
+    asked = [it for it in names if differs or any(it in line.saw for line in lines)]
+    if asked:
+        yield Line(f"how others stood then is not kept: {', '.join(asked)} is unknown here")
 
 
 def _named(events: Sequence[Event]) -> str:

@@ -88,10 +88,12 @@ class Measure(Struct, frozen=True):
 
     def names(self, measure: str) -> tuple[str, ...]:
         """The names under `usage` by which conditions know this measure."""
-        said = ("today", "7d", "month")
-        shared = ("share",) if self.of else ()
-        placed = ("mean", "rank", "percentile") if self.by else ()
-        return tuple(f"{measure}_{it}" for it in (*said, *shared, *placed))
+        said = ("today", "7d", "month", "share") if self.of else ("today", "7d", "month")
+        return (*(f"{measure}_{it}" for it in said), *self.placing(measure))
+
+    def placing(self, measure: str) -> tuple[str, ...]:
+        """Those of the names that tell of the subscriber's place among others."""
+        return tuple(f"{measure}_{it}" for it in ("mean", "rank", "percentile") if self.by)
 
 
 class Standing(Struct, frozen=True, gc=False):

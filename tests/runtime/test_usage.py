@@ -101,6 +101,10 @@ async def test_a_life_told_anew_knows_what_had_been_counted(house: Context) -> N
     assert story.differing == 0
     (sent,) = [line for it in story.decisions for line in it.lines if "sends used" in line.what]
     assert sent.saw["usage.mb_month"] == 81
+    [decision] = [it for it in story.decisions if sent in it.lines]
+    assert decision.lines[-1].what == (
+        "how others stood then is not kept: usage.mb_mean is unknown here"
+    )
 
 
 async def test_who_comes_near_their_allowance_is_told_once_a_month(house: Context) -> None:
