@@ -224,7 +224,7 @@ class Matching:
                 continue
             due = at + trigger.after_s
             wait = Wait(
-                trigger.journey, trigger.number, who, it.name, at, due, it.source_id, it.properties
+                trigger.journey, trigger.number, who, it.name, at, it.source_id, it.properties, due
             )
             if trigger.after_s or trigger.still:
                 self._memory.begin(trigger, wait)
@@ -249,16 +249,10 @@ class Matching:
             self._memory.fire(trigger, wait.who, wait.due)
         fired.append(
             Fired(
-                trigger.journey,
-                trigger.number,
-                wait.who,
-                wait.name,
-                wait.due,
-                wait.began,
-                wait.source_id,
-                wait.properties,
+                wait.journey, wait.number, wait.who, wait.name, wait.began, wait.source_id,
+                wait.properties, wait.due,
             )
-        )
+        )  # fmt: skip
 
     def _scope(self, who: Who, properties: Mapping[str, Any], sets: Sets = ()) -> dict[str, Any]:
         """What a condition sees. What an event itself says (`sets`) goes before what is known, even
@@ -280,12 +274,5 @@ def _waiting(begun: Iterable[Trigger]) -> tuple[Trigger, ...]:
 
 def _at_once(trigger: Trigger, it: Happened) -> Fired:
     return Fired(
-        trigger.journey,
-        trigger.number,
-        it.who,
-        it.name,
-        it.at,
-        it.at,
-        it.source_id,
-        it.properties,
+        trigger.journey, trigger.number, it.who, it.name, it.at, it.source_id, it.properties, it.at
     )

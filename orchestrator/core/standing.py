@@ -18,32 +18,29 @@ State = Mapping[str, tuple[float, Any]]
 """What is known of a subscriber: the value by name, and since when."""
 
 
-class Fired(Struct, frozen=True, gc=False):
-    """A trigger fired: the entry `number` of `journey`, for `who`, at `at` (the end of the wait),
-    since the event `name`, `source_id`, with these `properties`, which was at `began`. In seconds
-    since 1970."""
+class Begun(Struct, frozen=True, gc=False):
+    """The entry `number` of `journey`, for `who`, since the event `name`, `source_id`, with these
+    `properties`, which was at `began`."""
 
     journey: str
     number: int
     who: Who
     name: str
+    began: float
+    source_id: str
+    properties: dict[str, Any]
+
+
+class Fired(Begun, frozen=True, gc=False):
+    """A trigger fired at `at`, the end of the wait."""
+
     at: float
-    began: float
-    source_id: str
-    properties: dict[str, Any]
 
 
-class Wait(Struct, frozen=True, gc=False):
-    """A trigger waits until `due`; the rest as of `Fired`. There is one per trigger and `who`."""
+class Wait(Begun, frozen=True, gc=False):
+    """A trigger waits until `due`. There is one per trigger and `who`."""
 
-    journey: str
-    number: int
-    who: Who
-    name: str
-    began: float
     due: float
-    source_id: str
-    properties: dict[str, Any]
 
 
 class FiredAt(Struct, frozen=True, gc=False):

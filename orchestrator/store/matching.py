@@ -157,7 +157,7 @@ async def load(
     row = await connection.fetchrow(LOAD, partition)
     place = None if row is None else Place(**dict(row))
     waits = tuple(
-        Wait(journey, number, who_of(who), name, began, due, source_id, json.decode(properties))
+        Wait(journey, number, who_of(who), name, began, source_id, json.decode(properties), due)
         for journey, number, who, name, began, due, source_id, properties in await connection.fetch(
             WAITS, slots
         )
