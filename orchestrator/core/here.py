@@ -32,15 +32,12 @@ class Here:
         self._enrollment = enrollment
         self._placed = placed
         self._properties = properties
-        self.journey = enrollment.journey
+        self.journey, self.run = enrollment.journey, enrollment.run
+        self.step_id = placed.id
         self.definition = stage.journey(enrollment)
         self.now = stage.now
         self.sent = False
         """Whether the last `send` queued a message."""
-
-    @property
-    def run(self) -> int:
-        return self._enrollment.run
 
     @property
     def entered_at(self) -> datetime:
@@ -50,10 +47,6 @@ class Here:
     @property
     def placed_step(self) -> Step:
         return self._placed.step
-
-    @property
-    def step_id(self) -> str:
-        return self._placed.id
 
     @property
     def subscriber_id(self) -> int:

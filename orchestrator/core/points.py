@@ -67,8 +67,8 @@ class Account(Struct, frozen=True, dict=True):
             return None
         due = _NEVER
         for lot in self.lots:
-            if lot.expires_at is not None and lot.expires_at < due:
-                due = lot.expires_at
+            if (expires_at := lot.expires_at) is not None and expires_at < due:
+                due = expires_at
         for hold in self.holds:
             due = min(due, hold.expires_at)
         return None if due is _NEVER else due

@@ -102,12 +102,12 @@ class Stage:
     def holds(self, condition: Condition, properties: Mapping[str, Any]) -> bool:
         """Whether the condition is true now. `properties` are those of the event at hand."""
         match condition.about:
-            case "event":
-                return condition.holds({"event": properties})
-            case "person":
-                return condition.holds({"subscriber": person(self.subscriber)})
             case "use":
                 return condition.holds({"usage": self._use(), "event": properties})
+            case "person":
+                return condition.holds({"subscriber": person(self.subscriber)})
+            case "event":
+                return condition.holds({"event": properties})
             case about:
                 return condition.holds(self.scope(properties, about == "all"))
 

@@ -72,10 +72,16 @@ class Life:
 
     `scene` may be changed between steps, for what happens to people outside of turns. `triggers`
     are those of its project, with the lists of `scene.members`, if somebody compiled them already.
+    `ledger` is what was counted of them already.
     """
 
     def __init__(
-        self, scene: Scene, answer: Answer, now: datetime, triggers: Triggers | None = None
+        self,
+        scene: Scene,
+        answer: Answer,
+        now: datetime,
+        triggers: Triggers | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         rewards = scene.project.rewards
         stock = scene.stock or {name: reward.stock for name, reward in rewards.items()}
@@ -93,7 +99,7 @@ class Life:
         self._unkept = scene.project.feed.matching
         self._network: Network | None = None
         self._emitted: set[int] = set()
-        self._ledger = Ledger()
+        self._ledger = ledger or Ledger()
         self._figured: tuple[Subscriber | None, ZoneInfo, datetime] = (None, calendar.UTC_ZONE, now)
         self._outside: dict[str, Subscriber] = {}
 
