@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from orchestrator.core.feed import EventType
@@ -66,13 +66,12 @@ class UnknownProperty(Rule):
                 names = dict.fromkeys(it[1] for it in asked if it[0] == "event" and len(it) > 1)
                 yield from self._unknown(event, types[event], names, mark)
         for event, form in declared(draft).items():
-            for key, names in _own(types[event]):
-                if types[event].properties:
-                    mark = draft.places.mark(form, key)
-                    yield from self._unknown(event, types[event], names, mark)
+            for key, name, wanted in _own(types[event]) if types[event].properties else ():
+                mark = draft.places.mark(form, key, name)
+                yield from self._unknown(event, types[event], [wanted], mark)
 
     def _unknown(
-        self, event: str, told: EventType, names: dict[str, None], mark: Mark
+        self, event: str, told: EventType, names: Iterable[str], mark: Mark
     ) -> Iterator[Finding]:
         for name in names:
             if name not in told.properties:
@@ -81,10 +80,13 @@ class UnknownProperty(Rule):
                 yield self.at(mark, hint, event=event, name=name)
 
 
-def _own(told: EventType) -> Iterator[tuple[str, dict[str, None]]]:
-    """The properties that its own keys ask about."""
+def _own(told: EventType) -> Iterator[tuple[str, str, str]]:
+    """The properties that its own keys ask about, each with where; `setting-form` tells of what
+    can be none."""
     for key, values in (("sets", told.sets), ("counts", told.counts)):
-        yield key, dict.fromkeys(it.property for it in values.values() if it.property)
+        for name, it in values.items():
+            if _NAME.fullmatch(it.property):
+                yield key, name, it.property
 
 
 class LongLateness(Rule):
