@@ -35,6 +35,8 @@ settings.load_profile("any machine")
 
 _numbers = count(1)
 
+LONGEST = ("tests/faults/", "tests/simulation/", "tests/test_tutorial.py", "tests/cli/test_up.py")
+
 MEMORY = Path("/dev/shm")
 PLENTY = 4 << 30
 """Octets; a worker's servers take some hundred millions."""
@@ -42,6 +44,11 @@ PLENTY = 4 << 30
 
 def _named(url: str, database: str) -> str:
     return url.replace("/outreach?", f"/{database}?")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda it: not it.nodeid.startswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:
