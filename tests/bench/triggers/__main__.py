@@ -1,8 +1,10 @@
 """`python -m tests.bench.triggers`: events of a network with twenty triggers and ten lists of a
 million numbers, from the socket to the decision, beside Redis and SQL lookups in the same run; how
 soon an event becomes a message. What each contender does, and does not do, stands at the head of
-`peers.py`: all get the same octets over HTTP, decide the same and commit what fires. With `--recipes` a city's events go through the two shipped recipes
-instead, and what was sent is compared with an independent program. Ends with one line of JSON."""
+`peers.py`: all get the same octets over HTTP, decide the same and commit what fires.
+
+With `--recipes` a city's events go through the two shipped recipes instead, and what was sent is
+compared with an independent program. Ends with one line of JSON."""
 
 from __future__ import annotations
 
