@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,12 +27,12 @@ from orchestrator.core.effects import (
     SetLocale,
     Suppress,
 )
-from orchestrator.core.model import Content, Enrollment, Message, Subscriber
+from orchestrator.core.model import Enrollment, Subscriber
 from orchestrator.core.scene import Scene
 from orchestrator.store import events, invitations, json, lives, optouts, points
-from orchestrator.store.claims import ATTEMPT_SIZE
 from orchestrator.store.columns import columns, shared
 from orchestrator.store.ids import Ids
+from orchestrator.store.queueing import Linked, Queued, queue
 
 # Enrollments that were there move to where they now stand.
 MOVE = """
@@ -70,41 +69,6 @@ ON CONFLICT (subscriber_id, journey) DO UPDATE SET
     waiting = excluded.waiting, ran_at = excluded.ran_at, ran_step = excluded.ran_step,
     goal_at = excluded.goal_at, ended_at = excluded.ended_at, reason = excluded.reason,
     held = excluded.held
-"""
-
-# Attempts to be claimed by whoever holds their channel; those of a journey with a pace are apart.
-ADD_ATTEMPTS = """
-INSERT INTO attempts (channel, priority, not_before, paced, size)
-SELECT u.channel, u.priority, u.not_before, nullif(u.paced, ''), u.size
-FROM unnest($1::text[], $2::smallint[], $3::timestamptz[], $4::text[], $5::integer[])
-    AS u (channel, priority, not_before, paced, size)
-RETURNING id
-"""
-
-# Messages are queued, each in its attempt.
-QUEUE = """
-INSERT INTO messages (id, subscriber_id, address, content, template, journey, contact_class,
-    attempt_id, channel, via, run, step, valid_until, state, queued_at)
-SELECT u.id, u.subscriber_id, u.address, u.content, ($6::text[])[u.n], ($7::text[])[u.n],
-    ($8::text[])[u.n], ($9::bigint[])[u.n], ($10::text[])[u.n],
-    string_to_array(($11::text[])[u.n], ','), ($12::integer[])[u.n], ($13::text[])[u.n],
-    ($14::timestamptz[])[u.n], 'queued', $15
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::integer[])
-    AS u (id, subscriber_id, address, content, n)
-"""
-
-# A failed message moves on to its next channel, in a new attempt.
-REROUTE = """
-UPDATE messages m SET state = 'queued', attempt_id = u.attempt_id, channel = u.channel,
-    address = u.address, content = u.content, via = string_to_array(u.via, ','),
-    valid_until = u.valid_until, goes_at = u.goes_at, carrier_id = NULL, ended_at = NULL,
-    reason = 'fell back from ' || m.channel || ': '
-        || coalesce(m.reason, concat_ws(' ', m.state, m.code))
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-    $7::text[], $8::timestamptz[], $9::timestamptz[])
-    AS u (subscriber_id, id, attempt_id, channel, address, content, via, valid_until, goes_at)
-WHERE m.subscriber_id = u.subscriber_id AND m.id = u.id
-  AND m.state IN ('rejected', 'undelivered', 'expired')
 """
 
 # Why something did not go, or goes later.
@@ -153,10 +117,6 @@ _CHANGES_SUBSCRIBER = (SetAttributes, SetConsent, SetConversation, SetLocale)
 _CHANGES_POINTS = (PostEntry, Reserve, Redeem, Release)
 
 
-Linked = Callable[[Content, int, int], Content]
-"""Content, subscriber id, message id: the content as it goes out."""
-
-
 class Decided(Struct, frozen=True, gc=False):
     """What was decided for one subscriber: the scene it was decided on, the effects, the scene
     that they make. `urgent` messages are answers to somebody who waits."""
@@ -165,15 +125,6 @@ class Decided(Struct, frozen=True, gc=False):
     effects: tuple[Effect, ...]
     after: Scene
     urgent: bool = False
-
-
-class _Queued(Struct, frozen=True, gc=False):
-    subscriber_id: int
-    message: Message
-    priority: int
-    not_before: datetime
-    paced: str
-    reroutes: int | None = None
 
 
 async def save(
@@ -188,7 +139,7 @@ async def save(
     caller's transaction); returns the channels that now have something to deliver. `linked` puts
     the addresses of its links into a content that has some."""
     moved: dict[tuple[int, str, int], tuple[Enrollment, Decided]] = {}
-    queued: list[_Queued] = []
+    queued: list[Queued] = []
     suppressed: list[tuple[int, Suppress]] = []
     consents: list[tuple[int, SetConsent]] = []
     changed: list[Decided] = []
@@ -206,13 +157,13 @@ async def save(
             elif isinstance(effect, SendMessage):
                 priority, message = 0 if decision.urgent else 1, effect.message
                 paced = message.journey if message.journey in paces else ""
-                queued.append(_Queued(subscriber.id, message, priority, now, paced))
+                queued.append(Queued(subscriber.id, message, priority, now, paced))
             elif isinstance(effect, Suppress):
                 suppressed.append((subscriber.id, effect))
             elif isinstance(effect, RerouteMessage):
                 message, at = effect.message, effect.not_before
                 paced = message.journey if message.journey in paces else ""
-                queued.append(_Queued(subscriber.id, message, 1, at, paced, effect.message_id))
+                queued.append(Queued(subscriber.id, message, 1, at, paced, effect.message_id))
             elif isinstance(effect, EmitEvent):
                 emitted.append((subscriber, effect))
             elif isinstance(effect, Invite):
@@ -228,7 +179,7 @@ async def save(
     if acted := [it.after.subscriber.id for it in decided if it.effects]:
         await lives.add_turns(connection, acted, now, project_number)
     await _save_enrollments(connection, moved)
-    await _save_messages(connection, queued, now, ids, linked)
+    await queue(connection, queued, now, ids, linked)
     await _save_subscribers(connection, changed, consents, now)
     if suppressed:
         await connection.execute(
@@ -300,59 +251,6 @@ async def _save_runs(
         await connection.execute(KEEP_RUNS, *columns(replaced))
     if entering:
         await connection.execute(ENTER, *shared(entering))
-
-
-async def _save_messages(
-    connection: asyncpg.Connection,
-    queued: list[_Queued],
-    now: datetime,
-    ids: Ids,
-    linked: Linked,
-) -> None:
-    if not queued:
-        return
-    by_attempt: Callable[[_Queued], tuple[Any, ...]] = lambda item: (  # noqa: E731
-        item.message.channel,
-        item.priority,
-        item.not_before,
-        item.paced,
-    )
-    queued = sorted(queued, key=by_attempt)
-    attempts: list[tuple[Any, ...]] = []
-    places: list[int] = []
-    size = ATTEMPT_SIZE
-    for item in queued:
-        key = by_attempt(item)
-        if size == ATTEMPT_SIZE or attempts[-1] != key:
-            attempts.append(key)
-            size = 0
-        size += 1
-        places.append(len(attempts) - 1)
-    sizes = Counter(places)
-    sized = [(*attempt, sizes[place]) for place, attempt in enumerate(attempts)]
-    attempt_ids = [row[0] for row in await connection.fetch(ADD_ATTEMPTS, *columns(sized))]
-    new: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
-    rerouted: list[tuple[Any, ...]] = []
-    for item, place in zip(queued, places, strict=True):
-        m = item.message
-        who, message_id = item.subscriber_id, item.reroutes or ids.draw(now)
-        said = linked(m.content, who, message_id) if m.content.links else m.content
-        content, via, attempt = json.encode(said), ",".join(m.via), attempt_ids[place]
-        if item.reroutes is None:
-            new.append((
-                (message_id, who, m.address, content),
-                (m.template, m.journey, m.contact_class, attempt, m.channel, via, m.run, m.step,
-                 m.valid_until),
-            ))  # fmt: skip
-        else:
-            rerouted.append(
-                (who, message_id, attempt, m.channel, m.address, content, via,
-                 m.valid_until, item.not_before)
-            )  # fmt: skip
-    if new:
-        await connection.execute(QUEUE, *shared(new), now)
-    if rerouted:
-        await connection.execute(REROUTE, *columns(rerouted))
 
 
 async def _save_subscribers(
