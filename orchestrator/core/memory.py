@@ -43,6 +43,7 @@ class Memory:
     def __init__(self, triggers: Triggers, standing: Standing) -> None:
         self.dropped = 0
         self._looked_at = -inf
+        self._others: Iterator[tuple[str, Who]] = iter(())
         self.known: dict[str, Known] = {}
         self._numbers = count()
         self._changed_waits: set[Key] = set()
