@@ -163,6 +163,7 @@ class Matcher:
         self._committing: asyncio.Task[None] | None = None
         self._turning: asyncio.Task[None] | None = None
         self._turns_left, self._fired_at = float(FEW_PER_S), time.monotonic()
+        self._to_turn: list[tuple[int, int]] = []
         self._unrung: set[int] = set()
         self._rung_at = self._rested_until = float("-inf")
 
@@ -346,8 +347,10 @@ class Matcher:
         left = self._turns_left + FEW_PER_S * (now - self._fired_at)
         self._turns_left = max(-FEW_PER_S, min(FEW_PER_S, left) - len(fired))
         self._fired_at = now
-        if fired and self._turns_left >= 0:
-            self._turning = asyncio.create_task(self._turn(fired, self._turning))
+        if self._turns_left >= 0 and len(self._to_turn) + len(fired) <= FEW_PER_S:
+            self._to_turn += fired
+            if self._to_turn and (self._turning is None or self._turning.done()):
+                self._turning = asyncio.create_task(self._turn())
         else:
             self._unrung |= {shard for _, shard in fired}
             await self._ring(RING_EVERY_S)
@@ -359,20 +362,18 @@ class Matcher:
             shards, self._unrung = self._unrung, set()
             await self._context.bell.ring_turns(shards)
 
-    async def _turn(
-        self, fired: Sequence[tuple[int, int]], before: asyncio.Task[None] | None
-    ) -> None:
-        """They have their turn, after those before them."""
+    async def _turn(self) -> None:
+        """They have their turn: those who came meanwhile together, after those before them."""
         context = self._context
-        if before is not None:
-            await asyncio.wait({before})
-        try:
-            taken = await take_named(context, [who for who, _ in fired])
-        except Exception as error:  # it is stored: a worker tries as well
-            log.warning("turn_left_to_worker error=%s", type(error).__name__)
-            await context.bell.ring_turns({shard for _, shard in fired})
-        else:
-            await context.bell.ring_delivery(taken.channels)
+        while self._to_turn:
+            fired, self._to_turn = self._to_turn, []
+            try:
+                taken = await take_named(context, [*dict.fromkeys(who for who, _ in fired)])
+            except Exception as error:  # it is stored: a worker tries as well
+                log.warning("turn_left_to_worker error=%s", type(error).__name__)
+                await context.bell.ring_turns({shard for _, shard in fired})
+            else:
+                await context.bell.ring_delivery(taken.channels)
 
 
 async def serve(context: Context, stopping: asyncio.Event) -> None:
