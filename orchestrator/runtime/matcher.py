@@ -27,9 +27,9 @@ from orchestrator.core.standing import Fired, State
 from orchestrator.core.triggers import Triggers
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.feed_stream import FeedStream
+from orchestrator.runtime.fired_turns import RING_EVERY_S, FiredTurns
 from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.streams import BEGINNING, Entry, Progress
-from orchestrator.runtime.turn import take_named
 from orchestrator.runtime.worker import following
 from orchestrator.store import matching, sharing
 from orchestrator.store.matching import Checkpoint, Place
@@ -53,13 +53,6 @@ REST_PER_EVENT_S, LONGEST_REST_S = 0.002, 0.1
 """After so many events as were read at once we rest, so that the next are more: what is read at
 once is committed at once, and one more costs a tenth of the first. Few events hardly wait for each
 other; with more than 500 a second, a commit is of a tenth of a second."""
-
-FEW_PER_S = 40
-"""While so few triggers fire, those they fire for have their turn here, at once: it spares them the
-way to a worker. With more of them, our time is for matching."""
-
-RING_EVERY_S = 0.2
-"""Workers are rung for no oftener: they look after all that waits."""
 
 ENDING_S = 5.0
 """What is under way when a matcher ends, or begins again, is waited for so long."""
@@ -161,11 +154,8 @@ class Matcher:
         self._late = 0
         self._looked_at = self._rested_at = float("-inf")
         self._committing: asyncio.Task[None] | None = None
-        self._turning: asyncio.Task[None] | None = None
-        self._turns_left, self._fired_at = float(FEW_PER_S), time.monotonic()
-        self._to_turn: list[tuple[int, int]] = []
-        self._unrung: set[int] = set()
-        self._rung_at = self._rested_until = float("-inf")
+        self._rested_until = float("-inf")
+        self._turns = FiredTurns(context)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Partitions are taken, matched and given back, until asked to stop; then everything is
@@ -176,17 +166,16 @@ class Matcher:
                 await self._look()
                 await self._listen()
                 await self._commit()
-                await self._ring(RING_EVERY_S)
+                await self._turns.ring(RING_EVERY_S)
             await self._settle()
-            await self._ring()
+            await self._turns.ring()
             await sharing.leave(self._connection)
             await self._give([*self._ours])
         finally:
             if self._committing is not None:
                 self._committing.cancel()
                 await asyncio.wait({self._committing}, timeout=ENDING_S)
-            if self._turning is not None:
-                await asyncio.wait({self._turning}, timeout=ENDING_S)
+            await self._turns.ended(ENDING_S)
 
     async def _look(self) -> None:
         """Now and then: the newest project and lists, and our fair part of the partitions."""
@@ -334,46 +323,12 @@ class Matcher:
         async with self._using, self._connection.transaction():
             now = await context.now()
             stored, nobody = await matching.save(self._connection, checkpoints, now, context.ids)
-        await self._let_turn(stored)
+        await self._turns.let(stored)
         fired = [it for checkpoint in checkpoints for it in checkpoint.fired]
         context.meters.fired(fired, len(fired) - nobody, time.monotonic() - began_at)
         await self._streams.take_off(
             {it.partition: Progress(it.place.taken, it.place.resume_id) for it in checkpoints}
         )
-
-    async def _let_turn(self, fired: Sequence[tuple[int, int]]) -> None:
-        """They for whom something fired (subscriber id, shard) have their turn, or are rung for."""
-        now = time.monotonic()
-        left = self._turns_left + FEW_PER_S * (now - self._fired_at)
-        self._turns_left = max(-FEW_PER_S, min(FEW_PER_S, left) - len(fired))
-        self._fired_at = now
-        if self._turns_left >= 0 and len(self._to_turn) + len(fired) <= FEW_PER_S:
-            self._to_turn += fired
-            if self._to_turn and (self._turning is None or self._turning.done()):
-                self._turning = asyncio.create_task(self._turn())
-        else:
-            self._unrung |= {shard for _, shard in fired}
-            await self._ring(RING_EVERY_S)
-
-    async def _ring(self, every_s: float = 0.0) -> None:
-        """Workers know of all whose turn it is, unless they were rung for so lately."""
-        if self._unrung and time.monotonic() - self._rung_at >= every_s:
-            self._rung_at = time.monotonic()
-            shards, self._unrung = self._unrung, set()
-            await self._context.bell.ring_turns(shards)
-
-    async def _turn(self) -> None:
-        """They have their turn: those who came meanwhile together, after those before them."""
-        context = self._context
-        while self._to_turn:
-            fired, self._to_turn = self._to_turn, []
-            try:
-                taken = await take_named(context, [*dict.fromkeys(who for who, _ in fired)])
-            except Exception as error:  # it is stored: a worker tries as well
-                log.warning("turn_left_to_worker error=%s", type(error).__name__)
-                await context.bell.ring_turns({shard for _, shard in fired})
-            else:
-                await context.bell.ring_delivery(taken.channels)
 
 
 async def serve(context: Context, stopping: asyncio.Event) -> None:
