@@ -31,7 +31,7 @@ from orchestrator.runtime.fired_turns import RING_EVERY_S, FiredTurns
 from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.streams import BEGINNING, Entry, Progress
 from orchestrator.runtime.worker import following
-from orchestrator.store import matching, sharing
+from orchestrator.store import lease, matching, sharing
 from orchestrator.store.matching import Checkpoint, Place
 
 LOOK_S = 0.5
@@ -340,7 +340,7 @@ async def serve(context: Context, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         began_at = time.monotonic()
         try:
-            async with context.pool.acquire() as connection:
+            async with lease.session(context.pool) as connection:
                 await Matcher(context, connection).run(stopping)
         except (
             RedisError,

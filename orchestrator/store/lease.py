@@ -15,6 +15,17 @@ ASK_AGAIN_S = 1.0
 
 
 @asynccontextmanager
+async def session(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that ends with the block, and with it its locks and settings. A pool's others
+    are handed on as they are."""
+    async with pool.acquire() as connection:
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
+
+@asynccontextmanager
 async def held(
     pool: asyncpg.Pool, name: str, waiting: Callable[[], None], lost: Callable[[], None]
 ) -> AsyncIterator[None]:
@@ -29,8 +40,7 @@ async def held(
         if not ended:
             lost()
 
-    # Given back, a connection of a pool gives up its locks.
-    async with pool.acquire() as connection:
+    async with session(pool) as connection:
         told = False
         while not await connection.fetchval(TAKE, name):
             if not told:
