@@ -284,8 +284,7 @@ class _Teller:
             it = self._uncounted.popleft()
             if isinstance(it.event, SubscriberEvent):
                 amounts = project.feed.counting.get(it.event.name, {})
-                day = usage.day_of(it.event.at, it.stored, tz)
-                self._ledger.take(amounts, it.event.properties, day)
+                self._ledger.take(amounts, it.event.properties, it.event.at, it.stored, tz)
         return self._ledger.figures(project.feed.measures, self._person.attributes, now, tz)
 
     def _halted(self, now: datetime) -> Mapping[str, Halt]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -177,29 +177,37 @@ def plain(value: Decimal) -> int | float:
     return int(number) if number.is_integer() else number
 
 
+_Taken = tuple[Mapping[str, Amount], Mapping[str, Any], datetime, datetime, ZoneInfo]
+
+
 class Ledger:
-    """What was counted of one subscriber, by measure and day."""
+    """What was counted of one subscriber; it is added up once somebody looks."""
 
     def __init__(self) -> None:
-        self._measures: Mapping[str, _Days] = {}
+        self._counted: Mapping[str, _Days] = {}
+        self._taken: list[_Taken] = []
         self._asked: tuple[Mapping[str, Measure], Mapping[str, Any]] = ({}, {})
         self._boundless: frozenset[str] = frozenset()
 
     @property
     def empty(self) -> bool:
         """Nothing was counted yet: it stands the same on every day."""
-        return not self._measures
+        return not self._counted and not self._taken
 
-    def take(self, amounts: Mapping[str, Amount], properties: Mapping[str, Any], day: date) -> None:
-        """What an event with these properties counts is counted on that day."""
-        for measure, it in amounts.items():
-            if amount := it.of(properties):
-                self.add(measure, day, amount)
+    def take(
+        self,
+        amounts: Mapping[str, Amount],
+        properties: Mapping[str, Any],
+        at: datetime,
+        now: datetime,
+        tz: ZoneInfo,
+    ) -> None:
+        """What an event of `at` with these properties counts is counted, as `day_of` has it."""
+        self._taken.append((amounts, properties, at, now, tz))
 
     def add(self, measure: str, day: date, amount: Decimal) -> None:
-        """So much more was counted of a measure on that day."""
-        days = self._measures.get(measure, _NO_DAYS).add(day, amount)
-        self._measures = {**self._measures, measure: days}
+        """So much was counted of a measure on that day."""
+        self._counted = _more(self._counted, measure, day, amount)
 
     def figures(
         self,
@@ -213,7 +221,27 @@ class Ledger:
         if attributes is not self._asked[1] or measures is not self._asked[0]:
             self._asked = measures, attributes
             self._boundless = frozenset(_boundless(measures, attributes))
-        return Figures(self._measures, measures, attributes, now, tz, self._boundless)
+        counted = partial(self._added_up, self._counted, self._taken, len(self._taken))
+        return Figures(counted, measures, attributes, now, tz, self._boundless)
+
+    def _added_up(
+        self, counted: Mapping[str, _Days], taken: list[_Taken], count: int
+    ) -> Mapping[str, _Days]:
+        """What was counted, and the first `count` of what was taken after it."""
+        newest = counted is self._counted and taken is self._taken and count == len(taken)
+        for amounts, properties, at, now, tz in taken[:count]:
+            for measure, it in amounts.items():
+                if amount := it.of(properties):
+                    counted = _more(counted, measure, day_of(at, now, tz), amount)
+        if newest:
+            self._counted, self._taken = counted, []
+        return counted
+
+
+def _more(
+    counted: Mapping[str, _Days], measure: str, day: date, amount: Decimal
+) -> Mapping[str, _Days]:
+    return {**counted, measure: counted.get(measure, _NO_DAYS).add(day, amount)}
 
 
 def _boundless(measures: Mapping[str, Measure], attributes: Mapping[str, Any]) -> Iterator[str]:
@@ -235,7 +263,7 @@ class Figures(Mapping[str, Any]):
 
     def __init__(
         self,
-        counted: Mapping[str, _Days],
+        counted: Callable[[], Mapping[str, _Days]],
         measures: Mapping[str, Measure],
         attributes: Mapping[str, Any],
         now: datetime,
@@ -258,9 +286,9 @@ class Figures(Mapping[str, Any]):
     def _added_up(self) -> Mapping[str, Any]:
         if self._said is None:
             self._said = {}
-            today = calendar.local_day(self._now, self._tz)
+            counted, today = self._counted(), calendar.local_day(self._now, self._tz)
             for name, measure in self._measures.items():
-                counts = self._counted.get(name, _NO_DAYS).counts(today)
+                counts = counted.get(name, _NO_DAYS).counts(today)
                 self._said |= figures(name, measure, counts, self._attributes, placed=False)
         return self._said
 

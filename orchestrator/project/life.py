@@ -223,7 +223,7 @@ class Life:
         elif amounts is None and (at == now or self._ledger.empty):
             return
         if amounts is not None and type(event) is SubscriberEvent:
-            self._ledger.take(amounts, event.properties, usage.day_of(event.at, now, tz))
+            self._ledger.take(amounts, event.properties, event.at, now, tz)
         self._figured = (person, tz, now)
         figures = self._ledger.figures(feed.measures, person.attributes, now, tz)
         self.scene = replace(scene, usage=figures)

@@ -15,13 +15,19 @@ DAYS = st.integers(0, 120).map(lambda it: FIRST + timedelta(days=it))
 MEASURES = {"mb": Measure(of="plan_mb", by="city")}
 
 
+def counted(ledger: Ledger, used: list[tuple[date, int]]) -> Ledger:
+    """The same ledger, with so many MB counted on those days."""
+    for day, mb in used:
+        at = datetime.combine(day, time(12), UTC)
+        ledger.take({"mb": Amount("mb")}, {"mb": mb}, at, at, UTC_ZONE)
+    return ledger
+
+
 @given(st.lists(st.tuples(DAYS, st.integers(0, 90)), max_size=30), DAYS)
 def test_figures_are_what_all_days_add_up_to_in_whatever_order_they_came(
     used: list[tuple[date, int]], today: date
 ) -> None:
-    ledger = Ledger()
-    for day, mb in used:
-        ledger.take({"mb": Amount("mb")}, {"mb": mb}, day)
+    ledger = counted(Ledger(), used)
     this_month = [mb for day, mb in used if (day.year, day.month) == (today.year, today.month)]
     last = today.replace(day=1) - timedelta(days=1)
     last_month = [mb for day, mb in used if (day.year, day.month) == (last.year, last.month)]
@@ -43,11 +49,6 @@ def test_figures_are_what_all_days_add_up_to_in_whatever_order_they_came(
 def test_who_asked_before_does_not_see_what_was_counted_later(
     used: list[tuple[date, int]], before: int, today: date
 ) -> None:
-    def counted(ledger: Ledger, some: list[tuple[date, int]]) -> Ledger:
-        for day, mb in some:
-            ledger.take({"mb": Amount("mb")}, {"mb": mb}, day)
-        return ledger
-
     noon = datetime.combine(today, time(12), UTC)
     asked = MEASURES, {"plan_mb": 100}, noon, UTC_ZONE
     ledger = counted(Ledger(), used[:before])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from random import Random
@@ -23,7 +23,7 @@ from orchestrator.core.expression import Condition, subscriber_scope
 from orchestrator.core.feed import EventType, Feed
 from orchestrator.core.model import Subscriber
 from orchestrator.core.project import Project
-from orchestrator.core.usage import NOTHING, Amount, Ledger, Measure, day_of, home
+from orchestrator.core.usage import NOTHING, Amount, Ledger, Measure, home
 from orchestrator.project import shipped
 from orchestrator.project.load import load
 from orchestrator.store import comparing, events, subscribers, usage
@@ -216,7 +216,7 @@ def test_a_life_on_the_skipped_clock_counts_the_same(house: House, project: Proj
             for it in made:
                 if it.subscriber_id == person.id and it.source_id not in seen:
                     amounts = FEED.counting.get(it.name, {})
-                    ledger.take(amounts, it.properties, day_of(it.at, NOW, zone))
+                    ledger.take(amounts, it.properties, it.at, NOW, zone)
                 seen.add(it.source_id)
             others = {"mb_mean", "mb_rank", "mb_percentile"}
             expected = {it: found[person.id][it] for it in found[person.id].keys() - others}
@@ -284,9 +284,9 @@ def test_segments_and_predicates_agree_about_what_was_counted(house: House) -> N
 
 
 def test_a_share_is_never_reached_too_early() -> None:
-    ledger, today, measures = Ledger(), date(2026, 3, 3), {"mb": Measure(of="plan_mb")}
-    ledger.take({"mb": Amount("mb")}, {"mb": 79.999999}, today)
+    ledger, measures = Ledger(), {"mb": Measure(of="plan_mb")}
     noon = datetime(2026, 3, 3, 12, tzinfo=UTC)
+    ledger.take({"mb": Amount("mb")}, {"mb": 79.999999}, noon, noon, UTC_ZONE)
     assert ledger.figures(measures, {"plan_mb": 100}, noon, UTC_ZONE)["mb_share"] == 0.7999
-    ledger.take({"mb": Amount("mb")}, {"mb": 0.000001}, today)
+    ledger.take({"mb": Amount("mb")}, {"mb": 0.000001}, noon, noon, UTC_ZONE)
     assert ledger.figures(measures, {"plan_mb": 100}, noon, UTC_ZONE)["mb_share"] == 0.8
