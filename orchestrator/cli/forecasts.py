@@ -93,6 +93,9 @@ def _journeys(console: Console, journeys: Mapping[str, Fate]) -> None:
             _goal(it.goal), _goal(it.control_goal),
         )  # fmt: skip
     console.print(table, "")
+    absent = [f"{name}: nobody came in; {it.absent}" for name, it in journeys.items() if it.absent]
+    if absent:
+        console.print(Text("\n".join([*absent, ""])), soft_wrap=True)
     starved = _table("kept back", "by messages of", "times", "hours lost", right=(2, 3))
     for name, it in journeys.items():
         for by, count in it.held_by.items():

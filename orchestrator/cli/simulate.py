@@ -30,6 +30,7 @@ from orchestrator.cli.versions import Version, revision
 from orchestrator.core import calendar
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.project import Project
+from orchestrator.project import absence
 from orchestrator.project.asked import lists_of
 from orchestrator.project.audience import AudienceForm
 from orchestrator.project.casting import Somebody
@@ -60,6 +61,8 @@ class Audience(msgspec.Struct, frozen=True):
     parts: Callable[[], Iterator[Part]]
     older: tuple[tuple[str, str], ...] = ()
     halted: Mapping[str, Any] = {}
+    listed: frozenset[str] | None = None
+    """Of real people: the lists that any of them is on."""
 
 
 def simulated(
@@ -154,7 +157,9 @@ def simulated(
         with _progress(audience.people, name) as progress:
             count = min(jobs or _cores(), -(-audience.people // FEW))
             tally = simulate(stage, audience.parts(), count, progress)
-        return forecast(tally, stage.project(), begin, days, seed, rates)
+        played = stage.project()
+        absent = absence.reasons(played, form, begin, stage.end, audience.listed, audience.halted)
+        return forecast(tally, played, begin, days, seed, rates, absent)
 
     before = play(other.files, other.name) if other else None
     after = play(files, "this project" if other else "simulating")
@@ -240,12 +245,16 @@ async def _sampled(
         raise OutreachError("there are no subscribers", "import some: outreach import")
     batches: list[bytes] = []
     versions: set[str] = set()
+    listed: set[str] = set()
     async for people in sampling.people(connection, chosen, project, lists_of(project), now):
         versions |= {it.version for scene, _ in people for it in scene.enrollments.values()}
+        listed.update(*(scene.listed for scene, _ in people))
         batches.append(packed(Somebody.of(*it) for it in people))
     texts = await projects.versions(connection, versions - project.versions.keys())
     halted = await halts.read(connection)
-    return Audience(len(chosen), lambda: iter(batches), tuple(texts.values()), halted)
+    return Audience(
+        len(chosen), lambda: iter(batches), tuple(texts.values()), halted, frozenset(listed)
+    )
 
 
 def _replay(

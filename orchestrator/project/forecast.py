@@ -65,6 +65,7 @@ class Fate(Struct, frozen=True):
     how much those that went afterwards were late, in hours, on average. `held_by` says whose
     messages kept its own back, how often; `late_by_h` how many hours they cost it, all in all.
     `lost`: no channel took them. `pace_wait_s`: how long its pace made the unluckiest wait.
+    `absent` says why nobody came in, '' if somebody did or was inside before.
     """
 
     inside: int
@@ -86,6 +87,7 @@ class Fate(Struct, frozen=True):
     goal: Goal | None = None
     control_goal: Goal | None = None
     pace_wait_s: int | None = None
+    absent: str = ""
 
 
 class Points(Struct, frozen=True):
@@ -149,12 +151,14 @@ def forecast(
     days: int,
     seed: int,
     rates: Mapping[str, float] | None = None,
+    absent: Mapping[str, str] | None = None,
 ) -> Forecast:
-    """What the tally of a simulation of these days says. `rates`: messages a second, by channel."""
+    """What the tally of a simulation of these days says. `rates`: messages a second, by channel;
+    `absent`: why nobody came into a journey, if nobody did."""
     zone = calendar.zone(project.timezone) or calendar.UTC_ZONE
     channels, waits = _channels(tally, project, begin, days, rates or {})
     journeys = {
-        name: _fate(tally, name, project, waits.get(name))
+        name: _fate(tally, name, project, waits.get(name), (absent or {}).get(name, ""))
         for name in sorted({*project.journeys, *(name for name, _ in tally.journeys)})
     }
 
@@ -226,12 +230,13 @@ def _channels(
     return loads, waits
 
 
-def _fate(tally: Tally, name: str, project: Project, pace_wait_s: int | None) -> Fate:
+def _fate(tally: Tally, name: str, project: Project, pace_wait_s: int | None, absent: str) -> Fate:
     it = {what: count for (journey, what), count in tally.journeys.items() if journey == name}
     journey = project.journeys.get(name)
     has_goal = journey is not None and journey.goal is not None
     control = it.get("control", 0)
     late = it.get("late", 0)
+    empty = not any(it.get(what, 0) for what in ("inside", "entered", "control"))
     return Fate(
         inside=it.get("inside", 0),
         entered=it.get("entered", 0),
@@ -252,6 +257,7 @@ def _fate(tally: Tally, name: str, project: Project, pace_wait_s: int | None) ->
         goal=Goal(it.get("entered", 0), it.get("goal", 0)) if has_goal else None,
         control_goal=Goal(control, it.get("control_goal", 0)) if has_goal and control else None,
         pace_wait_s=pace_wait_s,
+        absent=absent if empty else "",
     )
 
 

@@ -145,6 +145,14 @@ def _journeys(told: Forecast) -> Iterator[str]:
         "<p>Put off at least once; hours late: of those, on average. Goals depend on what the "
         "audience was told to do; compare those who got the messages with those held out.</p>"
     )
+    absent = [
+        f"<p>{escape(name)}: nobody came in; {escape(it.absent)}</p>"
+        for name, it in told.journeys.items()
+        if it.absent
+    ]
+    if absent:
+        yield "<h3>Who is not there</h3>"
+        yield from absent
     starved = [
         (escape(name), escape(by), f"{count:,}", f"{it.late_by_h.get(by, 0.0):,.0f}")
         for name, it in told.journeys.items()

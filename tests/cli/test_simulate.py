@@ -128,6 +128,17 @@ def test_an_audience_of_nobody_s_channels_or_events_is_told(shop: Path, tmp_path
     assert "audience.yaml:5:18: error: 'smms' is no channel" in ran.stderr
 
 
+def test_of_a_journey_that_nobody_enters_it_is_told_why(shop: Path, tmp_path: Path) -> None:
+    project = tmp_path / "shop"
+    shutil.copytree(shop, project)
+    journey = project / "journeys/hello.yaml"
+    journey.write_text(journey.read_text().replace("on: subscriber.activated", "on: shop.near"))
+    ran = outreach("simulate", "--project", str(project), *FEW)
+    assert "\nhello: nobody came in; the audience has no event shop.near\n" in ran.stdout
+    told = simulated(project)["forecast"]["journeys"]["hello"]
+    assert told["absent"] == "the audience has no event shop.near"
+
+
 def test_errors_of_the_other_version_are_told_as_such(shop: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(shop, other)

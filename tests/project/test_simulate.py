@@ -29,6 +29,7 @@ from orchestrator.core.grammar import Share
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Scene
 from orchestrator.project import shipped
+from orchestrator.project.absence import reasons
 from orchestrator.project.audience import AudienceForm, Habit, People
 from orchestrator.project.casting import Cast, Somebody, drawing, weighted
 from orchestrator.project.forecast import Forecast, differences, forecast
@@ -302,6 +303,64 @@ def test_it_is_told_which_journey_keeps_another_waiting() -> None:
     assert quiet.late_h == 72.0
     assert quiet.late_by_h == {"loud": quiet.sent * 72.0}
     assert quiet.waiting == quiet.wanted - quiet.sent
+
+
+def _lonely(name: str, entry: str) -> dict[str, str]:
+    like = TWO["journeys/loud.yaml"].replace("loud", name).replace("{on: came}", entry)
+    return {f"journeys/{name}.yaml": like}
+
+
+LONELY = {
+    **TWO,
+    **_lonely("nearby", "{on: shop.near}"),
+    **_lonely("picky", "{on: came, if: subscriber.plan == 'gold', sample: 50%}"),
+    **_lonely("list-only", "{on: came, if: in_list('prospects')}"),
+    **_lonely("keen", "{segment: keen, every: day at 10:00}"),
+    **_lonely("listed", "{segment: on-list, every: day at 10:00}"),
+    **_lonely("monthly", "{segment: keen, every: month on 20 at 10:00}"),
+    **_lonely("following", "{on: done}"),
+    **_lonely("another", "{on: shop.left}"),
+    "journeys/emitting.yaml": """
+journey: emitting
+class: news
+enter: [{on: shop.near}]
+steps: [{id: one, emit: done}]
+""",
+    "journeys/program/segments.yaml": """
+segments:
+  keen: "'keen' in subscriber.tags"
+  on-list: "in_list('prospects')"
+""",
+}
+
+
+def test_of_a_journey_that_nobody_entered_it_is_told_what_the_audience_lacks() -> None:
+    stage = staged(LONELY, 10, audience=audience(timedelta(days=1)))
+    project = stage.project()
+    tally = simulate(stage, parts(20))
+
+    def why(listed: frozenset[str] | None = None, **halted: Any) -> dict[str, str]:
+        absent = reasons(project, stage.audience, BEGIN, stage.end, listed, halted)
+        found = forecast(tally, project, BEGIN, 10, 1, absent=absent)
+        return {name: it.absent for name, it in found.journeys.items() if it.absent}
+
+    assert why() == {
+        "nearby": "the audience has no event shop.near",
+        "picky": "nobody to whom came happened met its `if` and `sample`",
+        "list-only": "nobody is on the list prospects",
+        "keen": "nobody is in the segment keen",
+        "listed": "nobody is on the list prospects",
+        "monthly": "no run of its segment keen is in these days",
+        "following": "nobody got to where emitting would bring about done",
+        "emitting": "the audience has no event shop.near",
+        "another": "the audience has no event shop.left",
+    }
+    real = why(frozenset({"prospects"}), nearby="paused")
+    assert real["list-only"] != "nobody is on the list prospects"
+    assert real["nearby"] == "it is paused"
+    told_of = forecast(tally, project, BEGIN, 10, 1, absent={"nearby": "<i>", "loud": "a lie"})
+    assert "nearby: nobody came in; &lt;i&gt;" in page(told_of)
+    assert "a lie" not in page(told_of)
 
 
 def test_nobody_looks_every_hour_for_holidays_that_will_not_come() -> None:
