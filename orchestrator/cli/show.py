@@ -14,10 +14,11 @@ import typer
 from orchestrator.cli.finding import found_by
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.core import calendar
-from orchestrator.core.model import Subscriber
+from orchestrator.core.errors import OutreachError
+from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import timeline
-from orchestrator.store.timeline import Moment, Points, Standing, Timeline
+from orchestrator.store.timeline import Moment, Standing, Timeline
 
 _COLOURS = {
     "message": typer.colors.GREEN,
@@ -40,14 +41,21 @@ def show(
     project: ProjectOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Tell a subscriber's story: who they are, where they stand, and all that happened.
+    """Tell a subscriber's story: who they are, what they use, where they stand, and all that
+    happened.
 
     Messages come with their state, those that did not go with the reason. Times are local to the
     subscriber.
     """
 
     async def load(settings: Settings, connection: asyncpg.Connection) -> Timeline:
-        return await timeline.load(connection, await found_by(connection, subscriber), last)
+        found = await found_by(connection, subscriber)
+        try:
+            counting = await Projects().follow(connection), settings.clock.now()
+        except OutreachError as error:  # their story can be told without
+            typer.echo(f"what was counted of their use was not looked at: {error}", err=True)
+            return await timeline.load(connection, found, last)
+        return await timeline.load(connection, found, last, counting)
 
     story = run_once(project, verbose, load)
     if json:
@@ -60,7 +68,7 @@ def show(
 def told(story: Timeline) -> Iterator[str]:
     """The story, line by line."""
     zone = calendar.zone(story.subscriber.timezone) or calendar.UTC_ZONE
-    yield from _who(story.subscriber, story.points, zone)
+    yield from _who(story, zone)
     yield typer.style("journeys", bold=True)
     for standing in story.enrollments:
         yield f"  {_standing(standing, zone)}"
@@ -73,7 +81,8 @@ def told(story: Timeline) -> Iterator[str]:
         yield f"  {_time(moment.at, zone)}  {kind} {plain(moment.what)}{_facts(moment, zone)}"
 
 
-def _who(subscriber: Subscriber, points: Points, zone: ZoneInfo) -> Iterator[str]:
+def _who(story: Timeline, zone: ZoneInfo) -> Iterator[str]:
+    subscriber, points = story.subscriber, story.points
     yield typer.style(plain(subscriber.key), bold=True)
     known = subscriber.timezone if calendar.zone(subscriber.timezone) else "time zone unknown"
     yield f"  {subscriber.locale} · {known} · since {_time(subscriber.created_at, zone)}"
@@ -81,8 +90,13 @@ def _who(subscriber: Subscriber, points: Points, zone: ZoneInfo) -> Iterator[str
         yield f"  {channel:<11} {plain(address)}"
     if subscriber.tags:
         yield f"  {'tags':<11} {plain(', '.join(sorted(subscriber.tags)))}"
+    counted = {f"usage.{name}": value for name, value in story.usage.items()}
     for name, value in _flat(subscriber.attributes):
-        yield f"  {plain(name):<11} {plain(str(value))}"
+        if name not in counted:
+            yield f"  {plain(name):<11} {plain(str(value))}"
+    if counted:
+        said = (f"{name} {it}" for name, it in story.usage.items() if it is not None)
+        yield f"  {'usage':<11} {' · '.join(said)}"
     for purpose, consent in subscriber.consents.items():
         word = "allowed" if consent.granted else typer.style("REFUSED", fg=typer.colors.RED)
         how = f", {plain(consent.how)}" if consent.how else ""

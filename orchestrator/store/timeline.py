@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ from msgspec.json import Decoder
 
 from orchestrator.core.delivery import Spoken
 from orchestrator.core.model import Content, Subscriber
+from orchestrator.core.project import Project
+from orchestrator.store import usage
 from orchestrator.store.ids import instant_of
 from orchestrator.store.subscribers import subscriber_of
 
@@ -131,12 +133,15 @@ class Moment(Struct, frozen=True):
 
 
 class Timeline(Struct, frozen=True):
-    """Who they are, where they stand, what they have, and the latest moments, oldest first."""
+    """Who they are, where they stand, what they have, and the latest moments, oldest first. `usage`
+    is what was counted of their use, as conditions see it; it takes the place of what an import
+    said under the same names."""
 
     subscriber: Subscriber
     enrollments: tuple[Standing, ...]
     points: Points
     moments: tuple[Moment, ...]
+    usage: Mapping[str, Any] = {}
 
 
 async def find(connection: asyncpg.Connection, who: str) -> Subscriber | None:
@@ -151,11 +156,18 @@ async def find(connection: asyncpg.Connection, who: str) -> Subscriber | None:
     return None if row is None else subscriber_of(row)
 
 
-async def load(connection: asyncpg.Connection, subscriber: Subscriber, most: int = 200) -> Timeline:
-    """Their story: all enrollments, and the latest `most` moments."""
+async def load(
+    connection: asyncpg.Connection,
+    subscriber: Subscriber,
+    most: int = 200,
+    counting: tuple[Project, datetime] | None = None,
+) -> Timeline:
+    """Their story: all enrollments, and the latest `most` moments. `counting` is the project that
+    runs, and when it is, for what was counted of their use."""
     who = subscriber.id
     standings = tuple(Standing(**dict(row)) for row in await connection.fetch(ENROLLMENTS, who))
     account = await connection.fetchrow(ACCOUNT, who)
+    counted = await usage.load(connection, [subscriber], *counting) if counting else {}
     moments = [moment for standing in standings for moment in _stations(standing)]
     for query, told in _SOURCES:
         moments += [told(row) for row in await connection.fetch(query, who, most)]
@@ -165,6 +177,7 @@ async def load(connection: asyncpg.Connection, subscriber: Subscriber, most: int
         standings,
         Points(**dict(account)) if account else Points(),
         tuple(moments[-most:]),
+        counted.get(who, {}),
     )
 
 

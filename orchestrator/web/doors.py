@@ -46,7 +46,10 @@ def open_doors(context: Context, intake: Intake) -> Doors:
     async def tell(key: str) -> Timeline | None:
         async with context.pool.acquire() as connection:
             found = await timeline.find(connection, key)
-            return None if found is None else await timeline.load(connection, found)
+            if found is None:
+                return None
+            counting = context.projects.project, context.clock.now()
+            return await timeline.load(connection, found, counting=counting)
 
     async def export(key: str, who: str) -> Dossier | None:
         async with context.pool.acquire() as connection:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.cli.apply import apply_files
 from orchestrator.cli.carrier import LOOPBACK
 from orchestrator.cli.up import settled
 from orchestrator.core.errors import OutreachError
+from orchestrator.project import shipped
+from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.settings import Settings
 from tests.cli.shell import outreach
 
@@ -85,6 +89,39 @@ def test_events_nest_their_properties_and_are_stored_once(
     assert misspelt.stderr == (
         "hint: nothing in the project that runs waits for it; did you mean 'order.placed'?\n"
     )
+
+
+METERED = """
+events:
+  data.used:
+    properties: {mb: number}
+    counts: {mb: event.mb}
+usage:
+  mb: {of: plan_mb, by: city}
+"""
+
+
+async def test_what_was_counted_of_somebody_s_use_is_shown(
+    applied: Mapping[str, str], tmp_path: Path
+) -> None:
+    noon = Clock.starting(datetime(2026, 3, 2, 12, tzinfo=UTC), 1)
+    house = {**applied, "OUTREACH_CLOCK": str(noon)}
+    files = {**shipped.starter(), "journeys/program/events.yaml": METERED}
+    await apply_files(Settings.from_env(house, Path()), house["DATABASE_URL"], files)
+    people = tmp_path / "people.csv"
+    people.write_text("key,phone,plan_mb,usage.mb_today\nu1,+8613800138000,1000,7\n")
+    assert outreach("import", str(people), env=house).returncode == 0
+    unused = outreach("show", "u1", env=house).stdout
+    assert "usage.mb_today 7\n" in unused
+    for mb in ("400", "5"):
+        assert outreach("event", "u1", "data.used", f"mb={mb}", env=house).returncode == 0
+    said = {"mb_today": 405, "mb_7d": 405, "mb_month": 405, "mb_share": 0.405}
+    shown = outreach("show", "u1", env=house).stdout
+    assert f"usage       {' · '.join(f'{name} {it}' for name, it in said.items())}\n" in shown
+    assert "usage.mb_today" not in shown, "what was imported holds no more"
+    story = json.loads(outreach("show", "u1", "--json", env=house).stdout)
+    unknown = {"mb_mean": None, "mb_rank": None, "mb_percentile": None}
+    assert story["usage"] == said | unknown
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])
