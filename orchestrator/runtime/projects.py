@@ -129,7 +129,9 @@ class Projects:
                     log.warning(
                         "version_unreadable version=%s", version, extra={"reason": error.message}
                     )
-            self._project = project = replace(project, versions={**project.versions, **found})
+            # A newer one may have come meanwhile.
+            newest = self.project
+            self._project = project = replace(newest, versions={**newest.versions, **found})
         return project
 
 

@@ -16,7 +16,17 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import EventIn, Ingest
 from orchestrator.runtime.projects import apply
-from tests.runtime.installation import FILES, do, installed, number, people, rows, until, value
+from tests.runtime.installation import (
+    FILES,
+    do,
+    installed,
+    number,
+    people,
+    rows,
+    until,
+    until_found,
+    value,
+)
 
 RENAMED = {**FILES, "journeys/program/project.yaml": FILES[
     "journeys/program/project.yaml"
@@ -118,3 +128,22 @@ async def test_one_that_cannot_be_read_is_not_tried_again(office: Context) -> No
     await follow(office)
     assert office.projects.project.name == "small"
     assert office.projects.number == 3
+
+
+async def test_a_newer_project_that_comes_while_older_versions_are_read_stays(
+    office: Context,
+) -> None:
+    await do(office, "INSERT INTO versions SELECT 'older', journey, path, text, applied_at"
+             " FROM versions LIMIT 1")  # fmt: skip
+    async with office.pool.acquire() as reader, office.pool.acquire() as holder:
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE versions IN ACCESS EXCLUSIVE MODE")
+            reading = asyncio.create_task(office.projects.with_versions(reader, {"older"}))
+            await until_found(office, 1, "SELECT count(*) FROM pg_locks WHERE NOT granted")
+            await do(office, "INSERT INTO projects (hash, applied_at, files) SELECT 'newer',"
+                     " applied_at, replace(files::text, 'small', 'renamed')::jsonb FROM projects")  # fmt: skip
+            await follow(office)
+        found = await reading
+    assert "older" in found.versions
+    assert "older" in office.projects.project.versions
+    assert (office.projects.number, office.projects.project.name) == (2, "renamed")
