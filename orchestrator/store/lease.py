@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
@@ -22,7 +22,8 @@ async def session(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
         try:
             yield connection
         finally:
-            connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # it has ended by itself
+                connection.terminate()
 
 
 @asynccontextmanager
@@ -52,4 +53,3 @@ async def held(
             yield
         finally:
             ended = True
-            connection.remove_termination_listener(hear)

@@ -140,8 +140,10 @@ async def test_a_newer_project_that_comes_while_older_versions_are_read_stays(
             await holder.execute("LOCK TABLE versions IN ACCESS EXCLUSIVE MODE")
             reading = asyncio.create_task(office.projects.with_versions(reader, {"older"}))
             await until_found(office, 1, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-            await do(office, "INSERT INTO projects (hash, applied_at, files) SELECT 'newer',"
-                     " applied_at, replace(files::text, 'small', 'renamed')::jsonb FROM projects")  # fmt: skip
+            await do(
+                office, "INSERT INTO projects (hash, applied_at, files) SELECT 'newer', applied_at,"
+                " replace(files::text, 'small', 'renamed')::jsonb FROM projects",
+            )  # fmt: skip
             await follow(office)
         found = await reading
     assert "older" in found.versions
