@@ -103,7 +103,7 @@ def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
     if rules := stage.project.earning.get(on):
         scope = scope or stage.scope(properties)
         _earn(stage, event, rules, scope)
-    listening = stage.project.listening.get(on, _NOBODY)
+    versions, listening = stage.project.versions, stage.project.listening.get(on, _NOBODY)
     for name in [*stage.enrollments]:
         enrollment = stage.enrollments[name]
         if (asked := listening.get(enrollment.version)) is not None:
@@ -122,6 +122,8 @@ def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
                 if any(_holds(rule.condition, scope) for rule in rules):
                     _end(stage, enrollment, "left", on)
                     continue
+        elif enrollment.version not in versions and enrollment.ended_at is None:
+            stage.journey(enrollment)  # nobody knows what this event is to it
         waiting = enrollment.waiting
         if waiting is not None and waiting.kind == "event" and enrollment.ended_at is None:
             here = _here(stage, enrollment, properties)
@@ -142,7 +144,7 @@ def _triggered(stage: Stage, event: Triggered) -> None:
         _enter(stage, stage.project.journeys[event.journey], event.properties)
 
 
-def _holds(condition: Condition | None, scope: Mapping[str, Any]) -> bool:
+def _holds(condition: Condition | None, scope: Mapping[str, Any]) -> bool | None:
     return condition is None or condition.holds(scope)
 
 

@@ -221,6 +221,18 @@ def test_an_event_that_ends_the_journey_is_not_its_answer_as_well() -> None:
     assert lived(life, happenings)[-1] == "day 1 11:00  leaves: gone"
 
 
+def test_an_event_that_may_end_a_version_nobody_can_read_is_not_taken_as_if_it_did_not() -> None:
+    life = world(LATER, leave=[{"on": "gone"}])
+    life.take(SubscriberEvent("start", life.now, {}, "s1"))
+    lost = {name: replace(it, version="lost") for name, it in life.scene.enrollments.items()}
+    life.scene = replace(life.scene, enrollments=lost)
+    gone = SubscriberEvent("gone", life.now, {}, "g1")
+    with pytest.raises(KeyError, match="lost"):
+        decide(life.scene, gone, life.now)
+    ended = {name: replace(it, ended_at=life.now) for name, it in lost.items()}
+    assert decide(replace(life.scene, enrollments=ended), gone, life.now).effects == ()
+
+
 def test_whom_a_leave_condition_fits_leaves_before_the_next_step() -> None:
     steps: Steps = [{"id": "tag", "set": {"tags": ["+bought"]}}, {"id": "one", "send": "hello"}]
     life = world(steps, leave=[{"if": "'bought' in subscriber.tags"}])
