@@ -9,6 +9,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from orchestrator.cli.apply import apply_files
+from orchestrator.project import shipped
+from orchestrator.runtime.settings import Settings
+from orchestrator.store import sharing
 from tests.cli.shell import outreach
 
 
@@ -45,6 +49,34 @@ async def test_the_doctor_says_what_is_wrong_and_what_to_do(peopled: Mapping[str
     assert "13800138001" not in ill.stdout
     found = json.loads(outreach("doctor", "--json", env=peopled).stdout)
     assert [it["check"] for it in found if it["found"]] == ["addresses are owned"]
+
+
+async def test_the_doctor_says_that_nobody_matches_what_triggers_wait_for(
+    peopled: Mapping[str, str],
+) -> None:
+    assert "somebody matches" not in outreach("doctor", env=peopled).stdout, "nothing has a trigger"
+    files = shipped.starter()
+    entry = "enter:\n  - on: subscriber.activated\n"
+    assert entry in files["journeys/hello.yaml"]
+    text = files["journeys/hello.yaml"].replace(entry, f"{entry}    after: 1h\n")
+    settings = Settings.from_env(peopled, Path())
+    await apply_files(settings, peopled["DATABASE_URL"], {**files, "journeys/hello.yaml": text})
+    ill = outreach("doctor", env=peopled)
+    assert ill.returncode == 1
+    assert (
+        "wrong  somebody matches events\n"
+        "         no matcher has any of 8 partitions, and nothing was matched so far: "
+        "triggers (hello) do not fire\n"
+        "       do: start one: outreach matcher"
+    ) in ill.stdout
+    matcher = await asyncpg.connect(peopled["DATABASE_URL"])
+    try:
+        await sharing.take(matcher, range(8), 8)
+        well = outreach("doctor", env=peopled)
+    finally:
+        await matcher.close()
+    assert (well.returncode, well.stderr) == (0, "")
+    assert "ok     somebody matches events\n" in well.stdout
 
 
 async def test_a_journey_is_paused_resumed_and_cancelled(peopled: Mapping[str, str]) -> None:
