@@ -119,6 +119,12 @@ class Sieve:
             return is_one
         return self._general(part)
 
+    def lacking(self, parts: Iterable[Part]) -> Test:
+        """A test that a list which these parts ask about is not in force: then nobody can say who
+        is on it."""
+        lists, wanted = self._lists, frozenset[str]().union(*(it.lists() for it in parts))
+        return lambda who, event: not wanted <= lists.keys()
+
     def _own_list(self, name: str) -> Test:
         lists = self._lists
 

@@ -92,7 +92,7 @@ class Triggers:
     `names` are the events that matter to any of them: no other need be looked at. `known` are the
     names under `state` that any of them asks about, `sets` what each event says of those, `ends`
     which triggers each event may end, `asking` tests of who is on the lists of the triggers that
-    ask about a name, but for names that one asks about of everybody.
+    ask about a name, or may be, but for names that one asks about of everybody.
     """
 
     def __init__(self, project: Project, lists: Lists) -> None:
@@ -118,9 +118,11 @@ class Triggers:
         self.plans = {name: Plan(name, self, sieve) for name in self.names}
         self.asking: dict[str, tuple[Test, ...]] = {}
         for name in self.known:
-            tests = [it.own for it in self.all if name in it.asks]
-            if None not in tests:
-                self.asking[name] = tuple(filter(None, tests))
+            those = [it for it in self.all if name in it.asks]
+            tests = [it.own for it in those if it.own is not None]
+            if len(tests) == len(those):
+                parts = frozenset[Part]().union(*(it.own_parts for it in those))
+                self.asking[name] = (*tests, sieve.lacking(parts))
 
     def wants(self, it: Happened) -> bool:
         """Whether an event may matter: begin or end something, or make known what somebody asks

@@ -433,6 +433,20 @@ def test_what_is_known_of_who_left_all_lists_is_forgotten_after_a_while() -> Non
     assert matching.changes().states == {ANN: {}}
 
 
+def test_while_a_list_has_expired_nothing_is_forgotten_of_who_was_on_it() -> None:
+    lists = {"callers": {ANN}}
+    asks = project(j=(entry("phone.on", "in_list('callers') and state.cell == 'c1'"),))
+    matching = Matching(Triggers(asks, lists), LATE_S)
+    matching.take([happened("location.changed", ANN, 100.0, "l1", cell="c1")])
+    matching.advance(101)
+    expired = lists.pop("callers")
+    for day in range(1, 15):
+        matching.advance(day * 86_400)
+    lists["callers"] = expired
+    matching.take([happened("phone.on", ANN, 15 * 86_400.0, "p1")])
+    assert [it.who for it in matching.advance(16 * 86_400)] == [ANN]
+
+
 def test_under_a_new_project_what_was_known_is_known() -> None:
     on = entry("phone.on", "in_list('callers') and state.cell == 'c1'")
     matching = Matching(Triggers(project(j=(on,)), LISTS), LATE_S)
