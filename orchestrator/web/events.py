@@ -1,4 +1,4 @@
-"""`POST /v1/events`: one event, a list of them, or a stream of lines of any length."""
+"""`POST /v1/events`: one event, a list of them, or a stream, of any length, of one a line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from orchestrator.runtime.intake import Taken
 from orchestrator.runtime.reports import (
@@ -29,7 +29,10 @@ Take = Callable[[Sequence[EventShape], Sequence[Broken], Sequence[int] | None], 
 
 LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
 
-MAX_LINE_OCTETS = 1024 * 1024
+MAX_EVENT_OCTETS = 1024 * 1024
+"""Of one event, as a line, alone or in a list."""
+
+_raws = msgspec.json.Decoder(list[Raw]).decode
 
 PATIENCE_S = 20.0
 """A stream that cannot go on, since too many events wait, is held for so long before it is told."""
@@ -80,12 +83,36 @@ def post_events(take: Take) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 
 def _read(body: bytes) -> Sequence[EventShape]:
-    """The events of a body. Raises ProblemError as `read_batch`."""
+    """The events of a body, all or none. Raises ProblemError as `read_batch`, and 413 if one is too
+    long."""
+    if len(body) > MAX_EVENT_OCTETS:
+        _refuse_long(body)
     shapes = quick_list(body)
     if shapes is None:
         return read_batch(body, CheckedShape)
     refuse_many(shapes)
     return shapes
+
+
+def _refuse_long(body: bytes) -> None:
+    """Raises ProblemError (413) if one event of this body is too long. What is no JSON, others
+    refuse."""
+    body = body.strip()
+    if body[:1] != b"[":
+        if len(body) > MAX_EVENT_OCTETS:
+            raise _too_long("The event", "It was not taken.")
+        return
+    try:
+        items = _raws(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    for position, item in enumerate(items):
+        if memoryview(item).nbytes > MAX_EVENT_OCTETS:
+            raise _too_long(f"Event {position}", "Nothing was taken.")
+
+
+def _too_long(what: str, detail: str, **more: Streamed) -> ProblemError:
+    return ProblemError(413, f"{what} is longer than {MAX_EVENT_OCTETS} octets", detail, more=more)
 
 
 async def _stream(request: web.Request, take: Take) -> Streamed:
@@ -95,16 +122,23 @@ async def _stream(request: web.Request, take: Take) -> Streamed:
     rest = b""
     async for octets in request.content.iter_any():
         lines, end, rest = (rest + octets).rpartition(b"\n")
-        if end:
-            done = await _take(lines + end, done, take)
-        if len(rest) > MAX_LINE_OCTETS:
-            raise ProblemError(
-                413,
-                f"Line {done.lines} is longer than {MAX_LINE_OCTETS} octets",
-                "All lines before it were taken.",
-                more=_told(done),
-            )
+        whole = lines + end
+        fit = len(whole) if len(whole) <= MAX_EVENT_OCTETS else _fitting(whole)
+        if fit:
+            done = await _take(whole[:fit], done, take)
+        if fit < len(whole) or len(rest) > MAX_EVENT_OCTETS:
+            raise _too_long(f"Line {done.lines}", "All lines before it were taken.", taken=done)
     return await _take(rest, done, take) if rest else done
+
+
+def _fitting(lines: bytes) -> int:
+    """How many octets of these whole lines stand before the first that is too long."""
+    fit = 0
+    for line in lines.removesuffix(b"\n").split(b"\n"):
+        if len(line) > MAX_EVENT_OCTETS:
+            break
+        fit += len(line) + 1
+    return fit
 
 
 async def _take(lines: bytes, done: Streamed, take: Take) -> Streamed:
@@ -125,15 +159,11 @@ async def _take(lines: bytes, done: Streamed, take: Take) -> Streamed:
                     "Too many events wait",
                     f"The first {done.lines} lines were taken: send the others again, or all.",
                     headers={"Retry-After": str(max(1, round(full.retry_s)))},
-                    more=_told(done),
+                    more={"taken": done},
                 ) from None
             await asyncio.sleep(full.retry_s)
         else:
             return done.more(count_lines(lines), taken)
-
-
-def _told(done: Streamed) -> dict[str, Streamed]:
-    return {"taken": done}
 
 
 def _answer(counts: Taken | Streamed) -> web.Response:

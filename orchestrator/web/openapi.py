@@ -17,7 +17,7 @@ from orchestrator.runtime.reports import EventShape, Word
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.timeline import Timeline
 from orchestrator.web.desk import Release, Said, Shown, Standing, Take
-from orchestrator.web.events import LINES, Streamed
+from orchestrator.web.events import LINES, MAX_EVENT_OCTETS, Streamed
 from orchestrator.web.invitations import InvitationShape
 from orchestrator.web.problem import Flaw
 from orchestrator.web.shapes import MAX_ITEMS, SubscriberShape
@@ -93,7 +93,8 @@ _REASONS = {
     403: "The key is not good for this.",
     404: "There is no such subscriber.",
     409: "It belongs to somebody else, or is over; nothing was stored.",
-    413: f"More than {MAX_ITEMS} items, or too many octets.",
+    413: f"More than {MAX_ITEMS} items, or too many octets: one event has at most "
+    f"{MAX_EVENT_OCTETS}, however it comes.",
     422: "Something is not as it must be; nothing was stored.",
     429: "Too many events wait for matchers; nothing was taken: send it again after Retry-After.",
     500: "A mistake of ours; the log has it under the incident that is named.",

@@ -98,9 +98,43 @@ async def test_a_stream_of_lines_is_taken_whatever_its_length_and_told_by_positi
 async def test_a_line_without_end_is_refused_and_what_came_before_is_told(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "MAX_LINE_OCTETS", 50_000)
+    monkeypatch.setattr(events, "MAX_EVENT_OCTETS", 50_000)
     status, told, _ = await api.stream(line(1) + b"x" * 200_000)
     assert (status, told["taken"]["lines"]) == (413, 1)
+
+
+async def test_one_event_has_the_same_limit_in_whatever_form(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MAX_EVENT_OCTETS", 2_000)
+
+    def long(n: int, octets: int) -> bytes:
+        bare = len(line(n, properties={"amount": n, "note": ""})) - 1
+        return line(n, properties={"amount": n, "note": "x" * (octets - bare)}).strip()
+
+    async def post(body: bytes) -> tuple[int, Any]:
+        return (await api.ask("POST", "/v1/events", data=body))[:2]
+
+    fits, longer = long(1, 2_000), long(2, 2_001)
+    assert (len(fits), len(longer)) == (2_000, 2_001)
+    for body in (fits, b" [" + b",".join([fits, long(3, 2_000)]) + b"]"):
+        assert (await post(body))[0] == 202
+    status, told, _ = await api.stream(b"\n".join([line(4).strip(), fits, line(5)]))
+    assert (status, told["lines"]) == (202, 3)
+    for body, what in (
+        (longer, "The event"),
+        (b"[" + line(6) + b", " + longer + b"]", "Event 1"),
+    ):
+        status, told = await post(body)
+        assert (status, told["title"]) == (413, f"{what} is longer than 2000 octets")
+    assert (await post(b"[" + longer))[0] == 400
+    status, told, _ = await api.stream(line(7) + longer + b"\n" + line(8))
+    assert (status, told["title"]) == (413, "Line 1 is longer than 2000 octets")
+    assert told["taken"]["stored"] == 1
+    found = await value(
+        api.context, "SELECT string_agg(source_id, ' ' ORDER BY source_id) FROM events"
+    )
+    assert found == "s1 s3 s4 s5 s7"
 
 
 async def test_when_too_much_waits_the_sender_is_told_and_nothing_is_lost(
