@@ -123,7 +123,7 @@ def quick_list(body: bytes) -> list[EventShape] | None:
 
 
 def quick_lines(lines: bytes) -> list[EventShape] | None:
-    """The same of whole NDJSON lines, of which none is empty."""
+    """The same of whole NDJSON lines. None also if one is empty or holds more or less than one."""
     if holds_nul(lines):
         return None
     try:
@@ -131,6 +131,10 @@ def quick_lines(lines: bytes) -> list[EventShape] | None:
     except _AMISS:
         return None
     if len(shapes) != count_lines(lines):
+        return None
+    # msgspec minds no line's end: each must be where a report's is.
+    ends = max(0, len(shapes) - 1)
+    if lines.count(b"}\n{") != ends and lines.count(b"}\r\n{") != ends:
         return None
     return shapes if _as_they_must_be(shapes) else None
 
