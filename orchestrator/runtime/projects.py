@@ -135,12 +135,19 @@ class Projects:
         return project
 
 
+_usual_s: list[float] = []
+"""For each project that is being read, how often threads gave way before."""
+
+
 @contextmanager
 def _giving_way() -> Iterator[None]:
-    """Threads give way to each other more often than otherwise."""
-    before_s = sys.getswitchinterval()
+    """Threads give way to each other more often than otherwise. Several may read at once: the last
+    to end puts back what was before the first."""
+    _usual_s.append(_usual_s[0] if _usual_s else sys.getswitchinterval())
     sys.setswitchinterval(GIVING_WAY_S)
     try:
         yield
     finally:
-        sys.setswitchinterval(before_s)
+        usual_s = _usual_s.pop()
+        if not _usual_s:
+            sys.setswitchinterval(usual_s)

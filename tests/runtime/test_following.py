@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from orchestrator.core.delivery import Reply
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import EventIn, Ingest
-from orchestrator.runtime.projects import apply
+from orchestrator.runtime.projects import Projects, apply
 from tests.runtime.installation import (
     FILES,
     do,
@@ -107,6 +108,20 @@ async def test_who_needs_it_waits_for_it_and_it_is_read_once(
         assert sum(it.stored for it in counts) == 5
         assert thread.given == 2, "it was read once"
         assert office.projects.project.name == "renamed"
+
+
+async def test_threads_give_way_as_before_once_all_projects_are_read(office: Context) -> None:
+    before_s = sys.getswitchinterval()
+    await renamed(office)
+    office_too = Projects()
+    async with busy_thread() as thread:
+        one = asyncio.create_task(follow(office))
+        await until(lambda: thread.given == 2)
+        another = asyncio.create_task(office_too.follow(office.pool))
+        await until(lambda: thread.given == 3)
+        assert sys.getswitchinterval() < before_s
+    await asyncio.gather(one, another)
+    assert sys.getswitchinterval() == before_s
 
 
 async def test_one_that_cannot_be_read_is_not_tried_again(office: Context) -> None:
