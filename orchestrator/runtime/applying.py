@@ -15,8 +15,7 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.journey import Journey
 from orchestrator.core.moving import NO_HISTORY, History, carried, joined
 from orchestrator.core.project import Project
-from orchestrator.project import plan as planning
-from orchestrator.project import source
+from orchestrator.project import planning, source
 from orchestrator.project.findings import Finding, ProjectErrors
 from orchestrator.project.load import load, load_journey
 from orchestrator.project.plan import (

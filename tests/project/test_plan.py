@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from orchestrator.project import plan_words as words
 from orchestrator.project.load import load
-from orchestrator.project.plan import Flight, JourneyPlan, Plan, Side, Standing, plan
+from orchestrator.project.plan import Flight, JourneyPlan, Plan, Side, Standing
+from orchestrator.project.planning import plan
 from orchestrator.project.source import content_hash
 from tests.runtime.installation import FILES
 
