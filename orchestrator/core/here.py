@@ -91,8 +91,10 @@ class Here:
         """See `Stage.scope`."""
         return self._stage.scope(self._properties, of_use)
 
-    def holds(self, condition: Condition, properties: Mapping[str, Any] | None = None) -> bool:
-        """Whether the condition is true, of these properties or those of the event at hand."""
+    def holds(
+        self, condition: Condition, properties: Mapping[str, Any] | None = None
+    ) -> bool | None:
+        """See `Stage.holds`; of these properties, or those of the event at hand."""
         return self._stage.holds(condition, self._properties if properties is None else properties)
 
     def send(self, template: str, via: Iterable[str]) -> datetime | None:

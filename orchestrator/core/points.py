@@ -58,7 +58,10 @@ class Account(Struct, frozen=True, dict=True):
     @property
     def balance_points(self) -> int:
         """What can be spent now."""
-        return sum([lot.points for lot in self.lots])
+        points = 0
+        for lot in self.lots:
+            points += lot.points
+        return points
 
     @cached_property
     def due_at(self) -> datetime | None:

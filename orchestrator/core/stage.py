@@ -99,7 +99,7 @@ class Stage:
         seen = self._seen[of_use] = {**seen, "event": properties}
         return seen
 
-    def holds(self, condition: Condition, properties: Mapping[str, Any]) -> bool:
+    def holds(self, condition: Condition, properties: Mapping[str, Any]) -> bool | None:
         """Whether the condition is true now. `properties` are those of the event at hand."""
         match condition.about:
             case "use":

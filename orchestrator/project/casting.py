@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from math import log
+from operator import itemgetter
 from random import Random
 from typing import Any, Protocol
 from zlib import crc32
@@ -245,7 +246,7 @@ class Cast:
                 at = begin + timedelta(seconds=int(at_s))
                 coming.append((at, self._event(on, at, properties(self._dice))))
                 at_s -= log(1.0 - random()) * mean_s
-        coming.sort(key=_instant)
+        coming.sort(key=itemgetter(0))
         return coming
 
     def loses(self, message: Message) -> bool:
@@ -338,10 +339,6 @@ def _habit(form: Habit) -> tuple[str, float, Draw]:
     return form.on, max(1.0, form.every.total_seconds()), drawing(form.with_)
 
 
-def _instant(expected: Expected) -> datetime:
-    return expected[0]
-
-
 def _answers(project: Project) -> dict[tuple[str, str], list[str]]:
     """The answers that each question knows, by journey and step: the first word of each branch."""
     return {
@@ -366,8 +363,13 @@ def drawing(value: Any) -> Draw:
     """What a value of the audience's file means, to be drawn again and again."""
     if isinstance(value, Mapping):
         parts = [(name, drawing(inner)) for name, inner in value.items()]
+        if len(parts) == 1:
+            ((name, draw),) = parts
+            return lambda dice: {name: draw(dice)}
         return lambda dice: {name: draw(dice) for name, draw in parts}
     if isinstance(value, list | tuple) and value:
+        if all(type(item) in (int, float) for item in value):
+            return lambda dice: value[int(dice.random() * len(value))]
         items = [drawing(item) for item in value]
         return lambda dice: items[int(dice.random() * len(items))](dice)
     if isinstance(value, str) and (found := _RANGE.fullmatch(value)):

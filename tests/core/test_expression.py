@@ -395,7 +395,7 @@ def test_a_condition_holds_if_and_only_if_its_parts_do(seed: int) -> None:
     values = [bool(seed & 1), bool(seed & 2), "x" if seed & 4 else 2, bool(seed & 8)]
     scope = {"event": dict(zip("abcd", values, strict=True))}
     hot = reading(test.parts()[:1])(scope) is True and reading(test.parts()[1:])(scope) is True
-    assert hot == test.holds(scope)
+    assert hot == (test.holds(scope) is True)
     assert reading([])(scope) is True
 
 

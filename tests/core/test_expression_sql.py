@@ -285,7 +285,7 @@ def _differences(
         (condition.source, row, answer)
         for row, scope, line in zip(people, map(_scope, people), answers, strict=True)
         for condition, answer in zip(both, line, strict=True)
-        if condition.holds(scope) is not answer
+        if (condition.holds(scope) is True) is not answer
     ]
 
 

@@ -45,14 +45,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from orchestrator.core.area import NOWHERE, Area
 from orchestrator.core.expression import tree
 from orchestrator.core.expression.grammar import KNOWN_LATER, parse
-from orchestrator.core.expression.predicate import Reading, holding, predicate
+from orchestrator.core.expression.predicate import Reading, Truth, holding, predicate
 from orchestrator.core.expression.scope import BUILT_IN, asks_of_use, subscriber_scope
 from orchestrator.core.expression.sql import SqlCondition, sql_condition
 
@@ -114,12 +114,9 @@ class Condition(Struct, frozen=True, dict=True):
         _tree(text)
         return cls(text)
 
-    def holds(self, scope: Mapping[str, Any]) -> bool:
-        """Whether it is true (neither false nor unknown) in this scope. Never raises."""
-        return self._reading(scope) is True
-
     @cached_property
-    def _reading(self) -> Reading:
+    def holds(self) -> Truth:
+        """A function of a scope: True if it is true there, else False or None. It never raises."""
         return _holding(self.source)
 
     def names(self) -> frozenset[str]:
@@ -180,5 +177,5 @@ def _about(source: str) -> About:
 
 
 @lru_cache(maxsize=4096)
-def _holding(source: str) -> Reading:
+def _holding(source: str) -> Truth:
     return holding(tree.parts(_tree(source)))

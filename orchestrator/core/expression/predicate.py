@@ -19,6 +19,7 @@ from orchestrator.core.telephone import number_of
 
 Scope = Mapping[str, Any]
 Reading = Callable[[Scope], Any]
+Truth = Callable[[Scope], bool | None]
 
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
@@ -205,6 +206,8 @@ def _contains(container: Node, item: Node) -> Reading:
             return type(value) is str and value in words
 
         return among
+    if isinstance(item, tree.Constant) and isinstance(word := item.value, str):
+        return _has_word(_value(container), word)
     held = _value(container)
 
     def contains(scope: Scope) -> bool:
@@ -218,6 +221,14 @@ def _contains(container: Node, item: Node) -> Reading:
         return False
 
     return contains
+
+
+def _has_word(held: Reading, word: str) -> Reading:
+    def has_word(scope: Scope) -> bool:
+        where = held(scope)
+        return type(where) in (list, str, dict) and word in where
+
+    return has_word
 
 
 def _on_list(name: str, read: Reading | None) -> Reading:

@@ -77,19 +77,19 @@ def asks_of_use(names: Iterable[str]) -> bool:
     return any(it == "subscriber" or it.startswith(("usage", "subscriber.usage")) for it in names)
 
 
-class _Either:
-    """What the first says, or else the second."""
-
-    __slots__ = ("_first", "_second")
+class _Either(dict[str, Any]):
+    """What the first says, or else the second, as far as it was asked for by name."""
 
     def __init__(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
         self._first, self._second = first, second
 
-    def __getitem__(self, name: str) -> Any:
+    def __missing__(self, name: str) -> Any:
         try:
-            return self._first[name]
+            said = self._first[name]
         except KeyError:
-            return self._second[name]
+            said = self._second[name]
+        self[name] = said
+        return said
 
 
 @lru_cache(maxsize=1024)

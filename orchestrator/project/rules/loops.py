@@ -73,7 +73,7 @@ def _takes(draft: Draft, entry: Entry, emit: Emit) -> bool:
     if test is None:
         return True
     if all(name.startswith("event.") for name in test.names()):
-        return test.holds({"event": emit.with_})
+        return test.holds({"event": emit.with_}) is True
     return fits([test], (), kinds_of(draft))
 
 
