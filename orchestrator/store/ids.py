@@ -32,6 +32,7 @@ class Ids:
         self._process = (next(_makers) & 0x3FF) << 12
         self._ms = 0
         self._number = 0
+        self._ahead = (0, 0)
 
     def draw(self, at: datetime) -> int:
         """A new id for something made at `at`."""
@@ -47,7 +48,10 @@ class Ids:
         ms = first >> 22
         if ms != self._ms:
             # What was made ahead of its time is not made again when that has come.
-            ahead = max(0, (self._number >> 12) - (ms - self._ms)) if ms > self._ms else 0
+            if self._number >> 12:
+                self._ahead = self._ms, self._ms + (self._number >> 12)
+            since, until = self._ahead
+            ahead = until - ms if since <= ms <= until else 0
             self._ms, self._number = ms, ahead << 12 | self._number & 0xFFF
         return first | self._process, self._number
 

@@ -34,3 +34,16 @@ def test_what_a_statement_makes_for_many_at_once_is_never_drawn_again() -> None:
     assert len(many) == 10_000
     assert many.isdisjoint(after)
     assert after == sorted(set(after))
+
+
+def test_nor_is_it_if_something_of_an_earlier_instant_is_made_meanwhile() -> None:
+    ids = Ids()
+    first, number = ids.begin(NOON)
+    many = {first + (n >> 12 << 22) + (n & 0xFFF) for n in range(number, number + 10_000)}
+    ids.made(10_000)
+    earlier = ids.draw(NOON - timedelta(milliseconds=1))
+    assert earlier < min(many)
+    soon = [NOON + timedelta(milliseconds=ms) for ms in range(5)]
+    after = [ids.draw(moment) for moment in soon for _ in range(3_000)]
+    assert many.isdisjoint(after)
+    assert after == sorted(set(after))
