@@ -121,8 +121,8 @@ class Triggers:
             those = [it for it in self.all if name in it.asks]
             tests = [it.own for it in those if it.own is not None]
             if len(tests) == len(those):
-                parts = frozenset[Part]().union(*(it.own_parts for it in those))
-                self.asking[name] = (*tests, sieve.lacking(parts))
+                own = frozenset[Part]().union(*(it.own_parts for it in those))
+                self.asking[name] = (*tests, sieve.lacking(own))
 
     def wants(self, it: Happened) -> bool:
         """Whether an event may matter: begin or end something, or make known what somebody asks
