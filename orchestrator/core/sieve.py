@@ -183,7 +183,8 @@ def among(key: str, texts: Iterable[str], place: bool) -> Sift:
     """Those whose property is one of these texts, or, of a `place`, the number that says so."""
     values: set[str | int] = {*texts}
     if place:
-        values |= {int(it) for it in texts if it.isdecimal() and it.isascii()}
+        digits = {it for it in texts if it.removeprefix("-").isdecimal() and it.isascii()}
+        values |= {*map(int, digits)}
     return lambda many: [n for n, it in enumerate(many) if it.get(key) in values]
 
 

@@ -39,7 +39,7 @@ FEED = Feed(
     }
 )
 AREAS = {
-    "campus": Area(cells=frozenset(["c1", "c2", "7"])),
+    "campus": Area(cells=frozenset(["c1", "c2", "7", "-7"])),
     "airport": Area(cells=frozenset(["a1"]), covers=lambda lon, lat: lon > 100),
 }
 
@@ -413,8 +413,10 @@ def test_what_no_trigger_can_need_is_sifted_out() -> None:
         {"seconds": 600},
         {"kind": "abroad"},
         {"cell": 7},
+        {"cell": -7},
+        {"cell": 8},
     )
-    assert [*plan.sift([said, *({**said, **it} for it in others)])] == [2, 3, 4, 5]
+    assert [*plan.sift([said, *({**said, **it} for it in others)])] == [2, 3, 4, 5, 6]
 
 
 def test_what_is_known_of_who_left_all_lists_is_forgotten_after_a_while() -> None:
