@@ -34,7 +34,7 @@ class Here:
         self._properties = properties
         self.journey, self.run = enrollment.journey, enrollment.run
         self.step_id = placed.id
-        self.definition = stage.journey(enrollment)
+        self.definition = stage.project.versions[enrollment.version]
         self.now = stage.now
         self.sent = False
         """Whether the last `send` queued a message."""

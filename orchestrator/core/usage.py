@@ -44,6 +44,18 @@ def _decimal(value: Any) -> Decimal | None:
     return Decimal(repr(value)) if type(value) is float else None
 
 
+@lru_cache(maxsize=4096, typed=True)
+def _counting(number: int | float) -> Decimal:
+    """How much a number counts; most are said again and again."""
+    value = _decimal(number)
+    try:
+        if value is None or not 0 <= value < MOST:
+            return NOTHING
+    except InvalidOperation:  # not a number
+        return NOTHING
+    return value.quantize(SMALLEST)
+
+
 class Amount(Struct, frozen=True):
     """`event.mb`, or a number: so much one event counts. What is no number in it counts nothing,
     nor does what is below zero or not below a million millions; the rest is rounded to six
@@ -65,13 +77,8 @@ class Amount(Struct, frozen=True):
 
     def of(self, properties: Mapping[str, Any]) -> Decimal:
         """How much an event with these properties counts."""
-        value = _decimal(properties.get(self.property)) if self.property else Decimal(self.constant)
-        try:
-            if value is None or not 0 <= value < MOST:
-                return NOTHING
-        except InvalidOperation:  # not a number
-            return NOTHING
-        return value.quantize(SMALLEST)
+        value = properties.get(self.property) if self.property else self.constant
+        return _counting(value) if type(value) in (int, float) else NOTHING
 
 
 class Measure(Struct, frozen=True):

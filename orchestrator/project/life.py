@@ -129,12 +129,8 @@ class Life:
         )
         self.expect(at, failed)
 
-    @property
     def due_at(self) -> datetime:
         """When the next thing happens or is due, or NEVER."""
-        return self._due()
-
-    def _due(self) -> datetime:
         scene, (enrollments, account, due) = self.scene, self._timed
         if enrollments is not scene.enrollments or account is not scene.account:
             due = self._timer_at()  # they change less often than it is asked
@@ -157,7 +153,7 @@ class Life:
     def until(self, end: datetime) -> Iterator[Lived]:
         """Everything that happens before `end`, in order, which is then the time. More may be
         expected and the scene changed between one and the next."""
-        while (due := self._due()) < end:
+        while (due := self.due_at()) < end:
             if (lived := self._step(due)) is not None:
                 yield lived
         self.now = max(self.now, end)

@@ -128,7 +128,7 @@ class Play:
         for at, journey, segment in self._runs:
             while coming and coming[0][0] < at:
                 life.expect(*coming.pop(0))
-            if life.due_at < at:
+            if life.due_at() < at:
                 self._until(life, at)
             life.now = at
             life.bring_in(journey, segment)
