@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.calendar import UTC_ZONE
+from orchestrator.core.expression import Condition
+from orchestrator.core.expression.scope import used_by_name
 from orchestrator.core.usage import Amount, Ledger, Measure
+from tests.core.world import ann
 
 FIRST = date(2026, 1, 20)
 DAYS = st.integers(0, 120).map(lambda it: FIRST + timedelta(days=it))
@@ -64,3 +69,20 @@ def test_a_share_is_null_without_an_allowance_unless_an_import_says_it() -> None
     assert ledger.figures(MEASURES, {}, noon, UTC_ZONE)["mb_share"] is None
     assert ledger.figures(MEASURES, {}, noon, UTC_ZONE)["mb_today"] == 0
     assert "mb_share" not in ledger.figures(MEASURES, {"usage": {"mb_share": 1}}, noon, UTC_ZONE)
+
+
+class Unread(dict[str, Any]):
+    """Properties that nobody is to look at."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        raise AssertionError(name)
+
+
+def test_who_asks_for_what_is_null_in_any_case_has_nothing_added_up() -> None:
+    noon = datetime.combine(FIRST, time(12), UTC)
+    ledger = Ledger()
+    ledger.take({"mb": Amount("mb")}, Unread(), noon, noon, UTC_ZONE)
+    seen = used_by_name(ann(), ledger.figures(MEASURES, ann().attributes, noon, UTC_ZONE))
+    assert not Condition.parse("usage.mb_share >= 0.8").holds({"usage": seen})
+    with pytest.raises(AssertionError, match="mb"):
+        Condition.parse("usage.mb_today >= 1").holds({"usage": seen})

@@ -67,9 +67,9 @@ def used(subscriber: Subscriber, usage: Mapping[str, Any]) -> Any:
 def used_by_name(subscriber: Subscriber, usage: Mapping[str, Any]) -> Any:
     """The same for who asks for nothing but `usage.x`: what is not asked for is not added up."""
     said = subscriber.attributes.get("usage")
-    if not isinstance(said, dict):
-        return usage or said
-    return _Either(usage, said)
+    if said is None:
+        return usage
+    return _Either(usage, said) if isinstance(said, dict) else usage or said
 
 
 def asks_of_use(names: Iterable[str]) -> bool:
