@@ -64,6 +64,10 @@ def _value(node: Node) -> Reading:
             return _same(left, right)
         case tree.Less(left, tree.Constant(bound), or_same) if type(bound) in (int, float):
             return _less_than(_value(left), bound, or_same)
+        case tree.Less(tree.Constant(bound), tree.Name(root, (str() as name,)), or_same) if type(
+            bound
+        ) in (int, float):
+            return _reached(root, name, bound, or_same)
         case tree.Less(tree.Constant(bound), right, or_same) if type(bound) in (int, float):
             return _more_than(_value(right), bound, or_same)
         case tree.Less(left, right, or_same):
@@ -176,6 +180,24 @@ def _more_than(right: Reading, bound: Any, or_same: bool) -> Reading:
 
     def read(scope: Scope) -> bool | None:
         b = right(scope)
+        if b is None:
+            return None
+        if whole and type(b) is int:
+            return bound <= b if or_same else bound < b  # type: ignore[no-any-return]
+        return _ordered(bound, b, or_same)
+
+    return read
+
+
+def _reached(root: str, name: str, bound: Any, or_same: bool) -> Reading:
+    """What is asked most of all: whether something with a name is more than a number."""
+    whole = type(bound) is int
+
+    def read(scope: Scope) -> bool | None:
+        try:
+            b = scope[root][name]
+        except (KeyError, TypeError, IndexError):
+            return None
         if b is None:
             return None
         if whole and type(b) is int:
