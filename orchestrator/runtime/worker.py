@@ -30,6 +30,8 @@ PICKING_S = 1.0
 """What a worker that stops is just picking has this long, if Redis does not answer."""
 FINISH_S = 30.0
 """What is under way when a worker stops has this long to finish."""
+GIVE_UP_S = 5.0
+"""What was cancelled then is waited for so long: it tells Redis, which may not answer."""
 
 log = logging.getLogger(__name__)
 
@@ -162,13 +164,15 @@ async def _finish(worker: _Worker, serving: asyncio.Task[None]) -> None:
         await asyncio.wait(running, timeout=FINISH_S)
     for job in running:
         job.cancel()
-    await asyncio.gather(serving, idle, *running, return_exceptions=True)
+    ended, _ = await asyncio.wait({serving, idle, *running}, timeout=GIVE_UP_S)
+    await asyncio.gather(*ended, return_exceptions=True)
 
 
 async def _put_away(worker: Worker) -> None:
     """No key and no connection of the worker is left."""
     with suppress(RedisError, OSError):
-        await worker.pool.delete(worker.health_check_key)
+        async with asyncio.timeout(PICKING_S):
+            await worker.pool.delete(worker.health_check_key)
     await worker.pool.aclose()
 
 

@@ -246,6 +246,25 @@ async def test_a_redis_that_hangs_holds_nobody_up(database_url: str, server: Ser
         server.stop()
 
 
+async def test_a_worker_stops_though_redis_hangs(
+    database_url: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with a job under way, whose end it cannot tell."""
+    monkeypatch.setattr(worker, "FINISH_S", 0.1)
+    began = asyncio.Event()
+
+    async def turn(_: dict[str, Any], lane: str) -> None:
+        began.set()
+        server.freeze()
+
+    async with installed(database_url, server.url) as office:
+        async with asyncio.timeout(30):
+            async with running_worker(office, bell.TURNS, job("turn", turn)):
+                await office.bell.ring_turns([0])
+                await began.wait()
+        server.stop()
+
+
 async def test_what_is_under_way_when_a_worker_stops_is_finished(office: Context) -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
