@@ -197,7 +197,8 @@ class Streams:
 
     async def now(self) -> float:
         """The time by Redis, in Unix seconds."""
-        seconds, micros = await self.redis.time()
+        async with asyncio.timeout(PATIENCE_S):
+            seconds, micros = await self.redis.time()
         return float(seconds + micros / 1e6)
 
     async def again(self, partition: int, after: str, until: str) -> list[Entry]:
@@ -212,12 +213,16 @@ class Streams:
         values: list[int | str] = []
         for partition, it in progress.items():
             values += [partition, it.count, it.needed_id]
-        await self._take_off(keys=keys, args=values)
+        async with asyncio.timeout(PATIENCE_S):
+            await self._take_off(keys=keys, args=values)
 
     async def backlog(self, seen: Mapping[int, str]) -> Backlog:
         """How many events wait in all partitions, and for how long the first has after the last
         seen entry of these."""
-        async with self.redis.pipeline(transaction=False) as asked:
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            self.redis.pipeline(transaction=False) as asked,
+        ):
             asked.hgetall(ADDED)
             asked.hgetall(TAKEN)
             asked.time()

@@ -13,12 +13,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from orchestrator.runtime import streams
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.feed_stream import FeedStream
 from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.matcher import serve
 from orchestrator.runtime.projects import apply
-from orchestrator.runtime.streams import FEED
+from orchestrator.runtime.streams import FEED, Progress
 from tests.runtime.feed import TRIGGERS, clock, event, fired, judged, matching, report
 from tests.runtime.installation import installed, people, turns, until_found, value
 from tests.runtime.test_worker import Server
@@ -185,6 +186,22 @@ async def test_a_matcher_outlives_a_restart_of_redis(database_url: str, server: 
             await until_found(office, 3, FIRED)
             assert (await office.streams.backlog({})).events <= 2
             await judged(office)
+
+
+async def test_a_redis_that_hangs_keeps_no_matcher_waiting_for_ever(
+    database_url: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it asks: it would hold its partitions, and nobody else could have them."""
+    monkeypatch.setattr(streams, "PATIENCE_S", 0.2)
+    async with installed(database_url, server.url) as office:
+        server.freeze()
+        some = office.streams
+        for ask in (some.now(), some.backlog({0: "0-0"}), some.take_off({0: Progress(0, "0-0")})):
+            asking = asyncio.ensure_future(ask)
+            await asyncio.wait({asking}, timeout=30)
+            with pytest.raises(TimeoutError):
+                asking.result()
+        server.stop()
 
 
 async def test_a_matcher_whose_connection_ends_begins_again_and_repeats_nothing(
