@@ -15,7 +15,6 @@ from orchestrator.cli.finding import found_by
 from orchestrator.cli.options import JsonOption, ProjectOption, VerboseOption, run_once
 from orchestrator.core import calendar
 from orchestrator.core.errors import OutreachError
-from orchestrator.runtime.projects import Projects
 from orchestrator.runtime.settings import Settings
 from orchestrator.store import timeline
 from orchestrator.store.timeline import Moment, Standing, Timeline
@@ -47,6 +46,8 @@ def show(
     Messages come with their state, those that did not go with the reason. Times are local to the
     subscriber.
     """
+
+    from orchestrator.runtime.projects import Projects
 
     async def load(settings: Settings, connection: asyncpg.Connection) -> Timeline:
         found = await found_by(connection, subscriber)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 from msgspec import Struct
@@ -12,10 +12,12 @@ from msgspec.json import Decoder
 
 from orchestrator.core.delivery import Spoken
 from orchestrator.core.model import Content, Subscriber
-from orchestrator.core.project import Project
 from orchestrator.store import usage
 from orchestrator.store.ids import instant_of
 from orchestrator.store.subscribers import subscriber_of
+
+if TYPE_CHECKING:
+    from orchestrator.core.project import Project
 
 # Who is meant: by key, or by an address on any channel. A key wins.
 FIND = """

@@ -6,14 +6,13 @@ from calendar import monthrange
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from msgspec import Struct
 
 from orchestrator.core import calendar
 from orchestrator.core.model import Subscriber
-from orchestrator.core.project import Project
 from orchestrator.core.usage import (
     NOTHING,
     WEEK_DAYS,
@@ -24,6 +23,9 @@ from orchestrator.core.usage import (
     figures,
     home,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.core.project import Project
 
 # By whose clock these subscribers live.
 ZONES = "SELECT id, timezone FROM subscribers WHERE id = ANY($1::bigint[])"
