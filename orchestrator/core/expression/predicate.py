@@ -64,12 +64,8 @@ def _value(node: Node) -> Reading:
             return _same(left, right)
         case tree.Less(left, tree.Constant(bound), or_same) if type(bound) in (int, float):
             return _less_than(_value(left), bound, or_same)
-        case tree.Less(tree.Constant(bound), tree.Name(root, (str() as name,)), or_same) if type(
-            bound
-        ) in (int, float):
+        case tree.Less(tree.Constant(bound), tree.Name(root, (str() as name,)), or_same):
             return _reached(root, name, bound, or_same)
-        case tree.Less(tree.Constant(bound), right, or_same) if type(bound) in (int, float):
-            return _more_than(_value(right), bound, or_same)
         case tree.Less(left, right, or_same):
             return _less(_value(left), _value(right), or_same)
         case tree.Contains(container, item):
@@ -171,20 +167,6 @@ def _less_than(left: Reading, bound: Any, or_same: bool) -> Reading:
         if whole and type(a) is int:
             return a <= bound if or_same else a < bound  # type: ignore[no-any-return]
         return _ordered(a, bound, or_same)
-
-    return read
-
-
-def _more_than(right: Reading, bound: Any, or_same: bool) -> Reading:
-    whole = type(bound) is int
-
-    def read(scope: Scope) -> bool | None:
-        b = right(scope)
-        if b is None:
-            return None
-        if whole and type(b) is int:
-            return bound <= b if or_same else bound < b  # type: ignore[no-any-return]
-        return _ordered(bound, b, or_same)
 
     return read
 
