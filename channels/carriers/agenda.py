@@ -23,10 +23,7 @@ class Agenda:
         """`call(*arguments)` happens after the delay, unless `clear` comes first."""
         due = self._loop.time() + delay_s
         heappush(self._heap, (due, next(self._order), call, arguments))
-        if self._timer is None or due < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._wake_at(due)
+        self._wake()
 
     def clear(self) -> None:
         """Nothing is left to do."""
@@ -41,8 +38,14 @@ class Agenda:
         while heap and heap[0][0] <= now:
             _, _, call, arguments = heappop(heap)
             call(*arguments)
-        if heap and self._timer is None:
-            self._wake_at(heap[0][0])
+        self._wake()
 
-    def _wake_at(self, due: float) -> None:
-        self._timer, self._timer_at = self._loop.call_at(due, self._run), due
+    def _wake(self) -> None:
+        """There is a wake-up when the first is due; what a call puts in may be due after others."""
+        if not self._heap:
+            return
+        due = self._heap[0][0]
+        if self._timer is None or due < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer, self._timer_at = self._loop.call_at(due, self._run), due
