@@ -187,6 +187,7 @@ class Intake:
         matching = name in feed.matching
         plan = triggers.plans.get(name)
         unmatched = len(some)
+        ahead: set[int] = set()
         for place in () if plan is None else plan.sift(said):
             it = reports[some[place]]
             number = it.number
@@ -198,11 +199,12 @@ class Intake:
                     found.needed.append(Happened(name, who, at, it.source_id, it.properties))
                 else:
                     found.broken.append(unfit(it, positions[some[place]], _AHEAD))
-                    if not matching:
-                        found.kept.remove(some[place])
+                    ahead.add(some[place])
             else:
                 continue
             unmatched -= 1
+        if ahead:
+            found.kept = [index for index in found.kept if index not in ahead]
         found.unmatched += unmatched if matching else 0
 
     async def _name(self, found: _Sorted, positions: Sequence[int]) -> None:
