@@ -159,10 +159,12 @@ def _earn(
     for number, rule in rules:
         if rule.condition is not None and not rule.condition.holds(scope):
             continue
-        today = stage.now.astimezone(UTC).date()
-        if rule.per_day is None or stage.account.awards_on(today, rule.reason) < rule.per_day:
-            key = f"earn:{rule.reason}:{number}:{event.source_id}"
-            stage.award(rule.award, rule.reason, key)
+        if rule.per_day is not None:
+            today = stage.now.astimezone(UTC).date()
+            if stage.account.awards_on(today, rule.reason) >= rule.per_day:
+                continue
+        key = f"earn:{rule.reason}:{number}:{event.source_id}"
+        stage.award(rule.award, rule.reason, key)
 
 
 def _reply_came(stage: Stage, reply: ReplyReceived) -> None:
@@ -217,7 +219,7 @@ def _rerouted(stage: Stage, enrollment: Enrollment, failed: MessageFailed) -> Re
     if isinstance(message, str):
         return message
     moved = Sent(at, failed.template, failed.journey, failed.contact_class, failed.message_id)
-    stage.recent = [*others, moved]
+    stage.recent = (*others, moved)
     return RerouteMessage(failed.message_id, message, at)
 
 
@@ -230,11 +232,14 @@ def _enter(stage: Stage, journey: Journey | None, properties: Mapping[str, Any])
 def _advance(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]) -> None:
     """The enrollment's step is started, and those after it, until one waits or none is left."""
     journey = stage.journey(enrollment)
+    looked_at = -1
     for _ in range(MAX_STEPS):
         if enrollment.step is None:
             return _end(stage, enrollment, "finished", None)
-        if reason := _leave_reason(stage, journey, properties):
-            return _end(stage, enrollment, "left", reason)
+        if looked_at != stage.changes:
+            looked_at = stage.changes
+            if reason := _leave_reason(stage, journey, properties):
+                return _end(stage, enrollment, "left", reason)
         placed = journey.steps[enrollment.step]
         due = due_at(journey, enrollment, placed, stage.subscriber.timezone, stage.now)
         if due > stage.now:
@@ -280,9 +285,9 @@ def _leave_reason(stage: Stage, journey: Journey, properties: Mapping[str, Any])
     rules = stage.project.contact.classes[journey.contact_class]
     if contact.refused(rules, stage.subscriber.consents) == "opted_out":
         return "opted_out"
-    for rule in journey.leave:
-        if rule.on is None and rule.condition and stage.holds(rule.condition, properties):
-            return rule.condition.source
+    for condition in journey.leave_if:
+        if stage.holds(condition, properties):
+            return condition.source
     return ""
 
 

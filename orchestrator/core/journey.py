@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, ClassVar, NewType
 
 from msgspec import Struct, field
@@ -123,7 +124,7 @@ class Placed(Struct, frozen=True):
     blocks: Mapping[str, str | None]
 
 
-class Journey(Struct, frozen=True):
+class Journey(Struct, frozen=True, dict=True):
     """One version of one journey. `control` is the share, 0 to 1, that is held out; `avoid` are
     times of day at which nothing of it goes; `pace` is how fast its messages are handed to
     carriers: that of the newest version holds for all; `in_flight` says what becomes of people in
@@ -143,6 +144,12 @@ class Journey(Struct, frozen=True):
     avoid: tuple[Window, ...] = ()
     pace: Pace | None = None
     in_flight: InFlight = InFlight()
+
+    @cached_property
+    def leave_if(self) -> tuple[Condition, ...]:
+        """What makes people leave before a step, whatever happens."""
+        rules = [rule.condition for rule in self.leave if rule.on is None]
+        return tuple(condition for condition in rules if condition is not None)
 
 
 def lay_out(block: Block) -> tuple[str | None, dict[str, Placed]]:

@@ -55,7 +55,7 @@ class Account(Struct, frozen=True, dict=True):
     day: date | None = None
     awards: Mapping[str, int] = _NO_AWARDS
 
-    @property
+    @cached_property
     def balance_points(self) -> int:
         """What can be spent now."""
         points = 0
@@ -68,13 +68,12 @@ class Account(Struct, frozen=True, dict=True):
         """When the first lot or hold expires, or None."""
         if not self.lots and not self.holds:  # nearly everybody, in nearly every turn
             return None
-        due = _NEVER
+        due: datetime | None = None
         for lot in self.lots:
-            if (expires_at := lot.expires_at) is not None and expires_at < due:
-                due = expires_at
+            due = _sooner(due, lot.expires_at)
         for hold in self.holds:
-            due = min(due, hold.expires_at)
-        return None if due is _NEVER else due
+            due = _sooner(due, hold.expires_at)
+        return due
 
     def hold(self, key: str) -> Hold | None:
         """The open hold of that key, or None."""
@@ -110,6 +109,11 @@ def award(
         earned_points=account.earned_points + points,
         day=day,
         awards={**before, reason: before.get(reason, 0) + 1},
+    )
+    # What is told of all lots is told of one more: who earns every day has many of them.
+    vars(grown).update(
+        balance_points=account.balance_points + points,
+        due_at=_sooner(account.due_at, expires_at),
     )
     change = LotChange(key, points, expires_at)
     return grown, (PostEntry(key, "issued", "available", points, reason, at, (change,)),)
@@ -193,6 +197,13 @@ def lines(effects: Iterable[Effect]) -> tuple[Line, ...]:
         if type(it) is PostEntry and (it.debit == "issued" or it.credit in ("spent", "expired"))
     ]
     return tuple(reversed(owned))
+
+
+def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The earlier of two instants, where None is never."""
+    if one is None or other is None:
+        return one or other
+    return one if one <= other else other
 
 
 def _unless_free(entry: PostEntry) -> tuple[PostEntry, ...]:

@@ -21,7 +21,7 @@ from orchestrator.core.effects import (
     Suppress,
 )
 from orchestrator.core.errors import RenderError
-from orchestrator.core.expression import Condition, subscriber_scope
+from orchestrator.core.expression import About, Condition, subscriber_scope
 from orchestrator.core.expression.scope import person, used_by_name
 from orchestrator.core.grammar import TagChange
 from orchestrator.core.journey import Journey
@@ -40,17 +40,14 @@ if TYPE_CHECKING:
     from orchestrator.core.here import Here
 
 
-_UNASKED = object()
-
-
 class Stage:
     """A scene being changed. Every change is also an effect."""
 
     def __init__(self, scene: Scene, now: datetime) -> None:
         self.project = scene.project
         self.subscriber = scene.subscriber
-        self.enrollments = dict(scene.enrollments)
-        self.recent = [*scene.recent]
+        self.enrollments = scene.enrollments
+        self.recent = scene.recent
         self.account = scene.account
         self.conversation = scene.conversation
         self.stock = scene.stock
@@ -61,9 +58,10 @@ class Stage:
         self.path: list[Passed] = []
         self.answering = ""
         """The beginning of the ids of steps that a reply, which is being answered, leads to."""
+        self.changes = 0
+        """How often something that conditions see has changed."""
         self._scene = scene
-        self._seen: dict[bool, dict[str, Any]] = {}
-        self._used: Any = _UNASKED
+        self._seen: dict[About, dict[str, Any]] = {}
 
     def decision(self) -> Decision:
         """What was decided, and the scene as it then is."""
@@ -73,7 +71,7 @@ class Stage:
             self._scene,
             subscriber=self.subscriber,
             enrollments=self.enrollments,
-            recent=tuple(self.recent),
+            recent=self.recent,
             account=self.account,
             conversation=self.conversation,
             stock=self.stock,
@@ -84,38 +82,38 @@ class Stage:
     def scope(self, properties: Mapping[str, Any], of_use: bool = True) -> Mapping[str, Any]:
         """What conditions and templates see. `properties` are those of the event at hand. What was
         counted need not be added up for those that ask nothing `of_use`."""
-        seen = self._seen.get(of_use)
-        if seen is None:
+        return self._view("all" if of_use else "all but use", properties)
+
+    def holds(self, condition: Condition, properties: Mapping[str, Any]) -> bool | None:
+        """Whether the condition is true now. `properties` are those of the event at hand."""
+        return condition.holds(self._view(condition.about, properties))
+
+    def _view(self, about: About, properties: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All that is seen by who asks about that and nothing else."""
+        seen = self._seen.get(about)
+        if seen is not None:
+            if seen["event"] is properties:
+                return seen
+            seen = {**seen, "event": properties}
+        elif about == "use":
+            used = used_by_name(self.subscriber, self._scene.usage)
+            seen = {"usage": used, "event": properties}
+        elif about == "person":
+            seen = {"subscriber": person(self.subscriber), "event": properties}
+        elif about == "event":
+            seen = {"event": properties}
+        else:
             seen = subscriber_scope(
                 self.subscriber,
                 balance_points=self.account.balance_points,
                 earned_points=self.account.earned_points,
-                usage=self._scene.usage if of_use else {},
+                usage=self._scene.usage if about == "all" else {},
             )
             seen["lists"] = self._scene.members
             seen["areas"] = self.project.areas
-        elif seen["event"] is properties:
-            return seen
-        seen = self._seen[of_use] = {**seen, "event": properties}
+            seen["event"] = properties
+        self._seen[about] = seen
         return seen
-
-    def holds(self, condition: Condition, properties: Mapping[str, Any]) -> bool | None:
-        """Whether the condition is true now. `properties` are those of the event at hand."""
-        match condition.about:
-            case "use":
-                return condition.holds({"usage": self._use(), "event": properties})
-            case "person":
-                return condition.holds({"subscriber": person(self.subscriber)})
-            case "event":
-                return condition.holds({"event": properties})
-            case about:
-                return condition.holds(self.scope(properties, about == "all"))
-
-    def _use(self) -> Any:
-        """The name `usage`, for who asks nothing but `usage.x`."""
-        if self._used is _UNASKED:
-            self._used = used_by_name(self.subscriber, self._scene.usage)
-        return self._used
 
     def journey(self, enrollment: Enrollment) -> Journey:
         """The version this enrollment stands in."""
@@ -123,7 +121,7 @@ class Stage:
 
     def stand(self, enrollment: Enrollment) -> None:
         """The enrollment now stands so."""
-        self.enrollments[enrollment.journey] = enrollment
+        self.enrollments = {**self.enrollments, enrollment.journey: enrollment}
         self.effects.append(MoveTo(enrollment))
 
     def enter(self, journey: Journey) -> Enrollment | None:
@@ -171,8 +169,8 @@ class Stage:
 
     def _changed(self) -> None:
         """What conditions see is to be looked at anew."""
+        self.changes += 1
         self._seen.clear()
-        self._used = _UNASKED
 
     def settle(self) -> None:
         """Points and holds that were due to expire by now have expired."""
@@ -224,7 +222,8 @@ class Stage:
             message = self.compose(where, template, tuple(via), self.now)
             if isinstance(message, Message):
                 self.effects.append(SendMessage(message))
-                self.recent.append(Sent(self.now, template, journey.name, journey.contact_class))
+                sent = Sent(self.now, template, journey.name, journey.contact_class)
+                self.recent = (*self.recent, sent)
                 where.sent = True
                 return None
             self._suppress(where, template, message, None)

@@ -58,6 +58,7 @@ from orchestrator.core.expression.sql import SqlCondition, sql_condition
 
 __all__ = [
     "BUILT_IN",
+    "About",
     "Condition",
     "Part",
     "SqlCondition",
