@@ -17,9 +17,9 @@ from orchestrator.core.errors import OutreachError
 from orchestrator.core.steps.wait_for import WaitFor
 from orchestrator.project.findings import did_you_mean
 from orchestrator.runtime.context import Context
-from orchestrator.runtime.intake import Intake, Taken
+from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.projects import Projects
-from orchestrator.runtime.reports import EventShape
+from orchestrator.runtime.reports import EventShape, Taken
 from orchestrator.runtime.settings import Settings
 from orchestrator.runtime.worker import following
 from orchestrator.store import timeline

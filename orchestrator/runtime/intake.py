@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from orchestrator.core.feed import EventType, Happened
 from orchestrator.core.telephone import number_of
@@ -20,7 +20,7 @@ from orchestrator.core.triggers import Triggers
 from orchestrator.runtime.clock import Clock
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import EventIn, Ingest
-from orchestrator.runtime.reports import Broken, EventShape, unfit
+from orchestrator.runtime.reports import Broken, EventShape, Taken, unfit
 from orchestrator.runtime.streams import writable
 from orchestrator.store import set_aside, subscribers
 
@@ -30,33 +30,6 @@ SOURCE = "api"
 AHEAD_S = 60.0
 """An event of the future waits for its time, and all that came after it with it: so far at most, or
 as far as the feed's lateness."""
-
-
-class Taken(Struct, frozen=True):
-    """What became of a batch. How many were `stored`, or `known` by their source ids; `queued` for
-    a matcher, since a trigger may need them (stored ones may be queued too); `unmatched`: no
-    trigger needs them, and they are of a type of which nothing else is kept. `strangers` and
-    `set_aside` are positions in the batch: those whose subscriber is unknown, and those that are
-    not as their type is declared."""
-
-    stored: int
-    known: int
-    strangers: tuple[int, ...]
-    queued: int = 0
-    unmatched: int = 0
-    set_aside: tuple[int, ...] = ()
-
-    @property
-    def outcomes(self) -> dict[str, int]:
-        """How many came to what."""
-        return {
-            "stored": self.stored,
-            "known": self.known,
-            "queued": self.queued,
-            "unmatched": self.unmatched,
-            "stranger": len(self.strangers),
-            "set_aside": len(self.set_aside),
-        }
 
 
 class _Sorted:

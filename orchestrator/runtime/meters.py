@@ -22,10 +22,10 @@ from channels.base import Channel, Lined
 from orchestrator.core.delivery import Outcome
 from orchestrator.core.effects import Suppress
 from orchestrator.core.standing import Fired
+from orchestrator.runtime.reports import Taken
 from orchestrator.store.decisions import Decided
 
 if TYPE_CHECKING:
-    from orchestrator.runtime.intake import Taken
     from orchestrator.runtime.streams import Backlog
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

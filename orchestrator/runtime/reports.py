@@ -1,4 +1,5 @@
-"""Events as those outside report them, by HTTP, by Redis or from a file, and how lines are read."""
+"""Events as those outside report them, by HTTP, by Redis or from a file, how lines are read, and
+what became of them."""
 
 from __future__ import annotations
 
@@ -98,6 +99,33 @@ class Broken(Struct, frozen=True):
     name: str = ""
     source_id: str = ""
     who: str = ""
+
+
+class Taken(Struct, frozen=True):
+    """What became of a batch. How many were `stored`, or `known` by their source ids; `queued` for
+    a matcher, since a trigger may need them (stored ones may be queued too); `unmatched`: no
+    trigger needs them, and they are of a type of which nothing else is kept. `strangers` and
+    `set_aside` are positions in the batch: those whose subscriber is unknown, and those that are
+    not as their type is declared."""
+
+    stored: int
+    known: int
+    strangers: tuple[int, ...]
+    queued: int = 0
+    unmatched: int = 0
+    set_aside: tuple[int, ...] = ()
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many came to what."""
+        return {
+            "stored": self.stored,
+            "known": self.known,
+            "queued": self.queued,
+            "unmatched": self.unmatched,
+            "stranger": len(self.strangers),
+            "set_aside": len(self.set_aside),
+        }
 
 
 _decode = msgspec.json.Decoder(CheckedShape).decode

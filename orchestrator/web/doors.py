@@ -10,8 +10,8 @@ from orchestrator.core.acts import Deed
 from orchestrator.core.dossier import Dossier
 from orchestrator.runtime import people
 from orchestrator.runtime.context import Context
-from orchestrator.runtime.intake import SOURCE, Intake, Taken
-from orchestrator.runtime.reports import Broken, EventShape
+from orchestrator.runtime.intake import SOURCE, Intake
+from orchestrator.runtime.reports import Broken, EventShape, Taken
 from orchestrator.store import acts, importing, timeline
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.subscribers import NewSubscriber

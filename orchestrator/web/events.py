@@ -10,11 +10,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw, Struct
 
-from orchestrator.runtime.intake import Taken
 from orchestrator.runtime.reports import (
     Broken,
     CheckedShape,
     EventShape,
+    Taken,
     count_lines,
     quick_lines,
     quick_list,

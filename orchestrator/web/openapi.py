@@ -11,9 +11,8 @@ from msgspec import Struct
 
 from orchestrator.core.dossier import Dossier
 from orchestrator.core.model import DESK_CHANNELS
-from orchestrator.runtime.intake import Taken
 from orchestrator.runtime.inviting import Invitation
-from orchestrator.runtime.reports import EventShape, Word
+from orchestrator.runtime.reports import EventShape, Taken, Word
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.timeline import Timeline
 from orchestrator.web.desk import Release, Said, Shown, Standing, Take

@@ -13,9 +13,9 @@ from orchestrator.runtime import feed_stream
 from orchestrator.runtime.again import Again, take_again
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.feed_stream import FeedStream
-from orchestrator.runtime.intake import SOURCE, Intake, Taken
+from orchestrator.runtime.intake import SOURCE, Intake
 from orchestrator.runtime.projects import apply
-from orchestrator.runtime.reports import Broken, EventShape, quick_list, read_lines, read_one
+from orchestrator.runtime.reports import Broken, EventShape, Taken, quick_list, read_lines, read_one
 from orchestrator.runtime.streams import FEED, FullError
 from tests.runtime.feed import EVENTS, TRIGGERS, clock, event, report
 from tests.runtime.installation import installed, number, people, rows, value

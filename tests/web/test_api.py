@@ -15,8 +15,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from orchestrator.core.errors import GrammarError
-from orchestrator.runtime.intake import Taken
-from orchestrator.runtime.reports import Broken, EventShape
+from orchestrator.runtime.reports import Broken, EventShape, Taken
 from orchestrator.runtime.settings import ApiKey
 from orchestrator.store.subscribers import NewSubscriber
 from orchestrator.web.app import Doors, create_app
