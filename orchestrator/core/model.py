@@ -90,13 +90,15 @@ class Subscriber(Struct, frozen=True, gc=False):
     def reach(self, word: str) -> tuple[str, str] | None:
         """The channel and address that a `via` word means for this person, or None. Who is handed
         over to a person of ours is known by their telephone number."""
-        names = CHAT_CHANNELS if word == "chat" else (word,)
-        for name in names:
-            if address := self.addresses.get(name):
-                return name, address
-        if word in DESK_CHANNELS and (number := self.addresses.get("sms")):
-            return word, number
-        return None
+        addresses = self.addresses
+        if word == "chat":
+            for name in CHAT_CHANNELS:
+                if address := addresses.get(name):
+                    return name, address
+            return None
+        if not (address := addresses.get(word)) and word in DESK_CHANNELS:
+            address = addresses.get("sms")
+        return (word, address) if address else None
 
 
 class Waiting(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -86,9 +86,12 @@ class Stage:
 
     def holds(self, condition: Condition, properties: Mapping[str, Any]) -> bool | None:
         """Whether the condition is true now. `properties` are those of the event at hand."""
-        return condition.holds(self._view(condition.about, properties))
+        seen = self._seen.get(condition.about)
+        if seen is None or seen["event"] is not properties:
+            seen = self._view(condition.about, properties)
+        return condition.holds(seen)
 
-    def _view(self, about: About, properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _view(self, about: About, properties: Mapping[str, Any]) -> dict[str, Any]:
         """All that is seen by who asks about that and nothing else."""
         seen = self._seen.get(about)
         if seen is not None:

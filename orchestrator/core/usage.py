@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -187,19 +187,34 @@ def plain(value: Decimal) -> int | float:
 _Taken = tuple[Mapping[str, Amount], Mapping[str, Any], datetime, datetime, ZoneInfo]
 
 
+class _Book:
+    """What was `counted` of each measure, and what was `taken` since and is not yet added up."""
+
+    def __init__(self, counted: Mapping[str, _Days]) -> None:
+        self.counted = counted
+        self.taken: list[_Taken] = []
+
+
+class _Owner(Struct, frozen=True):
+    """Whose figures they are, by the days of `tz`; the `boundless` ones are null in any case."""
+
+    measures: Mapping[str, Measure]
+    attributes: Mapping[str, Any]
+    tz: ZoneInfo
+    boundless: frozenset[str]
+
+
 class Ledger:
     """What was counted of one subscriber; it is added up once somebody looks."""
 
     def __init__(self) -> None:
-        self._counted: Mapping[str, _Days] = {}
-        self._taken: list[_Taken] = []
-        self._asked: tuple[Mapping[str, Measure], Mapping[str, Any]] = ({}, {})
-        self._boundless: frozenset[str] = frozenset()
+        self._book = _Book({})
+        self._owner = _Owner({}, {}, calendar.UTC_ZONE, frozenset())
 
     @property
     def empty(self) -> bool:
         """Nothing was counted yet: it stands the same on every day."""
-        return not self._counted and not self._taken
+        return not self._book.counted and not self._book.taken
 
     def take(
         self,
@@ -210,11 +225,12 @@ class Ledger:
         tz: ZoneInfo,
     ) -> None:
         """What an event of `at` with these properties counts is counted, as `day_of` has it."""
-        self._taken.append((amounts, properties, at, now, tz))
+        self._book.taken.append((amounts, properties, at, now, tz))
 
     def add(self, measure: str, day: date, amount: Decimal) -> None:
         """So much was counted of a measure on that day."""
-        self._counted = _more(self._counted, measure, day, amount)
+        counted = self.added_up(self._book, len(self._book.taken))
+        self._book = _Book(_more(counted, measure, day, amount))
 
     def figures(
         self,
@@ -225,23 +241,22 @@ class Ledger:
     ) -> Figures:
         """What conditions see of all measures then, by the days of `tz` and by what was counted
         until now."""
-        if attributes is not self._asked[1] or measures is not self._asked[0]:
-            self._asked = measures, attributes
-            self._boundless = frozenset(_boundless(measures, attributes))
-        counted = partial(self._added_up, self._counted, self._taken, len(self._taken))
-        return Figures(counted, measures, attributes, now, tz, self._boundless)
+        owner, book = self._owner, self._book
+        same = owner.attributes is attributes and owner.tz is tz and owner.measures is measures
+        if not same:
+            boundless = frozenset(_boundless(measures, attributes))
+            owner = self._owner = _Owner(measures, attributes, tz, boundless)
+        return Figures(self, book, len(book.taken), owner, now)
 
-    def _added_up(
-        self, counted: Mapping[str, _Days], taken: list[_Taken], count: int
-    ) -> Mapping[str, _Days]:
+    def added_up(self, book: _Book, count: int) -> Mapping[str, _Days]:
         """What was counted, and the first `count` of what was taken after it."""
-        newest = counted is self._counted and taken is self._taken and count == len(taken)
-        for amounts, properties, at, now, tz in taken[:count]:
+        counted = book.counted
+        for amounts, properties, at, now, tz in book.taken[:count]:
             for measure, it in amounts.items():
                 if amount := it.of(properties):
                     counted = _more(counted, measure, day_of(at, now, tz), amount)
-        if newest:
-            self._counted, self._taken = counted, []
+        if book is self._book and count == len(book.taken):
+            self._book = _Book(counted)
         return counted
 
 
@@ -266,23 +281,17 @@ class Figures(Mapping[str, Any]):
     what is null in any case. Nobody else is known here: of how others stand, what an import says
     holds."""
 
-    __slots__ = ("_attributes", "_counted", "_measures", "_now", "_nulls", "_said", "_tz")
+    __slots__ = ("_book", "_count", "_ledger", "_now", "_owner", "_said")
 
     def __init__(
-        self,
-        counted: Callable[[], Mapping[str, _Days]],
-        measures: Mapping[str, Measure],
-        attributes: Mapping[str, Any],
-        now: datetime,
-        tz: ZoneInfo,
-        nulls: Container[str],
+        self, ledger: Ledger, book: _Book, count: int, owner: _Owner, now: datetime
     ) -> None:
-        self._counted, self._measures = counted, measures
-        self._attributes, self._now, self._tz, self._nulls = attributes, now, tz, nulls
+        self._ledger, self._book, self._count = ledger, book, count
+        self._owner, self._now = owner, now
         self._said: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
-        return None if name in self._nulls else self._added_up()[name]
+        return None if name in self._owner.boundless else self._added_up()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._added_up())
@@ -292,11 +301,12 @@ class Figures(Mapping[str, Any]):
 
     def _added_up(self) -> Mapping[str, Any]:
         if self._said is None:
-            self._said = {}
-            counted, today = self._counted(), calendar.local_day(self._now, self._tz)
-            for name, measure in self._measures.items():
+            self._said, owner = {}, self._owner
+            counted = self._ledger.added_up(self._book, self._count)
+            today = calendar.local_day(self._now, owner.tz)
+            for name, measure in owner.measures.items():
                 counts = counted.get(name, _NO_DAYS).counts(today)
-                self._said |= figures(name, measure, counts, self._attributes, placed=False)
+                self._said |= figures(name, measure, counts, owner.attributes, placed=False)
         return self._said
 
 
