@@ -287,12 +287,12 @@ class Cast:
 
     def buys(self, effects: Iterable[Effect], scene: Scene, now: datetime) -> Iterator[Expected]:
         """Whoever has just come to have enough for a reward may ask for one that they can pay."""
-        share = self._form.replies.redeem.share
-        for effect in effects if share and self._cheapest else ():
+        share, cheapest = self._form.replies.redeem.share, self._cheapest
+        balance = scene.account.balance_points
+        for effect in effects if share and 0 < cheapest <= balance else ():
             if not isinstance(effect, PostEntry) or effect.debit != "issued":
                 continue
-            balance = scene.account.balance_points
-            if balance < self._cheapest or balance - effect.points >= self._cheapest:
+            if balance - effect.points >= cheapest:
                 continue
             self._shake_for(effect.key)
             reached = scene.subscriber.reach("sms")

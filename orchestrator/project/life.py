@@ -14,7 +14,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -38,8 +37,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.expression import Condition, reading, subscriber_scope
 from orchestrator.core.expression.predicate import Reading
-from orchestrator.core.model import Enrollment, Message, Subscriber
-from orchestrator.core.points import Account
+from orchestrator.core.model import Enrollment, Message, Sent, Subscriber
 from orchestrator.core.project import Project
 from orchestrator.core.scene import Decision, Passed, Scene
 from orchestrator.core.stage import Stage
@@ -91,17 +89,20 @@ class Life:
         self._coming: list[tuple[datetime, int, Event]] = []
         self._expected = 0
         self._messages = 0
-        self._timed: tuple[Mapping[str, Enrollment], Account, datetime] = ({}, Account(), NEVER)
+        self._timed: tuple[Mapping[str, Enrollment], datetime] = ({}, NEVER)
         if triggers is None and scene.project.triggers:
             triggers = Triggers(scene.project, scene.members)
         self._triggers = triggers
         self._heard = triggers.names if triggers is not None else frozenset[str]()
         self._unkept = scene.project.feed.matching
+        self._judged = self._heard | self._unkept
         self._network: Network | None = None
         self._emitted: set[int] = set()
         self._ledger = ledger or Ledger()
-        self._figured: tuple[Subscriber | None, ZoneInfo, datetime] = (None, calendar.UTC_ZONE, now)
+        self._counted: Subscriber | None = None
+        self._counted_at, self._home = now, calendar.UTC_ZONE
         self._outside: dict[str, Subscriber] = {}
+        self._history = scene.history
 
     def expect(self, at: datetime, event: Event) -> None:
         """It happens at that instant; of two at the same, the one said first comes first."""
@@ -131,9 +132,11 @@ class Life:
 
     def due_at(self) -> datetime:
         """When the next thing happens or is due, or NEVER."""
-        scene, (enrollments, account, due) = self.scene, self._timed
-        if enrollments is not scene.enrollments or account is not scene.account:
+        scene, (enrollments, due) = self.scene, self._timed
+        if enrollments is not scene.enrollments:
             due = self._timer_at()  # they change less often than it is asked
+        if (expires_at := scene.account.due_at) is not None and expires_at < due:
+            due = expires_at
         if self._network is not None:
             due = min(due, self._network.due_at or NEVER)
         if self._coming and (at := self._coming[0][0]) < due:
@@ -141,13 +144,12 @@ class Life:
         return due
 
     def _timer_at(self) -> datetime:
-        enrollments, account = self.scene.enrollments, self.scene.account
-        due = account.due_at or NEVER
+        enrollments, due = self.scene.enrollments, NEVER
         for enrollment in enrollments.values():
             at = enrollment.due_at
             if at is not None and at < due and enrollment.ended_at is None:
                 due = at
-        self._timed = (enrollments, account, due)
+        self._timed = (enrollments, due)
         return due
 
     def until(self, end: datetime) -> Iterator[Lived]:
@@ -186,7 +188,11 @@ class Life:
         coming, network = self._coming, self._network
         if coming and coming[0][0] == due:
             _, number, event = heappop(coming)
-            if type(event) is SubscriberEvent and self._report(number, event):
+            if (
+                type(event) is SubscriberEvent
+                and event.name in self._judged
+                and self._report(number, event)
+            ):
                 return None
             return self._take(event)
         if network is not None and network.due_at == due:
@@ -208,20 +214,20 @@ class Life:
 
     def _count(self, event: Event | None) -> None:
         """What an event counts is counted, and conditions see how it stands today."""
-        scene, now = self.scene, self.now
+        scene, now, ledger = self.scene, self.now, self._ledger
         feed, person = scene.project.feed, scene.subscriber
         if not (counting := feed.counting):
             return
-        known, tz, at = self._figured
         amounts = counting.get(event.name) if type(event) is SubscriberEvent else None
-        if person is not known:
-            tz = usage.home(person.timezone, scene.project.timezone)
-        elif amounts is None and (at == now or self._ledger.empty):
+        if person is not self._counted:
+            self._counted = person
+            self._home = usage.home(person.timezone, scene.project.timezone)
+        elif amounts is None and (self._counted_at == now or ledger.empty):
             return
         if amounts is not None and type(event) is SubscriberEvent:
-            self._ledger.take(amounts, event.properties, event.at, now, tz)
-        self._figured = (person, tz, now)
-        figures = self._ledger.figures(feed.measures, person.attributes, now, tz)
+            ledger.take(amounts, event.properties, event.at, now, self._home)
+        self._counted_at = now
+        figures = ledger.figures(feed.measures, person.attributes, now, self._home)
         self.scene = replace(scene, usage=figures)
 
     def _take(self, event: Event) -> Lived:
@@ -229,21 +235,20 @@ class Life:
         self._count(event)
         if type(event) is ReplyReceived:
             chance = blake2b(f"{self._expected}:{now}".encode(), digest_size=16).digest()
-            decision = self._answer(replace(self.scene, chance=chance), event, now)
+            scene = replace(self.scene, chance=chance, history=self._history)
+            decision = self._answer(scene, event, now)
         else:
             decision = engine.decide(self.scene, event, now)
-        scene, effects = decision.scene, decision.effects
+        self.scene, effects = decision.scene, decision.effects
         if not effects:
-            self.scene = scene
             return Lived(now, event, (), (), decision.path)
         sent: list[tuple[int, Message]] = []
         fresh: list[int] = []
-        owns = False
         for effect in effects:
             if type(effect) is MoveTo:
                 continue
             if type(effect) is PostEntry:
-                owns = True
+                self._history = (*points.lines((effect,)), *self._history)[:_LINES]
             elif type(effect) is SendMessage:
                 message = effect.message
                 self._messages += 1
@@ -256,18 +261,20 @@ class Life:
                 emitted = SubscriberEvent(effect.name, now, effect.properties, effect.source_id)
                 self.expect(now, emitted)
                 self._emitted.add(self._expected)
-        recent = scene.recent
-        if fresh:  # they stand at its end
-            newest = zip(recent[-len(fresh) :], fresh, strict=True)
-            recent = (*recent[: -len(fresh)], *(replace(it, id=number) for it, number in newest))
-        if recent and recent[0].at < (since := now - scene.project.contact.memory):
-            recent = tuple([it for it in recent if it.at >= since])
-        lines = points.lines(effects) if owns else ()
-        if recent is not scene.recent or lines:
-            history = (*lines, *scene.history)[:_LINES]
-            scene = replace(scene, recent=recent, history=history)
-        self.scene = scene
+        if fresh:
+            self.scene = replace(self.scene, recent=self._numbered(fresh))
         return Lived(now, event, effects, tuple(sent), decision.path)
+
+    def _numbered(self, fresh: list[int]) -> tuple[Sent, ...]:
+        """The contact history, as far back as the policy looks; the messages at its end have these
+        numbers."""
+        recent = self.scene.recent
+        since = self.now - self.scene.project.contact.memory
+        newest = zip(recent[-len(fresh) :], fresh, strict=True)
+        return (
+            *[it for it in recent[: -len(fresh)] if it.at >= since],
+            *[replace(it, id=number) for it, number in newest],
+        )
 
 
 def runs(project: Project, after: datetime, until: datetime) -> Iterator[tuple[datetime, str, str]]:

@@ -124,16 +124,13 @@ class Play:
             self._scene(somebody), self._answer, self._begin, self._triggers, somebody.ledger()
         )
         self.tally.begin(life)
-        coming = self._cast.happens(new)
+        for at, event in self._cast.happens(new):
+            life.expect(at, event)
         for at, journey, segment in self._runs:
-            while coming and coming[0][0] < at:
-                life.expect(*coming.pop(0))
             if life.due_at() < at:
                 self._until(life, at)
             life.now = at
             life.bring_in(journey, segment)
-        for at, event in coming:
-            life.expect(at, event)
         self._until(life, self._end)
         self.tally.end(life)
 

@@ -75,7 +75,7 @@ class Tally:
         self._seen: set[tuple[str, int, str]] = set()
         self._zone = calendar.UTC_ZONE
         self._at_s = self._day = 0
-        self._refused = self._granted = False
+        self._granted: bool | None = None
         self._notes: dict[type, Callable[[Any, Lived, Life], None]] = {
             MoveTo: self._moved,
             SendMessage: self._sent,
@@ -120,7 +120,7 @@ class Tally:
         whether something waits for what nobody will bring."""
         self.decisions += 1
         self.earned = self.stuck = False
-        if not lived.effects:
+        if not (effects := lived.effects):
             return
         self._at_s = (lived.at - self._begin) // _SECOND
         day = self._at_s // DAY_S
@@ -128,13 +128,13 @@ class Tally:
         if type(lived.event) is ReplyReceived:
             self.replies += 1
             self.days["replies", self._day] += 1
-        self._refused = self._granted = False
-        for effect in lived.effects:
-            note = self._notes.get(type(effect))
-            if note is not None:
+        notes = self._notes
+        for effect in effects:
+            if (note := notes.get(type(effect))) is not None:
                 note(effect, lived, life)
-        if self._refused or self._granted:
-            self.days["opt_outs" if self._refused else "opt_ins", self._day] += 1
+        if self._granted is not None:
+            self.days["opt_ins" if self._granted else "opt_outs", self._day] += 1
+            self._granted = None
 
     def end(self, life: Life) -> None:
         """The life is over: what was put off and never went is counted."""
@@ -249,8 +249,7 @@ class Tally:
             self._waiting[key] = (waited[0], by)
 
     def _consented(self, effect: SetConsent, lived: Lived, life: Life) -> None:
-        self._refused |= not effect.consent.granted
-        self._granted |= effect.consent.granted
+        self._granted = effect.consent.granted and self._granted is not False
 
     def _redeemed(self, effect: Redeem, lived: Lived, life: Life) -> None:
         self.rewards[effect.reward, "redeemed"] += 1
