@@ -241,9 +241,10 @@ def _advance(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]
             if reason := _leave_reason(stage, journey, properties):
                 return _end(stage, enrollment, "left", reason)
         placed = journey.steps[enrollment.step]
-        due = due_at(journey, enrollment, placed, stage.subscriber.timezone, stage.now)
-        if due > stage.now:
-            return stage.stand(replace(enrollment, due_at=due, waiting=None))
+        if placed.step.at is not None:
+            due = due_at(journey, enrollment, placed, stage.subscriber.timezone, stage.now)
+            if due > stage.now:
+                return stage.stand(replace(enrollment, due_at=due, waiting=None))
         if halt := stage.halted.get(enrollment.journey):
             if halt == "cancelled":
                 return _end(stage, enrollment, "left", halt)

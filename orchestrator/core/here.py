@@ -72,11 +72,11 @@ class Here:
 
     def begin(self) -> Outcome:
         """The step's work is done, or begun."""
-        self._pass("")
+        self._stage.path.append(Passed(self.journey, self.step_id))
         return self._placed.step.start(self)
 
     def next(self) -> Go:
-        self._pass("next")
+        self._stage.path.append(Passed(self.journey, self.step_id, "next"))
         return Go(self._placed.next)
 
     def into(self, label: str) -> Go:
@@ -85,7 +85,7 @@ class Here:
         return Go(self._placed.blocks[label])
 
     def _pass(self, way: str) -> None:
-        self._stage.path.append(Passed(self.journey, self._placed.id, way))
+        self._stage.path.append(Passed(self.journey, self.step_id, way))
 
     def scope(self, of_use: bool) -> Mapping[str, Any]:
         """See `Stage.scope`."""

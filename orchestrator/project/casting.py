@@ -83,6 +83,7 @@ class Spark:
 
 
 _MASK = 2**64 - 1
+_SECOND = timedelta(seconds=1)
 
 Draw = Callable[[Dice], Any]
 Expected = tuple[datetime, Event]
@@ -238,12 +239,12 @@ class Cast:
         arrive = self._form.arrive
         if new and arrive is not None and random() < arrive.share.share:
             since_s = random() * min(arrive.within.total_seconds(), span_s)
-            at = begin + timedelta(seconds=int(since_s))
+            at = begin + int(since_s) * _SECOND
             coming.append((at, self._event(arrive.on, at, self._arrives(self._dice))))
         for on, mean_s, properties in self._kind_now.habits:
             at_s = since_s - log(1.0 - random()) * mean_s
             while at_s < span_s:
-                at = begin + timedelta(seconds=int(at_s))
+                at = begin + int(at_s) * _SECOND
                 coming.append((at, self._event(on, at, properties(self._dice))))
                 at_s -= log(1.0 - random()) * mean_s
         coming.sort(key=itemgetter(0))
@@ -271,7 +272,7 @@ class Cast:
             return
         for share, on, within_s, properties in self._prompted(message.template):
             if random() < share:
-                at = now + timedelta(seconds=1 + int(random() * within_s))
+                at = now + (1 + int(random() * within_s)) * _SECOND
                 yield at, self._event(on, at, properties(self._spark))
         if random() < replies.stop.share:
             yield self._writes(STOP, message, now, self._after_s)
@@ -323,7 +324,7 @@ class Cast:
         return SubscriberEvent(on, at, properties, f"e{self._count}")
 
     def _later(self, now: datetime, mean_s: float) -> datetime:
-        return now + timedelta(seconds=1 + int(-log(1.0 - self._spark.random()) * mean_s))
+        return now + (1 + int(-log(1.0 - self._spark.random()) * mean_s)) * _SECOND
 
 
 class _Kind:

@@ -31,7 +31,6 @@ from orchestrator.project.life import Life, Lived
 BY_OTHERS = frozenset({"other_journey", "gap", "per_day", "per_week"})
 """Reasons for which another message keeps one back."""
 
-_SECOND = timedelta(seconds=1)
 _QUARTER_S = 900
 _MOST_TEXTS = 50_000
 
@@ -122,7 +121,8 @@ class Tally:
         self.earned = self.stuck = False
         if not (effects := lived.effects):
             return
-        self._at_s = (lived.at - self._begin) // _SECOND
+        since = lived.at - self._begin
+        self._at_s = since.days * DAY_S + since.seconds
         day = self._at_s // DAY_S
         self._day = day if day < self._last_day else self._last_day
         if type(lived.event) is ReplyReceived:

@@ -77,19 +77,19 @@ def asks_of_use(names: Iterable[str]) -> bool:
     return any(it == "subscriber" or it.startswith(("usage", "subscriber.usage")) for it in names)
 
 
-class _Either(dict[str, Any]):
-    """What the first says, or else the second, as far as it was asked for by name."""
+class _Either:
+    """What the first says, or else the second, for who asks by name."""
+
+    __slots__ = ("_first", "_second")
 
     def __init__(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
         self._first, self._second = first, second
 
-    def __missing__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Any:
         try:
-            said = self._first[name]
+            return self._first[name]
         except KeyError:
-            said = self._second[name]
-        self[name] = said
-        return said
+            return self._second[name]
 
 
 @lru_cache(maxsize=1024)
