@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 
-from orchestrator.core import cost
+from orchestrator.core import cost, short_message
 from orchestrator.core.errors import RenderError
 from orchestrator.core.links import rendered
 from orchestrator.core.model import Content
@@ -25,7 +25,8 @@ _ASKS = re.compile(r"\{%.*?%\}", re.DOTALL)
 _AGAIN = re.compile(r"\{%[-+]?\s*(?:for|set)\b")
 _VALUE = 32
 """Characters that a value takes at most, in our examples."""
-_WIDE_PART, _NARROW_PART = 67, 153
+_WIDE_PART, _NARROW_PART = 66, 152
+"""What a part holds at least: an emoji, or what comes after an escape, is not torn in two."""
 
 
 class SmsParts(Rule):
@@ -68,9 +69,13 @@ def _may_take(block: str, locale: str, most: int) -> bool:
     if _AGAIN.search(block):
         return True
     block = _ASKS.sub("", block)
-    values = _SAYS.findall(block)
-    longest = len(_SAYS.sub("", block)) + sum(map(_longest_said, values))
-    narrow = block.isascii() and not locale.startswith("zh")
+    try:
+        coding, written = short_message.encode(_SAYS.sub("", block))
+    except short_message.TextError:
+        return True
+    narrow = coding == short_message.GSM7 and block.isascii() and not locale.startswith("zh")
+    units = len(written) if coding == short_message.GSM7 else len(written) // 2
+    longest = units + sum(map(_longest_said, _SAYS.findall(block)))
     return longest > most * (_NARROW_PART if narrow else _WIDE_PART)
 
 
