@@ -85,8 +85,8 @@ class Reader:
 
 def _alone(text: str) -> str:
     """The text, with nothing beside its number. Raises Bad."""
-    if _BESIDE.search(text):
-        raise Bad("one number a line, with nothing beside it")
     if _SHORTENED.fullmatch(text):
         raise Bad("a spreadsheet shortened this number: make its column a text")
+    if _BESIDE.search(text):
+        raise Bad("one number a line, with nothing beside it")
     return text

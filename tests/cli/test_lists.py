@@ -53,16 +53,18 @@ def test_what_a_spreadsheet_leaves_is_told_as_what_it_is() -> None:
     reader = Reader("44", lambda line, reason: told.append(f"{line}: {reason}"))
     rows = [
         "\ufeff+447700900002", "07700900003", '"+447700900004"', "7.7009E+11", "+447700900005,Bo",
-        "Bo;+447700900006", "+44 7700 900007,", "447700900008\tBo",
+        "Bo;+447700900006", "+44 7700 900007,", "447700900008\tBo", "7,7009E+11",
     ]  # fmt: skip
     numbers = [*reader.numbers(io.BytesIO("\r\n".join(rows).encode()))]
     assert [it for some in numbers for it in some] == [
         447700900002, 447700900003, 447700900004, 447700900007,
     ]  # fmt: skip
     beside = "one number a line, with nothing beside it"
+    shortened = "a spreadsheet shortened this number: make its column a text"
     assert told == [
-        "4: a spreadsheet shortened this number: make its column a text",
+        f"4: {shortened}",
         *(f"{line}: {beside}" for line in (5, 6, 8)),
+        f"9: {shortened}",
     ]
 
 
