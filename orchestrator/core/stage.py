@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from orchestrator.core.here import Here
 
 
+_A_SECOND = timedelta(seconds=1)
+
+
 class Stage:
     """A scene being changed. Every change is also an effect."""
 
@@ -256,7 +259,7 @@ class Stage:
             if it.journey != where.journey
             and it.waiting is None
             and it.due_at is not None
-            and until <= it.due_at < until + timedelta(seconds=1)
+            and until <= it.due_at < until + _A_SECOND
         ]
         return max(ahead) + timedelta(milliseconds=1) if ahead else until
 

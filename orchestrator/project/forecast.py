@@ -3,7 +3,6 @@ project and seed always give the same forecast."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -274,23 +273,23 @@ def _points(tally: Tally, days: int) -> Points:
     return Points(before, **sums, by_reason=_most(_reasons(tally.reasons)), liability=liability)
 
 
-def _reasons(reasons: Counter[Told]) -> Counter[str]:
-    return Counter({f"{what}: {reason}": points for (what, reason), points in reasons.items()})
+def _reasons(reasons: Mapping[Told, int]) -> dict[str, int]:
+    return {f"{what}: {reason}": points for (what, reason), points in reasons.items()}
 
 
-def _summed(counts: Counter[Told]) -> Counter[str]:
+def _summed(counts: Mapping[Told, int]) -> dict[str, int]:
     """By what was counted, over all journeys."""
-    summed: Counter[str] = Counter()
+    summed: dict[str, int] = {}
     for (_, what), count in counts.items():
-        summed[what] += count
+        summed[what] = summed.get(what, 0) + count
     return summed
 
 
-def _of(counts: Counter[Told], name: str) -> Reasons:
-    return _most(Counter({what: n for (journey, what), n in counts.items() if journey == name}))
+def _of(counts: Mapping[Told, int], name: str) -> Reasons:
+    return _most({what: n for (journey, what), n in counts.items() if journey == name})
 
 
-def _most(counts: Counter[str]) -> Reasons:
+def _most(counts: Mapping[str, int]) -> Reasons:
     """The most frequent first; of equals in the order of the alphabet."""
     return dict(sorted(counts.items(), key=lambda it: (-it[1], it[0])))
 
