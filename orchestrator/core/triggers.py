@@ -23,6 +23,7 @@ from orchestrator.core.feed import Happened
 from orchestrator.core.journey import Entry
 from orchestrator.core.project import Project
 from orchestrator.core.sieve import Gate, Lists, Sieve, Sift, Test, Who, among, rank
+from orchestrator.core.telephone import whole
 
 Rest = tuple["Trigger", Test | None]
 """A trigger, and what must hold besides (None: nothing)."""
@@ -34,12 +35,12 @@ class Trigger:
     `parts` are what its `if` says of the event and the subscriber's number, `own` a test of those
     that ask about nothing but the number, `chance` one of its `sample`. `knowing` reads what its
     `if` says of `state`, `still` what must hold at the end of the wait, `ends` the conditions of
-    each event that ends it. None always holds. Spans are in seconds. `at_once`: nothing is waited
-    for, and nothing need be known but the event.
+    each event that ends it, `asks` the names under `state` that it asks about. None always holds.
+    Spans are in seconds. `at_once`: nothing is waited for, and nothing need be known but the event.
     """
 
     __slots__ = (
-        *("after_s", "at_once", "chance", "ends", "entry", "index", "journey", "knowing"),
+        *("after_s", "asks", "at_once", "chance", "ends", "entry", "index", "journey", "knowing"),
         *("number", "on", "once_per_s", "own", "own_parts", "parts", "still", "_timezone"),
     )
 
@@ -56,8 +57,10 @@ class Trigger:
         self.own = sieve.every(self.own_parts)
         self.chance = _chance(journey, entry)
         self.knowing = _reading(part for part in hot if _looks_back(part))
-        self.still = _reading(_hot(entry.still))
+        still = _hot(entry.still)
+        self.still = _reading(still)
         self.ends = tuple((str(it.on), _hot(it.condition)) for it in entry.unless)
+        self.asks = frozenset(_states(hot, still, *(parts for _, parts in self.ends)))
         self.at_once = not (self.after_s or self.once_per_s or self.still or self.knowing)
         self._timezone = timezone
 
@@ -70,19 +73,6 @@ class Trigger:
         tz = calendar.zone(self._timezone)
         return tz is None or hours.holds(
             calendar.local_time(datetime.fromtimestamp(began, UTC), tz)
-        )
-
-    @property
-    def asks(self) -> frozenset[str]:
-        """The names under `state` that it asks about."""
-        conditions = (self.entry.condition, self.entry.still)
-        asked = [part for it in conditions for part in _hot(it)]
-        asked += [part for _, parts in self.ends for part in parts]
-        return frozenset(
-            name.split(".")[1]
-            for part in asked
-            for name in part.names()
-            if name.startswith("state.")
         )
 
 
@@ -146,23 +136,25 @@ class Plan:
         self._gates = [*_gates(starting, sieve)]
         groups = _groups(starting, sieve)
         self._groups = [
-            (None if head is None else sieve.test(head), rests) for head, rests in groups.items()
+            (None if head is None else sieve.test(head), rests) for head, rests in groups
         ]
-        followed: dict[frozenset[Part], None] = {}
+        followed: dict[frozenset[str], tuple[Part, ...]] = {}
         for trigger in triggers.all:
-            own = trigger.own_parts
+            own = (*trigger.own_parts,)
             if any(key in trigger.asks for key, _ in triggers.sets.get(name, ())):
-                followed[own] = None
+                followed[_written(own)] = own
             for on, parts in trigger.ends:
                 if on == name:
-                    followed[own.union(it for it in parts if not _looks_back(it))] = None
-        widest = [parts for parts in followed if not any(other < parts for other in followed)]
+                    asked = (*own, *(it for it in parts if not _looks_back(it)))
+                    followed[_written(asked)] = asked
+        widest = [it for it in followed if not any(other < it for other in followed)]
         self.is_followed = bool(followed)
-        self._always = frozenset[Part]() in followed
-        self._followed = [test for parts in widest if (test := sieve.every(parts)) is not None]
+        self._always = frozenset[str]() in followed
+        tests = [sieve.every(followed[it]) for it in widest]
+        self._followed = [test for test in tests if test is not None]
         sifts = [among(key, table, place) for key, table, place, _ in self._gates]
         sifts += [
-            it for head in groups if head is not None and (it := sieve.sift(head)) is not None
+            it for head, _ in groups if head is not None and (it := sieve.sift(head)) is not None
         ]
         outlined = any(gate[3] for gate in self._gates)
         known = len(sifts) == len(self._gates) + len(groups) and not outlined and not followed
@@ -191,7 +183,8 @@ class Plan:
             if type(value) is str:
                 found = table.get(value)
             elif place:
-                found = table.get(str(value)) if type(value) is int else outlined
+                number = whole(value)
+                found = outlined if number is None else table.get(str(number))
             else:
                 continue
             if found is not None:
@@ -239,15 +232,24 @@ def _gates(starting: Iterable[Trigger], sieve: Sieve) -> Iterator[_Gates]:
         yield key[0], table, key[1], outlined.get(key)
 
 
-def _groups(starting: Iterable[Trigger], sieve: Sieve) -> dict[Part | None, tuple[Rest, ...]]:
+def _groups(
+    starting: Iterable[Trigger], sieve: Sieve
+) -> Sequence[tuple[Part | None, tuple[Rest, ...]]]:
     """The triggers without a gate, by their cheapest part."""
-    groups: dict[Part | None, tuple[Rest, ...]] = {}
+    groups: dict[frozenset[str], tuple[Part | None, tuple[Rest, ...]]] = {}
     for trigger in starting:
         if _gate(trigger, sieve) is None:
             head = min(trigger.parts, key=rank, default=None)
             rest = _rest(trigger, sieve, [it for it in trigger.parts if it is not head])
-            groups[head] = (*groups.get(head, ()), rest)
-    return groups
+            written = _written(() if head is None else (head,))
+            _, others = groups.get(written, (head, ()))
+            groups[written] = (head, (*others, rest))
+    return [*groups.values()]
+
+
+def _written(parts: Iterable[Part]) -> frozenset[str]:
+    """What parts say, to tell them apart: to Python 1 and true are the same."""
+    return frozenset(map(repr, parts))
 
 
 def _gate(trigger: Trigger, sieve: Sieve) -> tuple[Gate, Part] | None:
@@ -275,6 +277,13 @@ def _hot(condition: Condition | None) -> tuple[Part, ...]:
 
 def _looks_back(part: Part) -> bool:
     return any(name.startswith("state.") for name in part.names())
+
+
+def _states(*asked: Iterable[Part]) -> Iterator[str]:
+    """The names under `state` that these parts ask about."""
+    for parts in asked:
+        for part in parts:
+            yield from (it.split(".")[1] for it in part.names() if it.startswith("state."))
 
 
 def _reading(parts: Iterable[Part]) -> Reading | None:

@@ -404,6 +404,35 @@ def test_many_events_are_sifted_as_each_for_itself(
         assert [it for it in left if plan.wants(*it)] == [it for it in some if plan.wants(*it)]
 
 
+def test_what_many_triggers_ask_of_an_event_is_judged_as_each_asks_it() -> None:
+    asked = (
+        *("event.it == 1", "event.it == true", "event.it == false", "event.it == 0"),
+        *("event.it != 1", "event.it != true", "event.it in [1]", "event.it in [true]"),
+        *("event.it < 5", "event.it == 'c1'", "event.it in ['c1', 'a1']"),
+        *("in_area('campus', event.it)", "not in_area('campus', event.it)"),
+        *("in_area('airport', event.it)", "event.it in list('tones')"),
+    )
+    alike = project(**{f"j{n}": (entry("call.ended", it),) for n, it in enumerate(asked)})
+    triggers = Triggers(alike, LISTS)
+    for it in (0, 1, 0.0, 1.0, True, False, 7, 7.0, -7, "7", "c1", [101.0, 20.0], None):
+        begun = triggers.begins(happened("call.ended", ANN, 1.0, "c1", it=it))
+        scope = {"event": {"it": it}, "number": ANN, "lists": LISTS, "areas": AREAS}
+        hold = [condition for condition in asked if Condition.parse(condition).holds(scope) is True]
+        told = [asked[int(trigger.journey[1:])] for trigger in begun]
+        assert sorted(told) == sorted(hold), it
+
+
+def test_what_ends_one_wait_does_not_hide_what_ends_another() -> None:
+    waits = {
+        f"j{n}": (entry("call.ended", after=10, unless=(unless("phone.off", it),)),)
+        for n, it in enumerate(("event.it == 1", "event.it == true"))
+    }
+    triggers = Triggers(project(**waits), LISTS)
+    for it in (1, True):
+        assert triggers.wants(happened("phone.off", ANN, 1.0, "p1", it=it)), it
+    assert not triggers.wants(happened("phone.off", ANN, 1.0, "p1", it=2))
+
+
 def test_what_no_trigger_can_need_is_sifted_out() -> None:
     plan = Triggers(BY_WORD, LISTS).plans["call.ended"]
     said = {"cell": "b9", "seconds": 100, "kind": "home"}
