@@ -230,7 +230,8 @@ class Ledger:
     def add(self, measure: str, day: date, amount: Decimal) -> None:
         """So much was counted of a measure on that day."""
         counted = self.added_up(self._book, len(self._book.taken))
-        self._book = _Book(_more(counted, measure, day, amount))
+        days = counted.get(measure, _NO_DAYS).add(day, amount)
+        self._book = _Book({**counted, measure: days})
 
     def figures(
         self,
@@ -250,20 +251,17 @@ class Ledger:
 
     def added_up(self, book: _Book, count: int) -> Mapping[str, _Days]:
         """What was counted, and the first `count` of what was taken after it."""
-        counted = book.counted
+        if not count:
+            return book.counted
+        counted = {**book.counted}
         for amounts, properties, at, now, tz in book.taken[:count]:
             for measure, it in amounts.items():
                 if amount := it.of(properties):
-                    counted = _more(counted, measure, day_of(at, now, tz), amount)
+                    days = counted.get(measure, _NO_DAYS)
+                    counted[measure] = days.add(day_of(at, now, tz), amount)
         if book is self._book and count == len(book.taken):
             self._book = _Book(counted)
         return counted
-
-
-def _more(
-    counted: Mapping[str, _Days], measure: str, day: date, amount: Decimal
-) -> Mapping[str, _Days]:
-    return {**counted, measure: counted.get(measure, _NO_DAYS).add(day, amount)}
 
 
 def _boundless(measures: Mapping[str, Measure], attributes: Mapping[str, Any]) -> Iterator[str]:
@@ -328,7 +326,7 @@ class _Days(Struct, frozen=True):
         days, sums = days[:count], sums[:count]
         place = bisect_right(days, day)
         days.insert(place, day)
-        sums.insert(place, self._until(place))
+        sums.insert(place, sums[place - 1] if place else NOTHING)
         for later in range(place, count + 1):
             sums[later] += amount
         return _Days(days, sums, count + 1)
@@ -338,25 +336,27 @@ class _Days(Struct, frozen=True):
         if not self.count:
             return _UNCOUNTED
         before, first, since, tomorrow, following = _spans(today)
-        until_now = self._until(end := self._before(tomorrow))
-        if end == self.count:
-            month_end, until_month_end = end, until_now
-        else:  # the subscriber has moved to where it is still the day before
-            month_end = self._before(following)
-            until_month_end = self._until(month_end)
+        last, until_now = self.days[self.count - 1], self.sums[self.count - 1]
+        until_month_end = until_now
+        if last >= tomorrow:  # the subscriber has moved to where it is still the day before
+            until_now, until_month_end = self._until(tomorrow), self._until(following)
+            last = self._last_before(following)
         return Counts(
-            month_end > 0 and self.days[month_end - 1] >= before,
-            until_now - self._until(self._before(today)),
-            until_now - self._until(self._before(since)),
-            until_month_end - self._until(self._before(first)),
+            last >= before,
+            until_now - self._until(today),
+            until_now - self._until(since),
+            until_month_end - self._until(first),
         )
 
-    def _before(self, day: date) -> int:
-        """How many of the amounts are of days before that one."""
-        return bisect_left(self.days, day, 0, self.count)
-
-    def _until(self, place: int) -> Decimal:
+    def _until(self, day: date) -> Decimal:
+        """The sum of what is of days before that one."""
+        place = bisect_left(self.days, day, 0, self.count)
         return self.sums[place - 1] if place else NOTHING
+
+    def _last_before(self, day: date) -> date:
+        """The last day before that one of which anything was counted; `date.min` if none."""
+        place = bisect_left(self.days, day, 0, self.count)
+        return self.days[place - 1] if place else date.min
 
 
 _NO_DAYS = _Days()

@@ -93,6 +93,7 @@ class Life:
         if triggers is None and scene.project.triggers:
             triggers = Triggers(scene.project, scene.members)
         self._triggers = triggers
+        self._counting = scene.project.feed.counting
         self._heard = triggers.names if triggers is not None else frozenset[str]()
         self._unkept = scene.project.feed.matching
         self._judged = self._heard | self._unkept
@@ -214,21 +215,21 @@ class Life:
 
     def _count(self, event: Event | None) -> None:
         """What an event counts is counted, and conditions see how it stands today."""
+        if not self._counting:
+            return
         scene, now, ledger = self.scene, self.now, self._ledger
-        feed, person = scene.project.feed, scene.subscriber
-        if not (counting := feed.counting):
-            return
-        amounts = counting.get(event.name) if type(event) is SubscriberEvent else None
+        person, stale = scene.subscriber, self._counted_at != now and not ledger.empty
         if person is not self._counted:
-            self._counted = person
+            self._counted, stale = person, True
             self._home = usage.home(person.timezone, scene.project.timezone)
-        elif amounts is None and (self._counted_at == now or ledger.empty):
-            return
-        if amounts is not None and type(event) is SubscriberEvent:
+        if type(event) is SubscriberEvent and event.name in self._counting:
+            amounts, stale = self._counting[event.name], True
             ledger.take(amounts, event.properties, event.at, now, self._home)
-        self._counted_at = now
-        figures = ledger.figures(feed.measures, person.attributes, now, self._home)
-        self.scene = replace(scene, usage=figures)
+        if stale:
+            self._counted_at = now
+            measures = scene.project.feed.measures
+            figures = ledger.figures(measures, person.attributes, now, self._home)
+            self.scene = replace(scene, usage=figures)
 
     def _take(self, event: Event) -> Lived:
         now = self.now
