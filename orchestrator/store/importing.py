@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import asyncpg
@@ -11,12 +12,12 @@ from msgspec import Struct
 from orchestrator.store import optouts, subscribers
 from orchestrator.store.subscribers import NewSubscriber
 
-# Somebody who wrote to us before we knew them is now known by the operator's own key. Their shard
-# stays: it is in many rows, and only has to be stable.
+# Somebody who wrote to us before we knew them is now known by the operator's own key, unless
+# another import was quicker. Their shard stays: it is in many rows, and only has to be stable.
 ADOPT = """
 UPDATE subscribers s SET key = u.key
-FROM unnest($1::bigint[], $2::text[]) AS u (id, key)
-WHERE s.id = u.id AND NOT EXISTS (SELECT FROM subscribers t WHERE t.key = u.key)
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u (id, was, key)
+WHERE s.id = u.id AND s.key = u.was AND NOT EXISTS (SELECT FROM subscribers t WHERE t.key = u.key)
 RETURNING s.key
 """
 
@@ -43,20 +44,40 @@ async def add(
     that an opt-out of theirs holds. With the installation's `secret`, so does that of somebody who
     was erased. Call it in a transaction. Safe to repeat.
     """
+    while True:
+        with suppress(_QuickerError):
+            async with connection.transaction():  # of which nothing is left if somebody was quicker
+                return await _add(connection, news, now, default_locale, secret)
+
+
+class _QuickerError(Exception):
+    """An address that was nobody's has become somebody else's."""
+
+
+async def _add(
+    connection: asyncpg.Connection,
+    news: Sequence[NewSubscriber],
+    now: datetime,
+    default_locale: str,
+    secret: bytes,
+) -> Added:
+    """As `add`. Raises _QuickerError: whose the address is can be seen now."""
     wanted = [(channel, it) for s in news for channel, it in s.addresses.items()]
     owners = await subscribers.owners(connection, wanted) if wanted else {}
     taken = {address: owner.key for address, owner in owners.items()}
-    adopted: dict[int, str] = {}
+    adopted: dict[tuple[int, str], str] = {}
     refused: dict[str, str] = {}
     good: list[NewSubscriber] = []
     for s in news:
-        strangers: list[int] = []
+        strangers: list[tuple[int, str]] = []
         for channel, address in s.addresses.items():
             owner = taken.get((channel, address), s.key)
             known = owners.get((channel, address))
+            if owner == s.key:
+                continue
             if known is not None and owner == f"{channel}:{address}" and known.key == owner:
-                strangers.append(known.subscriber_id)
-            elif owner != s.key:
+                strangers.append((known.subscriber_id, owner))
+            else:
                 refused[s.key] = owner
         if s.key in refused:
             continue
@@ -64,7 +85,8 @@ async def add(
         taken.update(dict.fromkeys(s.addresses.items(), s.key))
         good.append(s)
     if adopted:
-        rows = await connection.fetch(ADOPT, [*adopted], [*adopted.values()])
+        ids, before = zip(*adopted, strict=True)
+        rows = await connection.fetch(ADOPT, ids, before, [*adopted.values()])
         renamed = {row["key"] for row in rows}
         for key in adopted.values():
             if key not in renamed:
@@ -73,7 +95,11 @@ async def add(
     # In one order for all, so that two imports wait for each other instead of dying together.
     good.sort(key=lambda s: s.key)
     made, known_count = await subscribers.upsert(connection, good, now, default_locale)
+    theirs = {it: s.key for s in good for it in s.addresses.items()}
+    fresh = theirs.keys() - owners.keys()
+    whose = await subscribers.owners(connection, fresh) if fresh else {}
+    if any(owner.key != theirs[it] for it, owner in whose.items()):
+        raise _QuickerError
     if secret:
-        theirs = [it for s in good for it in s.addresses.items()]
         await optouts.hold_to(connection, theirs, secret, now)
     return Added(made, known_count, refused)

@@ -1,0 +1,107 @@
+"""An address is one person's, whoever is told of it at the same time: or an opt-out of theirs would
+not hold for the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import asyncpg
+
+from orchestrator.core.delivery import Reply
+from orchestrator.core.model import Consent
+from orchestrator.runtime.context import Context
+from orchestrator.runtime.ingest import Ingest
+from orchestrator.store import importing, subscribers
+from orchestrator.store.importing import Added
+from orchestrator.store.subscribers import NewSubscriber
+from tests.runtime.installation import NOON, rows, value
+
+NUMBER = {"sms": "+8613800000001"}
+STRANGER = "sms:+8613800000001"
+
+LISTED = """
+SELECT s.key, o.key FROM subscribers s
+JOIN addresses a ON a.channel = 'sms' AND a.address = s.addresses ->> 'sms'
+JOIN subscribers o ON o.id = a.subscriber_id ORDER BY 1
+"""
+"""Who lists the number, and whose it is."""
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+Result = TypeVar("Result")
+
+
+@asynccontextmanager
+async def under_way(office: Context) -> AsyncIterator[asyncpg.Connection]:
+    """A transaction that is committed at the end of the block."""
+    async with office.pool.acquire() as connection, connection.transaction():
+        yield connection
+
+
+async def meanwhile(office: Context, work: Awaitable[Result]) -> asyncio.Future[Result]:
+    """The work has begun, and waits for somebody else's transaction."""
+    task = asyncio.ensure_future(work)
+    while not task.done() and not await value(office, WAITING):  # noqa: ASYNC110 — PostgreSQL waits
+        await asyncio.sleep(0.01)
+    return task
+
+
+async def told(office: Context, key: str) -> Added:
+    async with under_way(office) as connection:
+        news = [NewSubscriber(key, addresses=NUMBER)]
+        return await importing.add(connection, news, NOON, "en", office.secret)
+
+
+async def test_of_two_imports_at_once_one_gets_the_number(office: Context) -> None:
+    async with under_way(office) as connection:
+        await importing.add(connection, [NewSubscriber("a", addresses=NUMBER)], NOON, "en")
+        other = await meanwhile(office, told(office, "b"))
+    assert await other == Added(0, 0, {"b": "a"})
+    assert await rows(office, LISTED) == [("a", "a")]
+
+
+async def test_whoever_says_stop_while_they_are_imported_is_who_is_imported(
+    office: Context,
+) -> None:
+    said = Consent(False, NOON, "reply", "STOP")
+    async with under_way(office) as connection:
+        stranger = NewSubscriber(STRANGER, addresses=NUMBER, consents={"everything": said})
+        await subscribers.upsert(connection, [stranger], NOON, "en")
+        other = await meanwhile(office, told(office, "a"))
+    assert await other == Added(0, 1, {})
+    assert await rows(office, LISTED) == [("a", "a")]
+    refused = "SELECT consents -> 'everything' ->> 'granted' FROM subscribers WHERE key = 'a'"
+    assert await value(office, refused) == "false"
+
+
+async def test_whoever_writes_while_they_are_imported_is_who_is_imported(office: Context) -> None:
+    ingest = Ingest(office)
+    async with under_way(office) as connection:
+        await importing.add(connection, [NewSubscriber("a", addresses=NUMBER)], NOON, "en")
+        reply = ingest.inbox.replies([Reply("sms", NUMBER["sms"], "STOP", "r1")])
+        other = await meanwhile(office, reply)
+    await other
+    await ingest.answered()
+    assert await rows(office, LISTED) == [("a", "a")]
+    whose = "SELECT s.key FROM events e JOIN subscribers s ON s.id = e.subscriber_id"
+    assert await rows(office, whose) == [("a",)]
+
+
+async def test_of_two_imports_of_a_stranger_at_once_one_gets_them(office: Context) -> None:
+    await told(office, STRANGER)
+    async with under_way(office) as connection:
+        await importing.add(connection, [NewSubscriber("a", addresses=NUMBER)], NOON, "en")
+        other = await meanwhile(office, told(office, "b"))
+    assert (await other).refused == {"b": "somebody who wrote in before"}
+    assert await rows(office, LISTED) == [("a", "a")]
+
+
+async def test_a_stranger_may_be_described_by_the_key_that_they_have(office: Context) -> None:
+    await told(office, STRANGER)
+    assert await told(office, STRANGER) == Added(0, 1, {})
