@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 import msgspec
 from aiohttp import web
 from msgspec import Struct
@@ -17,18 +16,13 @@ from redis.exceptions import RedisError
 
 from orchestrator.core.errors import OutreachError
 from orchestrator.runtime.streams import FullError
+from orchestrator.store.failures import TRANSIENT
 
 log = logging.getLogger("outreach.web")
 
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.PostgresConnectionError,
-    RedisError,
-)
-"""PostgreSQL or Redis cannot be reached, is restarting, or has no room."""
+_AWAY = (TimeoutError, RedisError, *TRANSIENT)
+"""PostgreSQL or Redis cannot be reached, is restarting, has no room, or ended one of two requests
+that waited for each other."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 from aiohttp.test_utils import TestServer
 
@@ -280,7 +281,13 @@ async def test_a_mistake_that_can_be_mended_is_told_with_its_hint(api: Api) -> N
 
 
 @pytest.mark.parametrize(
-    ("failure", "status"), [(RuntimeError("canary"), 500), (ConnectionError("canary"), 503)]
+    ("failure", "status"),
+    [
+        (RuntimeError("canary"), 500),
+        (ConnectionError("canary"), 503),
+        (asyncpg.DiskFullError("canary"), 503),
+        (asyncpg.DeadlockDetectedError("canary"), 503),
+    ],
 )
 async def test_an_unexpected_failure_tells_nothing_of_us_and_logs_no_words(
     api: Api, caplog: pytest.LogCaptureFixture, failure: Exception, status: int
