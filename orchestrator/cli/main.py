@@ -31,6 +31,7 @@ COMMANDS = {
     "list": ("lists:list_numbers", "outreach list load dnd do-not-disturb.txt --country 86"),
     "feed": ("feed:feed", "outreach feed calls.csv --speed 10x"),
     "link": ("link:link", "outreach link +8613800138000 --channel telegram --qr ann.svg"),
+    "code": ("code:code", "outreach code 7Q2M-0RXA-9KTV-C4HE --by amy"),
     "event": ("event:event", "outreach event u1 order.placed amount=12.5 --source-id order-1001"),
     "events": ("events:events", "outreach events set-aside --replay"),
     "show": ("show:show", "outreach show +8613800138000"),

@@ -21,7 +21,7 @@ from orchestrator.runtime.gateway import holding
 from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.settings import Settings, load_api_keys
 from orchestrator.runtime.worker import following
-from orchestrator.web import clicks, desk, invitations, operations
+from orchestrator.web import clicks, codes, desk, invitations, operations
 from orchestrator.web.app import create_app
 from orchestrator.web.doors import open_doors
 from orchestrator.web.keys import HOLDER
@@ -53,6 +53,7 @@ async def _serve(settings: Settings, context: Context) -> None:
             *called,
             *clicks.routes(context, ingest),
             *desk.routes(context, ingest),
+            *codes.routes(context),
             *invitations.routes(context, found, lambda request: request[HOLDER]),
             *operations.routes(context),
         ]

@@ -226,13 +226,15 @@ class Purchase(Struct, frozen=True):
 
 
 class Code(Struct, frozen=True):
-    """A code that was given for a purchase (`hold`). We do not know the code itself."""
+    """A code that was given for a purchase (`hold`), and who of us took it, in which request. We do
+    not know the code itself."""
 
     hold: str
     reward: str
     given_at: Instant
     used_at: Instant | None
     used_as: str | None
+    used_by: str | None
 
 
 class Invitation(Struct, frozen=True):

@@ -114,7 +114,7 @@ SELECT key, reward, points, taken, state, at, expires_at, ended_at
 FROM holds WHERE subscriber_id = $1 ORDER BY at, key
 """
 CODES = """
-SELECT hold, reward, given_at, used_at, used_as
+SELECT hold, reward, given_at, used_at, used_as, used_by
 FROM codes WHERE subscriber_id = $1 ORDER BY given_at, hold
 """
 

@@ -71,6 +71,10 @@ ENTRIES = """
 SELECT at, debit, credit, points, reason
 FROM entries WHERE subscriber_id = $1 ORDER BY at DESC, number DESC LIMIT $2
 """
+USED_CODES = """
+SELECT used_at AS at, reward, used_by, given_at
+FROM codes WHERE subscriber_id = $1 AND used_at IS NOT NULL ORDER BY used_at DESC LIMIT $2
+"""
 ERRANDS = """
 SELECT asked_at AS at, kind, message_id, word, code, reason, asked_by
 FROM errands WHERE subscriber_id = $1 ORDER BY id DESC LIMIT $2
@@ -92,7 +96,7 @@ WHERE subscriber_id = $1 AND kind = 'reply' AND name = $2 ORDER BY id DESC LIMIT
 
 Kind = Literal[
     "event", "trigger", "reply", "entered", "failed", "message", "suppression", "consent", "points",
-    "failure",
+    "code", "failure",
     "query", "recall", "began", "goal", "ended",
 ]  # fmt: skip
 
@@ -261,6 +265,11 @@ def _entry(row: asyncpg.Record) -> Moment:
     return Moment(row["at"], "points", row["reason"], facts)
 
 
+def _code(row: asyncpg.Record) -> Moment:
+    facts = {"by": row["used_by"], "given": row["given_at"]}
+    return Moment(row["at"], "code", row["reward"], facts)
+
+
 def _errand(row: asyncpg.Record) -> Moment:
     facts = {
         "said": row["word"] or "nothing yet",
@@ -282,6 +291,7 @@ _SOURCES = (
     (SUPPRESSIONS, _suppression),
     (CONSENTS, _consent),
     (ENTRIES, _entry),
+    (USED_CODES, _code),
     (ERRANDS, _errand),
     (FAILURES, _failure),
 )

@@ -3,7 +3,7 @@
 - `POST /v1/desk/{calls|counter}/next` takes the first item that nobody has, and reserves it: 200
   with the item, 204 if there is none.
 - `GET /v1/desk/{calls|counter}/subscribers/{key}` says what may be spoken of with somebody who
-  stands there now; `key` may be a number.
+  stands there now; `key` may be a number. What they have a code for: `web/codes.py`.
 - `POST /v1/desk/items/{id}/outcome` says what came of it, `POST /v1/desk/items/{id}/release`
   gives it back.
 """
@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -27,6 +27,7 @@ from orchestrator.runtime.reports import Time, Timed
 from orchestrator.store import desk, timeline
 from orchestrator.store.desk import Item
 from orchestrator.web.problem import ProblemError
+from orchestrator.web.shapes import read_one
 
 SOURCE = "desk"
 MOST_TRIES = 3
@@ -85,9 +86,6 @@ class Standing(Struct, frozen=True):
     open: bool
 
 
-Body = TypeVar("Body", Take, Release, Said)
-
-
 def routes(context: Context, ingest: Ingest) -> list[web.RouteDef]:
     """The routes of the desk; holders of an API key may call them."""
     work = _Desk(context, ingest)
@@ -105,7 +103,7 @@ class _Desk:
         self._ingest = ingest
 
     async def next(self, request: web.Request) -> web.StreamResponse:
-        channel, asked = _channel(request), _read(await request.read(), Take)
+        channel, asked = _channel(request), read_one(await request.read(), Take)
         now = await self._context.now()
         until = now + timedelta(seconds=asked.hold_s)
         while True:
@@ -140,7 +138,7 @@ class _Desk:
         return _json([_shown(item, None) for item in items if not self._refused(item)])
 
     async def outcome(self, request: web.Request) -> web.StreamResponse:
-        said = _read(await request.read(), Said)
+        said = read_one(await request.read(), Said)
         item, told = await self._settled(request.match_info["id"], said)
         if told is not None:
             event = {
@@ -158,7 +156,7 @@ class _Desk:
         return _json(Standing(item.id, told is None))
 
     async def release(self, request: web.Request) -> web.StreamResponse:
-        asked = _read(await request.read(), Release)
+        asked = read_one(await request.read(), Release)
         now = await self._context.now()
         async with self._context.pool.acquire() as connection, connection.transaction():
             item = await self._theirs(connection, request.match_info["id"], asked.by, now)
@@ -218,17 +216,6 @@ def _channel(request: web.Request) -> str:
     if channel not in DESK_CHANNELS:
         raise ProblemError(404, "No such desk", f"There are: {', '.join(DESK_CHANNELS)}.")
     return channel
-
-
-def _read(body: bytes, shape: type[Body]) -> Body:
-    try:
-        if b"\\u0000" in body:
-            raise ProblemError(422, "Not valid", "It holds a NUL character (\\u0000).")
-        return msgspec.json.decode(body, type=shape)
-    except msgspec.ValidationError as error:
-        raise ProblemError(422, "Not valid", str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProblemError(400, "The body is not JSON", str(error)) from None
 
 
 def _json(value: Any) -> web.Response:

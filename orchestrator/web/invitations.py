@@ -15,6 +15,7 @@ from orchestrator.runtime.context import Context
 from orchestrator.runtime.inviting import invite, qr_code
 from orchestrator.store import acts, timeline
 from orchestrator.web.problem import ProblemError
+from orchestrator.web.shapes import read_one
 
 
 class InvitationShape(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,12 +38,7 @@ def routes(
 
     async def post(request: web.Request) -> web.Response:
         key = request.match_info["key"]
-        try:
-            asked = msgspec.json.decode(await request.read(), type=InvitationShape)
-        except msgspec.ValidationError as error:
-            raise ProblemError(422, "Not valid", str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ProblemError(400, "The body is not JSON", str(error)) from None
+        asked = read_one(await request.read(), InvitationShape)
         known = None
         if "\0" not in key:
             async with context.pool.acquire() as connection:

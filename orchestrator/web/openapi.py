@@ -11,10 +11,12 @@ from msgspec import Struct
 
 from orchestrator.core.dossier import Dossier
 from orchestrator.core.model import DESK_CHANNELS
+from orchestrator.runtime.counter import Honoured
 from orchestrator.runtime.inviting import Invitation
 from orchestrator.runtime.reports import EventShape, Taken, Word
 from orchestrator.store.erasure import Holdings
 from orchestrator.store.timeline import Timeline
+from orchestrator.web.codes import ShownCode
 from orchestrator.web.desk import Release, Said, Shown, Standing, Take
 from orchestrator.web.events import LINES, MAX_EVENT_OCTETS, Streamed
 from orchestrator.web.invitations import InvitationShape
@@ -83,6 +85,8 @@ _SPOKEN = (
     Said,
     Shown,
     Standing,
+    ShownCode,
+    Honoured,
     InvitationShape,
     Invited,
 )
@@ -91,7 +95,8 @@ _REASONS = {
     401: "No API key, or an unknown one.",
     403: "The key is not good for this.",
     404: "There is no such subscriber.",
-    409: "It belongs to somebody else, or is over; nothing was stored.",
+    409: "It belongs to somebody else, or is over, or the request was another one before; nothing "
+    "was stored.",
     413: f"More than {MAX_ITEMS} items, or too many octets: one event has at most "
     f"{MAX_EVENT_OCTETS}, however it comes.",
     422: "Something is not as it must be; nothing was stored.",
@@ -288,6 +293,16 @@ def document() -> Mapping[str, Any]:
                     "requestBody": sent(Release),
                     "responses": {
                         "200": answer(Standing, "Somebody else may take it."),
+                        **problems(400, 401, 403, 404, 409, 422, 500, 503),
+                    },
+                }
+            },
+            "/v1/desk/counter/codes": {
+                "post": {
+                    "summary": "Use the code of somebody who comes for what their points bought.",
+                    "requestBody": sent(ShownCode),
+                    "responses": {
+                        "200": answer(Honoured, "What became of it."),
                         **problems(400, 401, 403, 404, 409, 422, 500, 503),
                     },
                 }

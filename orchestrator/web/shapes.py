@@ -43,6 +43,7 @@ class SubscriberShape(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Shape = TypeVar("Shape", CheckedShape, SubscriberShape)
+One = TypeVar("One", bound=Struct)
 
 _ONES: Mapping[type, Decoder[Any]] = {it: Decoder(it) for it in (CheckedShape, SubscriberShape)}
 _LISTS: Mapping[type, Decoder[Any]] = {
@@ -78,6 +79,19 @@ def read_batch(body: bytes, shape: type[Shape]) -> list[Shape]:
         raise ProblemError(400, "The body is not JSON", str(error)) from None
     except RecursionError:
         raise ProblemError(400, "The body is nested too deep") from None
+
+
+def read_one(body: bytes, shape: type[One]) -> One:
+    """The one thing that a body holds. Raises ProblemError: 400 if it is no JSON, 422 with what is
+    wrong."""
+    try:
+        if holds_nul(body):
+            raise ProblemError(422, "Not valid", "It holds a NUL character (\\u0000).")
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise ProblemError(422, "Not valid", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemError(400, "The body is not JSON", str(error)) from None
 
 
 def refuse_many(items: Sequence[object]) -> None:

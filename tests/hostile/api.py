@@ -21,7 +21,7 @@ from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.projects import apply
 from orchestrator.runtime.settings import ApiKey, Settings
 from orchestrator.runtime.turn import take_due
-from orchestrator.web import desk, invitations
+from orchestrator.web import codes, desk, invitations
 from orchestrator.web.app import create_app
 from orchestrator.web.doors import open_doors
 
@@ -63,7 +63,11 @@ async def serving(database_url: str, redis_url: str) -> AsyncIterator[Api]:
             await apply(connection, STARTER, context.clock.now())
             await context.projects.follow(connection)
         ingest = Ingest(context)
-        routes = [*desk.routes(context, ingest), *invitations.routes(context, CONFIGURED)]
+        routes = [
+            *desk.routes(context, ingest),
+            *codes.routes(context),
+            *invitations.routes(context, CONFIGURED),
+        ]
         app = create_app(
             open_doors(context, Intake(context, ingest)), api_keys=[ApiKey(KEY)], routes=routes
         )

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from orchestrator.core import points
 from orchestrator.core.effects import Effect
 from orchestrator.core.points import Account, Change
 from orchestrator.core.project import Reward
 from orchestrator.store.audit import imbalances
-from orchestrator.store.codes import CodeAnswer, use_code
+from orchestrator.store.codes import CodeAnswer, Use, use_code
 from orchestrator.store.points import (
     Conflict,
     HoldError,
@@ -197,36 +198,99 @@ async def test_due_members_are_found_by_shard_and_not_again_once_settled(
     assert await connection.fetch(due, expires_at) == []
 
 
+async def use(
+    connection: asyncpg.Connection,
+    code: bytes,
+    request: str,
+    member: int | None = None,
+    at: datetime = LATER,
+    by: str = "amy",
+) -> CodeAnswer:
+    async with connection.transaction():
+        return await use_code(connection, code, at, Use(by, request), member)
+
+
 async def test_a_code_is_used_once_and_says_when(connection: asyncpg.Connection) -> None:
     await buy(connection, 1, b"hash")
-    used = CodeAnswer("used", 1, "coffee", NOW, LATER)
-    assert await use_code(connection, b"hash", LATER, "request-1") == used
-    assert await use_code(connection, b"hash", LATER + timedelta(1), "request-1") == used
-    again = await use_code(connection, b"hash", LATER + timedelta(1), "request-2")
-    assert again == CodeAnswer("used_before", 1, "coffee", NOW, LATER)
+    used = CodeAnswer("used", 1, "", "coffee", NOW, LATER, "amy", True)
+    assert await use(connection, b"hash", "1") == used
+    tomorrow = LATER + timedelta(1)
+    assert await use(connection, b"hash", "1", at=tomorrow) == replace(used, fresh=False)
+    before = replace(used, result="used_before", fresh=False)
+    assert await use(connection, b"hash", "2", at=tomorrow) == before
+    assert await use(connection, b"hash", "1", at=tomorrow, by="ben") == before
 
 
 async def test_an_unknown_code_is_unknown_and_somebody_elses_is_not_theirs(
     connection: asyncpg.Connection,
 ) -> None:
     await buy(connection, 1, b"hash")
-    assert await use_code(connection, b"other", NOW, "request") == CodeAnswer("unknown")
-    assert await use_code(connection, b"hash", NOW, "request", 2) == CodeAnswer("not_theirs")
-    assert (await use_code(connection, b"hash", NOW, "request", 1)).result == "used"
+    assert await use(connection, b"other", "1") == CodeAnswer("unknown")
+    assert await use(connection, b"hash", "1", 2) == CodeAnswer("not_theirs")
+    assert (await use(connection, b"hash", "1", 1)).result == "used"
 
 
+async def test_one_request_uses_one_code(connection: asyncpg.Connection) -> None:
+    await buy(connection, 1, b"hash")
+    await buy(connection, 2, b"other")
+    assert (await use(connection, b"hash", "1")).result == "used"
+    assert await use(connection, b"other", "1") == CodeAnswer("another")
+    assert (await use(connection, b"other", "1", by="ben")).result == "used"
+
+
+@pytest.mark.parametrize("one_request", [False, True])
 async def test_many_counters_at_once_use_a_code_once(
-    connection: asyncpg.Connection, database_url: str
+    connection: asyncpg.Connection, database_url: str, one_request: bool
 ) -> None:
     await buy(connection, 1, b"hash")
     async with asyncpg.create_pool(database_url, min_size=8, max_size=8) as pool:
 
-        async def use(number: int) -> str:
+        async def at_counter(number: int) -> CodeAnswer:
             async with pool.acquire() as one:
-                return (await use_code(one, b"hash", NOW, f"request-{number}")).result
+                return await use(one, b"hash", "1" if one_request else f"{number}")
 
-        results = await asyncio.gather(*map(use, range(40)))
-    assert sorted(results) == ["used"] + ["used_before"] * 39
+        answers = await asyncio.gather(*map(at_counter, range(40)))
+    assert sum(it.fresh for it in answers) == 1
+    others = "used" if one_request else "used_before"
+    assert sorted(it.result for it in answers) == ["used"] + [others] * 39
+
+
+async def test_one_request_made_at_once_for_two_codes_uses_one(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    await buy(connection, 1, b"hash")
+    await buy(connection, 2, b"other")
+    async with asyncpg.create_pool(database_url, min_size=8, max_size=8) as pool:
+
+        async def at_counter(code: bytes) -> str:
+            async with pool.acquire() as one:
+                return (await use(one, code, "1")).result
+
+        results = await asyncio.gather(*map(at_counter, [b"hash", b"other"] * 4))
+    assert sorted(results) == ["another"] * 4 + ["used"] * 4
+
+
+async def test_a_code_that_becomes_another_members_meanwhile_is_used_as_theirs(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    """Two turn out to be one person, while a clerk has the code of one of them in hand."""
+    await buy(connection, 1, b"hash")
+    clerk = await asyncpg.connect(database_url)
+    async with connection.transaction():
+        await connection.execute("UPDATE codes SET subscriber_id = 2")
+        waiting = asyncio.create_task(use(clerk, b"hash", "1", 2))
+        await blocked(connection)
+    answer = await waiting
+    assert (answer.result, answer.subscriber_id) == ("used", 2)
+    await clerk.close()
+
+
+async def blocked(connection: asyncpg.Connection) -> None:
+    """Somebody waits for what this connection has."""
+    waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY"
+    async with asyncio.timeout(30):
+        while not await connection.fetchval(f"{waits} (pg_blocking_pids(pid)))"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,13 @@ from channels.wechat import envelope
 from channels.wechat.crypt import Seal, SealError
 from channels.whatsapp import hooks
 from channels.whatsapp.settings import WhatsAppSettings
-from orchestrator.core import links
+from orchestrator.core import codes, links
 from orchestrator.core.delivery import Outcome
 from orchestrator.store.json import word
 from orchestrator.web import desk
+from orchestrator.web.codes import ShownCode
 from orchestrator.web.problem import ProblemError
+from orchestrator.web.shapes import read_one
 from tests.channels.contract.wechat import AES_KEY
 from tests.channels.telegram.test_updates import EXAMPLES
 from tests.channels.telegram.test_updates import octets as update
@@ -57,7 +59,7 @@ _VALUES = {
     "vonage": {"api_key": "k", "api_secret": "s", "signature_secret": "secret"},
 }
 _NUMBER_ID = meta.KNOWN["phone_number_id"]
-_DESK: tuple[Any, ...] = (desk.Take, desk.Release, desk.Said)
+_DESK: tuple[Any, ...] = (desk.Take, desk.Release, desk.Said, ShownCode)
 
 
 async def _nobody(*_: object) -> Any:
@@ -217,13 +219,17 @@ def chat(octets: bytes) -> None:
 
 
 def desk_words(octets: bytes) -> None:
-    """What somebody at a desk says of an item."""
-    shape = _DESK[octets[0] % 3 if octets else 0]
+    """What somebody at a desk says of an item, or of a code."""
+    shape = _DESK[octets[0] % len(_DESK) if octets else 0]
     try:
-        said = desk._read(octets[1:], shape)
+        said = read_one(octets[1:], shape)
     except ProblemError:
         return
     storable(said.by, 100)
+    if isinstance(said, ShownCode):
+        storable(said.request, 100)
+        if (code := codes.read_code(said.code)) is not None:
+            assert codes.read_code(code) == code
     if isinstance(said, desk.Said):
         storable(said.note, 2_000)
         if said.at is not None:
@@ -288,6 +294,7 @@ def _desk_words() -> list[bytes]:
         b'\0{"by":"ann","hold_s":60}',
         b'\1{"by":"ann"}',
         b'\2{"by":"ann","outcome":"later","note":"call again","at":"2026-03-02T09:00:00+08:00"}',
+        b'\3{"by":"ann","code":"7q2m 0rxa 9ktv c4he","request":"1","subscriber":"+8613800138000"}',
         b'\2{"by":"ann","outcome":"later","at":"9999-12-31T23:59:59-18:43"}',
     ]
 
