@@ -4,7 +4,7 @@ simulation, tests and `explain` run the same code."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -25,36 +25,35 @@ from orchestrator.core.expression import Condition
 from orchestrator.core.here import Here
 from orchestrator.core.journey import Journey, Placed
 from orchestrator.core.model import Enrollment, Sent
-from orchestrator.core.project import EarningRule
+from orchestrator.core.project import EarningRule, Heed
 from orchestrator.core.scene import Decision, Scene
 from orchestrator.core.stage import Stage
-from orchestrator.core.steps.base import End, Go, Outcome, Stay, TemplateName
+from orchestrator.core.steps.base import Go, Outcome, Stay, TemplateName
 from orchestrator.core.steps.send import Send
 
 MAX_STEPS = 1000
 """Steps one enrollment may take in one decision; a journey is a tree, so no real one comes near."""
 
 _NOTHING: Mapping[str, Any] = {}
-_NOBODY: Mapping[str, Any] = {}
+_UNHEEDED = Heed()
 
 
 def decide(scene: Scene, event: Event, now: datetime) -> Decision:
     """What to do about `event`, and the scene once it is done."""
     stage = Stage(scene, now)
     stage.settle()
-    match event:
-        case TimerDue():
-            _time_passed(stage)
-        case SubscriberEvent():
-            _event_happened(stage, event)
-        case Triggered():
-            _triggered(stage, event)
-        case ReplyReceived():
-            _reply_came(stage, event)
-        case Entered():
-            _enter(stage, stage.project.journeys.get(event.journey), _NOTHING)
-        case MessageFailed():
-            _message_failed(stage, event)
+    if isinstance(event, TimerDue):
+        _time_passed(stage)
+    elif isinstance(event, SubscriberEvent):
+        _event_happened(stage, event)
+    elif isinstance(event, Triggered):
+        _triggered(stage, event)
+    elif isinstance(event, ReplyReceived):
+        _reply_came(stage, event)
+    elif isinstance(event, Entered):
+        _enter(stage, stage.project.journeys.get(event.journey), _NOTHING)
+    elif isinstance(event, MessageFailed):
+        _message_failed(stage, event)
     return stage.decision()
 
 
@@ -72,13 +71,11 @@ def open_question(enrollments: Iterable[Enrollment], at: datetime) -> Enrollment
 
 
 def _time_passed(stage: Stage) -> None:
-    due = [
-        (enrollment.due_at, name)
-        for name, enrollment in stage.enrollments.items()
-        if enrollment.due_at is not None
-        and enrollment.due_at <= stage.now
-        and enrollment.ended_at is None
-    ]
+    now, due = stage.now, []
+    for name, enrollment in stage.enrollments.items():
+        at = enrollment.due_at
+        if at is not None and at <= now and enrollment.ended_at is None:
+            due.append((at, name))
     for _, name in sorted(due):
         enrollment = stage.enrollments[name]
         halt = stage.halted.get(name)
@@ -97,13 +94,14 @@ def _time_passed(stage: Stage) -> None:
 
 def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
     on, properties = event.name, event.properties
+    heed = stage.project.heeding.get(on, _UNHEEDED)
     scope: Mapping[str, Any] | None = None  # as it was before anything came of the event
-    if on in stage.project.impersonal:
+    if heed.impersonal:
         scope = {"event": properties}
-    if rules := stage.project.earning.get(on):
+    if heed.earns:
         scope = scope or stage.scope(properties)
-        _earn(stage, event, rules, scope)
-    versions, listening = stage.project.versions, stage.project.listening.get(on, _NOBODY)
+        _earn(stage, event, heed.earns, scope)
+    versions, listening = stage.project.versions, heed.listening
     for name in [*stage.enrollments]:
         enrollment = stage.enrollments[name]
         if (asked := listening.get(enrollment.version)) is not None:
@@ -131,9 +129,9 @@ def _event_happened(stage: Stage, event: SubscriberEvent) -> None:
             if outcome is not None:
                 scope = scope or stage.scope(properties)
                 _follow(stage, enrollment, outcome, properties)
-    for journey, entries in stage.project.entering.get(on, ()):
-        for entry in entries:
-            if entry.condition is None or stage.holds(entry.condition, properties):
+    for journey, conditions in heed.entered:
+        for condition in conditions:
+            if condition is None or stage.holds(condition, properties):
                 _enter(stage, journey, properties)
                 break
 
@@ -160,7 +158,7 @@ def _earn(
         if rule.condition is not None and not rule.condition.holds(scope):
             continue
         if rule.per_day is not None:
-            today = stage.now.astimezone(UTC).date()
+            today = stage.now.date()
             if stage.account.awards_on(today, rule.reason) >= rule.per_day:
                 continue
         key = f"earn:{rule.reason}:{number}:{event.source_id}"
@@ -271,13 +269,12 @@ def _follow(
 
 def _settle(stage: Stage, enrollment: Enrollment, outcome: Outcome) -> Enrollment | None:
     """Where the enrollment goes on, or None if it now rests."""
-    match outcome:
-        case Go():
-            return replace(enrollment, step=outcome.to, waiting=None)
-        case Stay():
-            stage.stand(replace(enrollment, due_at=outcome.until, waiting=outcome.waiting))
-        case End():
-            _end(stage, enrollment, "left", outcome.reason)
+    if isinstance(outcome, Go):
+        return replace(enrollment, step=outcome.to, waiting=None)
+    if isinstance(outcome, Stay):
+        stage.stand(replace(enrollment, due_at=outcome.until, waiting=outcome.waiting))
+    else:
+        _end(stage, enrollment, "left", outcome.reason)
     return None
 
 

@@ -101,7 +101,7 @@ def award(
     """The account has a new lot of `points`, unless one of that key is already there."""
     if key in [lot.key for lot in account.lots]:
         return account, ()
-    day = at.astimezone(UTC).date()
+    day = at.date()
     before = account.awards if account.day == day else _NO_AWARDS
     grown = replace(
         account,
@@ -191,12 +191,15 @@ def claimed(effects: Iterable[Effect]) -> dict[str, int]:
 
 def lines(effects: Iterable[Effect]) -> tuple[Line, ...]:
     """What `effects` change of what a member owns (earned, spent, expired), newest first."""
-    owned = [
-        (it.points if it.debit == "issued" else -it.points, it.reason, it.at)
-        for it in effects
-        if type(it) is PostEntry and (it.debit == "issued" or it.credit in ("spent", "expired"))
-    ]
-    return tuple(reversed(owned))
+    owned: list[Line] = []
+    for it in effects:
+        if type(it) is not PostEntry:
+            continue
+        if it.debit == "issued":
+            owned.append((it.points, it.reason, it.at))
+        elif it.credit in ("spent", "expired"):
+            owned.append((-it.points, it.reason, it.at))
+    return tuple(owned[::-1])
 
 
 def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:

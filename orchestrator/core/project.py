@@ -68,6 +68,23 @@ class Reward(Struct, frozen=True):
     code: bool = True
 
 
+Wanted = tuple[Goal | None, tuple[LeaveRule, ...]]
+"""What a version of a journey wants of an event: its goal, if it is of that event, and its rules to
+leave on it."""
+
+
+class Heed(Struct, frozen=True):
+    """All that comes of an event by itself: what it `earns`, each rule with its number among those
+    of its reason; the versions of journeys that are `listening`, as they may reach their goal or
+    end; and the journeys that are `entered`, on which conditions (None: always; one is enough).
+    `impersonal`: no rule or goal asks who it happens to."""
+
+    earns: tuple[tuple[int, EarningRule], ...] = ()
+    listening: Mapping[str, Wanted] = {}
+    entered: tuple[tuple[Journey, tuple[Condition | None, ...]], ...] = ()
+    impersonal: bool = False
+
+
 class Project(Struct, frozen=True, dict=True):
     """Everything authors wrote, compiled. `versions` holds journeys by version hash: the current
     ones and every older one that somebody still stands in."""
@@ -115,6 +132,23 @@ class Project(Struct, frozen=True, dict=True):
         return {on: tuple(journeys) for on, journeys in found.items()}
 
     @cached_property
+    def heeding(self) -> Mapping[str, Heed]:
+        """What comes of each event of which anything comes."""
+        names = {*self.earning, *self.listening, *self.entering}
+        return {
+            on: Heed(
+                self.earning.get(on, ()),
+                self.listening.get(on, {}),
+                tuple(
+                    (journey, tuple(entry.condition for entry in entries))
+                    for journey, entries in self.entering.get(on, ())
+                ),
+                on in self.impersonal,
+            )
+            for on in names
+        }
+
+    @cached_property
     def earning(self) -> Mapping[str, tuple[tuple[int, EarningRule], ...]]:
         """By event: what it earns, each rule with its number among those of its reason."""
         found: dict[str, list[tuple[int, EarningRule]]] = {}
@@ -125,10 +159,9 @@ class Project(Struct, frozen=True, dict=True):
         return {on: tuple(rules) for on, rules in found.items()}
 
     @cached_property
-    def listening(self) -> Mapping[str, Mapping[str, tuple[Goal | None, tuple[LeaveRule, ...]]]]:
-        """By event: the versions of journeys of which it may reach the goal, or that it may end,
-        each with its goal, if it is of that event, and its rules to leave on it."""
-        found: dict[str, dict[str, tuple[Goal | None, tuple[LeaveRule, ...]]]] = {}
+    def listening(self) -> Mapping[str, Mapping[str, Wanted]]:
+        """By event: the versions of journeys of which it may reach the goal, or that it may end."""
+        found: dict[str, dict[str, Wanted]] = {}
         for version, it in self.versions.items():
             goals = [it.goal] if it.goal is not None else []
             asked = {goal.on for goal in goals} | {

@@ -168,18 +168,21 @@ class Life:
             if (lived := self._step(self._coming[0][0])) is not None:
                 yield lived
 
-    def bring_in(self, journey: str, segment: str) -> None:
+    def bring_in(self, journey: str, segment: str) -> bool:
         """What a segment's run does to this subscriber now: they are about to enter, if they are in
-        the segment."""
-        condition, person = self.scene.project.segments[segment], self.scene.subscriber
+        the segment; whether they are."""
+        person = self.scene.subscriber
         if self._outside.get(segment) is person:
-            return
+            return False
+        condition = self.scene.project.segments[segment]
         if lasting(condition)(subscriber_scope(person)) is not True:
             self._outside[segment] = person  # whatever they use, as long as they are the same
-            return
+            return False
         self._count(None)
-        if Stage(self.scene, self.now).holds(condition, {}):
-            self.expect(self.now, Entered(journey, self.now))
+        if not Stage(self.scene, self.now).holds(condition, {}):
+            return False
+        self.expect(self.now, Entered(journey, self.now))
+        return True
 
     def _step(self, due: datetime) -> Lived | None:
         """What is due first: what comes, before the matcher, before timers. None if the matcher

@@ -126,11 +126,14 @@ class Play:
         self.tally.begin(life)
         for at, event in self._cast.happens(new):
             life.expect(at, event)
+        due = life.due_at()
         for at, journey, segment in self._runs:
-            if life.due_at() < at:
+            if due < at:
                 self._until(life, at)
+                due = life.due_at()
             life.now = at
-            life.bring_in(journey, segment)
+            if life.bring_in(journey, segment):
+                due = at
         self._until(life, self._end)
         self.tally.end(life)
 
