@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from arq.connections import ArqRedis, RedisSettings
-from arq.constants import in_progress_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
 from redis.exceptions import RedisError
 
 from orchestrator.core.model import SHARDS
@@ -99,7 +99,8 @@ class Bell:
 
     async def ring_turns(self, shards: Iterable[int]) -> None:
         """The turn jobs of these shards are queued, once each."""
-        for lane in sorted({lane_of(shard) for shard in shards}):
+        lanes = sorted({lane_of(shard) for shard in shards})
+        for lane in await self._silent(lanes) if len(lanes) > 1 else lanes:
             await self._ring("turn", str(lane), TURNS)
 
     async def ring_delivery(self, channels: Iterable[str]) -> None:
@@ -114,6 +115,25 @@ class Bell:
     async def begin(self, job: str, about: str) -> None:
         """A run of this job has begun: what rings from now on is for another one."""
         await self._redis.incr(f"outreach:generation:{job}:{about}")
+
+    async def _silent(self, lanes: Sequence[int]) -> Sequence[int]:
+        """Those of the lanes whose turn job is not queued yet: arq asks the same, of one after the
+        other."""
+        ids = [f"turn:{lane}" for lane in lanes]
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                said = await self._redis.mget([f"outreach:generation:{it}" for it in ids])
+                jobs = [f"{it}:{int(number or 0)}" for it, number in zip(ids, said, strict=True)]
+                async with self._redis.pipeline(transaction=False) as asked:
+                    for job in jobs:
+                        asked.exists(in_progress_key_prefix + job)
+                        asked.exists(job_key_prefix + job)
+                    known = await asked.execute()
+        except (RedisError, OSError) as error:
+            log.warning("bell_silent job=turn about=%s error=%s", lanes, type(error).__name__)
+            return ()
+        picked, queued = known[::2], known[1::2]
+        return [it for it, *two in zip(lanes, picked, queued, strict=True) if two != [0, 1]]
 
     async def _ring(self, job: str, about: str, queue: str) -> None:
         try:

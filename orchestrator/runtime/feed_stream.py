@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from orchestrator.runtime.intake import Intake
 from orchestrator.runtime.reports import MOST_KEPT, Broken, EventShape, read_lines, unfit
-from orchestrator.runtime.streams import FEED, FullError
+from orchestrator.runtime.streams import BEGINNING, FEED, PATIENCE_S, FullError
 
 GROUP = "outreach"
 MOST_ENTRIES = 200
@@ -33,6 +33,9 @@ FORSAKEN_MS = 15_000
 
 GONE_MS = 60_000
 """A consumer that has not asked for so long (it asks four times a second) was killed."""
+
+NEW = ">"
+"""Instead of an id: entries that nobody had yet."""
 
 # The group forgets consumers that have nothing in hand and have not asked for a while. With what
 # one has in hand the group would forget that too: so it is looked at and done in one step.
@@ -78,23 +81,38 @@ class FeedStream:
                     await asyncio.wait_for(stopping.wait(), PAUSE_S)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Entries are dealt with as they come, until asked to stop. Raises RedisError."""
+        """Entries are dealt with as they come, until asked to stop; before them those that we had
+        in hand when something failed. Raises RedisError, or TimeoutError if Redis says nothing."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self._join()
+        after: str | bytes = BEGINNING
+        while not stopping.is_set():
+            async with asyncio.timeout(PATIENCE_S):
+                entries = await self._forsaken()
+                if not entries:
+                    entries = await self._read(after)
+                    after = entries[-1][0] if entries and after != NEW else NEW
+            for some in _hands([it for it in entries if it[1]]):
+                if not await self._deal_with(some, stopping):
+                    return
+        async with asyncio.timeout(PATIENCE_S):
+            await self._leave()
+
+    async def _join(self) -> None:
+        """The group is there."""
         try:
             await self._redis.xgroup_create(FEED, GROUP, id="0", mkstream=True)
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
-        while not stopping.is_set():
-            entries = await self._forsaken()
-            if not entries:
-                found = await self._redis.xreadgroup(
-                    GROUP, self._name, {FEED: ">"}, count=MOST_ENTRIES, block=WAIT_MS
-                )
-                entries = found[0][1] if found else []
-            for some in _hands(entries):
-                if not await self._deal_with(some, stopping):
-                    return
-        await self._leave()
+
+    async def _read(self, after: str | bytes) -> list[_Entry]:
+        """NEW entries, once there is one; or, after an id, those that we have in hand."""
+        found = await self._redis.xreadgroup(
+            GROUP, self._name, {FEED: after}, count=MOST_ENTRIES, block=WAIT_MS
+        )
+        entries: list[_Entry] = found[0][1] if found else []
+        return entries
 
     async def _forsaken(self) -> list[_Entry]:
         now = asyncio.get_running_loop().time()
@@ -124,7 +142,10 @@ class FeedStream:
             if not await self._take(some, broken if not start else (), stopping):
                 return False
         ids = [name for name, _ in entries]
-        async with self._redis.pipeline(transaction=True) as gone:
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            self._redis.pipeline(transaction=True) as gone,
+        ):
             gone.xack(FEED, GROUP, *ids)
             gone.xdel(FEED, *ids)
             await gone.execute()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -10,14 +11,24 @@ Item = TypeVar("Item")
 
 
 class Gathering(Generic[Item]):
-    """Hands items that came while the last batch was under way to `work` as one batch.
+    """Hands items that came while the last batch was under way to `work` as one batch. After each
+    it rests, `rest_s` for every item of it, `longest_rest_s` at most, so that the next one is
+    larger.
 
     `add` returns once its items' batch is done, or raises what `work` raised for it.
     """
 
-    def __init__(self, work: Callable[[Sequence[Item]], Awaitable[None]], most: int = 500) -> None:
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Awaitable[None]],
+        most: int = 500,
+        rest_s: float = 0.0,
+        longest_rest_s: float = 0.0,
+    ) -> None:
         self._work = work
         self._most = most
+        self._rest_s, self._longest_rest_s = rest_s, longest_rest_s
+        self._rested_until = float("-inf")
         self._waiting: list[tuple[Sequence[Item], asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -38,13 +49,18 @@ class Gathering(Generic[Item]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                if (rest_s := self._rested_until - time.monotonic()) > 0:
+                    await asyncio.sleep(rest_s)
                 taken, count = 0, 0
                 for items, _ in self._waiting:
                     if taken and count + len(items) > self._most:
                         break
                     taken, count = taken + 1, count + len(items)
                 batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
-                await self._hand_over(batch)
+                if batch:  # else whoever waited has gone meanwhile
+                    await self._hand_over(batch)
+                    rest_s = min(self._longest_rest_s, self._rest_s * count)
+                    self._rested_until = time.monotonic() + rest_s
         finally:
             self._task = None
 

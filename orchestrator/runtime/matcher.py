@@ -33,6 +33,7 @@ from orchestrator.runtime.streams import BEGINNING, Entry, Progress
 from orchestrator.runtime.worker import following
 from orchestrator.store import lease, matching, sharing
 from orchestrator.store.matching import Checkpoint, Place
+from orchestrator.store.now import real_now
 
 LOOK_S = 0.5
 """Real seconds between two looks at who else shares the partitions, and what authors changed."""
@@ -49,10 +50,10 @@ MOST_ENTRIES = 32
 MOST_FIRED = 5_000
 """With so many to be committed, no more events are taken before they are."""
 
-REST_PER_EVENT_S, LONGEST_REST_S = 0.002, 0.1
+REST_PER_EVENT_S, LONGEST_REST_S = 0.002, 0.2
 """After so many events as were read at once we rest, so that the next are more: what is read at
 once is committed at once, and one more costs a tenth of the first. Few events hardly wait for each
-other; with more than 500 a second, a commit is of a tenth of a second."""
+other; with more than 500 a second, a commit is of a fifth of a second."""
 
 ENDING_S = 5.0
 """What is under way when a matcher ends, or begins again, is waited for so long."""
@@ -153,6 +154,8 @@ class Matcher:
         self._number = -1
         self._late = 0
         self._looked_at = self._rested_at = float("-inf")
+        self._real_s = 0.0
+        self._covered: dict[int, Progress] = {}
         self._committing: asyncio.Task[None] | None = None
         self._rested_until = float("-inf")
         self._turns = FiredTurns(context)
@@ -168,6 +171,7 @@ class Matcher:
                 await self._commit()
                 await self._turns.ring(RING_EVERY_S)
             await self._settle()
+            await self._take_off()
             await self._turns.ring()
             await sharing.leave(self._connection)
             await self._give([*self._ours])
@@ -179,10 +183,8 @@ class Matcher:
 
     async def _look(self) -> None:
         """Now and then: the newest project and lists, and our fair part of the partitions."""
-        now = time.monotonic()
-        if now - self._looked_at < LOOK_S:
+        if time.monotonic() - self._looked_at < LOOK_S:
             return
-        self._looked_at = now
         context = self._context
         if self._triggers is None or self._number != context.projects.number:
             self._number = context.projects.number
@@ -191,7 +193,10 @@ class Matcher:
                 it.engine.renewed(self._triggers)
                 it.dirty = True
         async with self._using:
+            self._real_s = (await real_now(self._connection)).timestamp()
+            self._looked_at = time.monotonic()
             quota = await sharing.quota(self._connection, self._streams.partitions)
+        await self._take_off()
         if len(self._ours) > quota:
             await self._settle()
             await self._give(sorted(self._ours)[quota:])
@@ -236,6 +241,7 @@ class Matcher:
                 engine = Matching(self._triggers, lateness_s, standing)
                 it = _Partition(number, place, partitions, engine)
                 if place is not None:
+                    self._covered[number] = Progress(place.taken, place.resume_id)
                     it.replay(await self._streams.again(number, place.resume_id, place.seen_id))
                 self._ours[number] = it
                 log.info("partition_taken partition=%d waits=%d", number, len(standing.waits))
@@ -320,15 +326,20 @@ class Matcher:
     async def _save(self, checkpoints: Sequence[Checkpoint]) -> None:
         context = self._context
         began_at = time.monotonic()
-        async with self._using, self._connection.transaction():
-            now = await context.now()
+        now = context.clock.domain_at(self._real_s + time.monotonic() - self._looked_at)
+        async with self._using:
             stored, nobody = await matching.save(self._connection, checkpoints, now, context.ids)
+        for it in checkpoints:
+            self._covered[it.partition] = Progress(it.place.taken, it.place.resume_id)
         await self._turns.let(stored)
         fired = [it for checkpoint in checkpoints for it in checkpoint.fired]
         context.meters.fired(fired, len(fired) - nobody, time.monotonic() - began_at)
-        await self._streams.take_off(
-            {it.partition: Progress(it.place.taken, it.place.resume_id) for it in checkpoints}
-        )
+
+    async def _take_off(self) -> None:
+        """What is committed waits no longer."""
+        covered, self._covered = self._covered, {}
+        if covered:
+            await self._streams.take_off(covered)
 
 
 async def serve(context: Context, stopping: asyncio.Event) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import nullcontext, suppress
+from datetime import datetime
 from typing import Any
 from zlib import crc32
 
@@ -13,15 +14,11 @@ from msgspec import Struct
 
 from orchestrator.core.sieve import Who
 from orchestrator.core.standing import Changes, Fired, FiredAt, Standing, State, Wait
-from orchestrator.store import events, json, subscribers
-from orchestrator.store.events import NewEvent
+from orchestrator.store import firing, json
 from orchestrator.store.ids import Ids
 
 SLOTS = 64
 """Subscribers belong to one of so many slots, and a partition to some slots."""
-
-SOURCE = "trigger"
-"""Where events of triggers come from."""
 
 # How far a partition had come.
 LOAD = """
@@ -46,6 +43,31 @@ SELECT u.*, $8 FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::text[
 ON CONFLICT (partition) DO UPDATE SET partitions = excluded.partitions,
     resume_id = excluded.resume_id, seen_id = excluded.seen_id, taken = excluded.taken,
     watermark = excluded.watermark, states_watermark = excluded.states_watermark, at = excluded.at
+"""
+
+# The same, and what fired for telephones is an event of whoever has them, unless nobody does. Until
+# the transaction ends none of these people is erased or becomes one with another, and whoever was
+# gets none. People and source ids come in an order that is the same for all who write at once, so
+# that none waits for another in a circle. Fails if a source id is known already.
+# It is one statement, and so one transaction by itself: half of what a commit costs is going to and
+# fro.
+LET_HAPPEN = f"""
+WITH kept AS ({KEEP}), held AS MATERIALIZED (
+    SELECT u.id, s.id AS subscriber_id, s.shard, u.name, u.properties, u.at, u.source_id
+    FROM unnest($9::bigint[], $10::text[], $11::text[], $12::text[], $13::float8[], $14::text[])
+        AS u (id, number, name, properties, at, source_id)
+    JOIN addresses a ON a.channel = 'sms' AND a.address = u.number
+    JOIN subscribers s ON s.id = a.subscriber_id
+    ORDER BY s.id FOR KEY SHARE OF s
+), noted AS (
+    INSERT INTO sources (source, source_id, at)
+    SELECT $15, source_id, $8 FROM held ORDER BY source_id
+)
+INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
+SELECT id, subscriber_id, shard, 'trigger', name, properties::jsonb, to_timestamp(at), $15,
+    source_id
+FROM held
+RETURNING subscriber_id, shard
 """
 
 # Waits that began, or began anew.
@@ -127,6 +149,12 @@ class Checkpoint(Struct, frozen=True):
     changes: Changes
     states: Mapping[Who, State]
 
+    @property
+    def is_more(self) -> bool:
+        """Whether there is more to it than what fired, and how far we are."""
+        it = self.changes
+        return bool(it.waits or it.ended or it.fired or it.forgotten or self.states)
+
 
 def text_of(who: Who) -> str:
     """Whoever it is, as the tables have them."""
@@ -175,32 +203,24 @@ async def load(
 async def save(
     connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint], now: datetime, ids: Ids
 ) -> tuple[list[tuple[int, int]], int]:
-    """In the caller's transaction, all of it is written. Returns (subscriber id, shard) of each new
-    event, and how many fired for nobody we know. Safe to repeat: an event is known by its
-    trigger and the report that began it."""
+    """All of it is written, in one transaction. Returns (subscriber id, shard) of each new event,
+    and how many fired for nobody we know. Safe to repeat: an event is known by its trigger and the
+    report that began it."""
     fired = [it for checkpoint in checkpoints for it in checkpoint.fired]
-    stored: list[tuple[int, int]] = []
-    nobody = 0
-    if fired:
-        stored, nobody = await _let_happen(connection, fired, now, ids)
-    await _keep_waits(connection, [it for one in checkpoints for it in one.changes.waits])
-    await _delete(connection, END_WAITS, [it for one in checkpoints for it in one.changes.ended])
-    await _keep_states(connection, [it for one in checkpoints for it in one.states.items()])
-    await _keep_firings(connection, [it for one in checkpoints for it in one.changes.fired])
-    forgotten = [it for one in checkpoints for it in one.changes.forgotten]
-    await _delete(connection, FORGET_FIRINGS, forgotten)
-    places = [it.place for it in checkpoints]
-    await connection.execute(
-        KEEP,
-        [it.partition for it in checkpoints],
-        [it.partitions for it in places],
-        [it.resume_id for it in places],
-        [it.seen_id for it in places],
-        [it.taken for it in places],
-        [it.watermark for it in places],
-        [it.states_watermark for it in places],
-        now,
-    )
+    if all(isinstance(it.who, int) for it in fired):
+        places = _places(checkpoints, now)
+        news = firing.columns(fired, now, ids)
+        more = any(it.is_more for it in checkpoints)
+        with suppress(asyncpg.UniqueViolationError):
+            async with connection.transaction() if more else nullcontext():
+                rows = await connection.fetch(LET_HAPPEN, *places, *news, firing.SOURCE)
+                await _keep(connection, checkpoints)
+            return [(row[0], row[1]) for row in rows], len(fired) - len(rows)
+    # Some of it is stored already, or for people without a telephone.
+    async with connection.transaction():
+        stored, nobody = await firing.add(connection, fired, now, ids)
+        await connection.execute(KEEP, *_places(checkpoints, now))
+        await _keep(connection, checkpoints)
     return stored, nobody
 
 
@@ -215,37 +235,28 @@ async def waiting(connection: asyncpg.Connection) -> int:
     return found
 
 
-async def _let_happen(
-    connection: asyncpg.Connection, fired: Sequence[Fired], now: datetime, ids: Ids
-) -> tuple[list[tuple[int, int]], int]:
-    """What fired waits for its subscribers' turns. Their order is that of firing."""
-    keys = {it.who for it in fired if isinstance(it.who, str)}
-    numbers = {("sms", f"+{it.who}") for it in fired if isinstance(it.who, int)}
-    owners = await subscribers.owners(connection, numbers) if numbers else {}
-    named = await subscribers.find_keys(connection, keys) if keys else {}
-    known: dict[Who, tuple[int, int]] = dict(named.items())
-    for (_, address), owner in owners.items():
-        known[int(address[1:])] = owner.subscriber_id, owner.shard
-    news = [
-        NewEvent(
-            *known[it.who],
-            "trigger",
-            it.name,
-            {
-                "journey": it.journey,
-                "number": it.number,
-                "began": _instant(it.began),
-                "event": it.properties,
-            },
-            _instant(it.at),
-            SOURCE,
-            f"{it.journey}:{it.number}:{it.source_id}",
-        )
-        for it in sorted(fired, key=lambda it: (it.at, it.source_id))
-        if it.who in known
+def _places(checkpoints: Sequence[Checkpoint], now: datetime) -> list[Any]:
+    places = [it.place for it in checkpoints]
+    return [
+        [it.partition for it in checkpoints],
+        [it.partitions for it in places],
+        [it.resume_id for it in places],
+        [it.seen_id for it in places],
+        [it.taken for it in places],
+        [it.watermark for it in places],
+        [it.states_watermark for it in places],
+        now,
     ]
-    stored = await events.add(connection, news, now, ids)
-    return stored, len(fired) - len(news)
+
+
+async def _keep(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint]) -> None:
+    """What waits, is known, and has fired lately."""
+    await _keep_waits(connection, [it for one in checkpoints for it in one.changes.waits])
+    await _delete(connection, END_WAITS, [it for one in checkpoints for it in one.changes.ended])
+    await _keep_states(connection, [it for one in checkpoints for it in one.states.items()])
+    await _keep_firings(connection, [it for one in checkpoints for it in one.changes.fired])
+    forgotten = [it for one in checkpoints for it in one.changes.forgotten]
+    await _delete(connection, FORGET_FIRINGS, forgotten)
 
 
 async def _keep_waits(connection: asyncpg.Connection, waits: Sequence[Wait]) -> None:
@@ -313,7 +324,3 @@ _states = msgspec.json.Decoder(dict[str, tuple[float, Any]]).decode
 
 def _state(text: str) -> State:
     return _states(text)
-
-
-def _instant(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

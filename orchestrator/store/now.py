@@ -11,6 +11,6 @@ import asyncpg
 REAL_NOW = "SELECT clock_timestamp()"
 
 
-async def real_now(pool: asyncpg.Pool) -> datetime:
+async def real_now(pool: asyncpg.Pool | asyncpg.Connection) -> datetime:
     """Real time, the same for whoever asks, however wrong the clock of their own machine is."""
     return cast(datetime, await pool.fetchval(REAL_NOW))

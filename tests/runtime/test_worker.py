@@ -154,6 +154,18 @@ async def test_rings_beside_a_dead_job_are_at_most_one_a_second(
     assert await redis.zcard(bell.TURNS) <= time.monotonic() - began + 2
 
 
+async def test_a_ring_for_many_lanes_is_one_for_each(office: Context, redis: Redis) -> None:
+    """What is queued stays; beside what was picked and not begun there is one more."""
+    await office.bell.ring_turns([0, 1])
+    await redis.set("arq:in-progress:turn:0:0", b"1", px=70_000)
+    await office.bell.begin("turn", "1")
+    for _ in range(3):
+        await office.bell.ring_turns([0, 1, 2])
+    jobs = [it.decode() for it in await redis.zrange(bell.TURNS, 0, -1)]
+    assert {*jobs} > {"turn:0:0", "turn:1:0", "turn:1:1", "turn:2:0"}
+    assert {it.rpartition(":")[0] for it in jobs} == {"turn:0", "turn:1", "turn:2", "turn:0:0"}
+
+
 async def test_jobs_are_json(office: Context, redis: Redis) -> None:
     await office.bell.ring_turns(EVERY_SHARD)
     await office.bell.ring_delivery(["sms"])
