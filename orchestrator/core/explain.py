@@ -3,8 +3,9 @@ is on record, and asks the same contact policy that turns ask."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +15,7 @@ from orchestrator.core.contact import ContactClass
 from orchestrator.core.effects import Suppress
 from orchestrator.core.events import Triggered
 from orchestrator.core.expression import Condition, subscriber_scope
-from orchestrator.core.grammar import Pace
+from orchestrator.core.grammar import Pace, span
 from orchestrator.core.here import Here
 from orchestrator.core.journey import Entry, Journey, Placed
 from orchestrator.core.model import Enrollment
@@ -57,6 +58,8 @@ RULES = {
     "render_failed": "the template failed for them",
 }
 """Reasons for not sending, by the rule behind each. Unknown ones are told as they are."""
+
+_FIGURE = re.compile(r"\{(\w+)\}")
 
 
 class Letter(Struct, frozen=True):
@@ -150,10 +153,19 @@ def rule_text(reason: str, rules: ContactClass | None) -> str:
     if word == "fallback":
         return f"its channel failed, and the next was not tried: {rule_text(more, rules)}"
     text = RULES.get(word)
-    if text is None or (rules is None and "{" in text):
+    if text is None:
         return reason
-    figures = {name: getattr(rules, name) for name in rules.__struct_fields__} if rules else {}
+    figures = {name: _figure(getattr(rules, name, None)) for name in _FIGURE.findall(text)}
+    if "" in figures.values():  # the class has no such rule any more
+        return reason
     return text.format(**figures) + (f": {more}" if more else "")
+
+
+def _figure(value: timedelta | int | str | None) -> str:
+    """A rule's figure, as its author writes it; '' if there is none."""
+    if value is None:
+        return ""
+    return span(value) if isinstance(value, timedelta) else str(value)
 
 
 def _version(scene: Scene, journey: str, enrollment: Enrollment | None) -> Journey | None:

@@ -43,6 +43,20 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def span(duration: timedelta) -> str:
+    """`20h`, `1d 12h`: as an author writes it; two weeks are `14d`, as most write them."""
+    left = int(duration.total_seconds())
+    week_s = _UNITS["w"]
+    if left and left % week_s == 0 and left >= 4 * week_s:
+        return f"{left // week_s}w"
+    parts = []
+    for unit in "dhms":
+        if left >= _UNITS[unit]:
+            parts.append(f"{left // _UNITS[unit]}{unit}")
+            left %= _UNITS[unit]
+    return " ".join(parts) or "0s"
+
+
 def parse_time(text: str) -> time:
     """The local time of day that `9:30` or `09:30` means."""
     match = re.fullmatch(r"(\d{1,2}):(\d{2})", text.strip())

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from orchestrator.core.grammar import WEEKDAYS, Again, Schedule
+from orchestrator.core.grammar import WEEKDAYS, Again, Schedule, span
 from orchestrator.core.journey import Entry, Journey
 from orchestrator.core.steps.emit import Emit
 from orchestrator.core.steps.enroll import Enroll
@@ -19,7 +19,6 @@ from orchestrator.core.steps.leave import Leave
 from orchestrator.core.steps.wait_for import WaitFor
 from orchestrator.project import source, stepwords
 from orchestrator.project.draft import Draft
-from orchestrator.project.stepwords import span
 
 START, END = "(start)", "(end)"
 """Ids that no step can have."""

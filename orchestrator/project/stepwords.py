@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
 
 from orchestrator.core.expression import Condition
-from orchestrator.core.grammar import WEEKDAYS
+from orchestrator.core.grammar import WEEKDAYS, span
 from orchestrator.core.steps.ask import Ask
 from orchestrator.core.steps.award import Award
 from orchestrator.core.steps.base import Step
@@ -24,22 +23,8 @@ from orchestrator.project.reader import keys
 
 Said = tuple[str, tuple[str, ...]]
 
-_UNITS = (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 ARROW = " → "
 OTHERWISE = "otherwise"
-
-
-def span(duration: timedelta) -> str:
-    """`20h`, `1d 12h`: as an author writes it; two weeks are `14d`, as most write them."""
-    left = int(duration.total_seconds())
-    if left and left % 604800 == 0 and left >= 4 * 604800:
-        return f"{left // 604800}w"
-    parts = []
-    for unit, seconds in _UNITS[1:]:
-        if left >= seconds:
-            parts.append(f"{left // seconds}{unit}")
-            left %= seconds
-    return " ".join(parts) or "0s"
 
 
 def at(step: Step) -> str:

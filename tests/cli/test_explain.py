@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from orchestrator.cli.explain import answer, told
-from orchestrator.core.contact import Reason
+from orchestrator.core.contact import ContactClass, Reason
 from orchestrator.core.errors import OutreachError
 from orchestrator.core.explain import RULES, STATES, Explanation, rule_text
 from orchestrator.core.model import Consent, State
@@ -170,6 +170,14 @@ def test_every_state_has_its_words() -> None:
 def test_a_reason_that_nobody_knows_is_told_as_it_is() -> None:
     assert rule_text("brand_new", None) == "brand_new"
     assert rule_text("fallback: no_channel", None).startswith("its channel failed, and")
+
+
+def test_the_figures_of_a_rule_are_told_as_its_author_wrote_them() -> None:
+    rules = ContactClass("care", same_message=timedelta(days=30), gap=timedelta(hours=4), per_day=2)
+    assert rule_text("same_message", rules) == "they had the same message less than 30d ago"
+    assert rule_text("gap", rules) == "the last message was less than 4h ago"
+    assert rule_text("per_day", rules) == "they had 2 that day, the class's cap"
+    assert rule_text("per_week", rules) == "per_week", "the rule is gone since"
 
 
 def test_a_program_can_read_it(applied: Mapping[str, str], tmp_path: object) -> None:

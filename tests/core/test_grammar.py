@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core import grammar
 from orchestrator.core.errors import GrammarError
 from orchestrator.core.grammar import (
     WEEKDAYS,
@@ -70,6 +71,13 @@ def test_a_duration_is_the_sum_of_its_spans(spans: list[tuple[int, str]]) -> Non
     assert parse_duration(text) == sum(
         (timedelta(**{names[unit]: n}) for n, unit in spans), timedelta()
     )
+
+
+@pytest.mark.parametrize(
+    "written", ["1m 30s", "20h", "14d", "1d 12h", "8w", "1m", "2d 3h 4m 5s", "0s"]
+)
+def test_a_span_is_said_as_an_author_writes_it(written: str) -> None:
+    assert grammar.span(parse_duration(written)) == written
 
 
 @given(times)

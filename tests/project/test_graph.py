@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from orchestrator.core.grammar import parse_duration
 from orchestrator.core.journey import Journey
 from orchestrator.core.steps import STEP_TYPES
 from orchestrator.project import source, stepwords
@@ -230,15 +228,6 @@ def test_every_step_type_is_told_in_words(word: str) -> None:
 def _examples() -> Iterator[Journey]:
     yield small("  - {id: one, hand_over: pitch, to: calls, within: 5d}\n")
     yield small("  - {id: one, leave: enough}\n")
-
-
-@pytest.mark.parametrize("written", ["1m 30s", "20h", "14d", "1d 12h", "8w", "1m", "2d 3h 4m 5s"])
-def test_a_span_is_said_as_an_author_writes_it(written: str) -> None:
-    assert stepwords.span(parse_duration(written)) == written
-
-
-def test_nothing_is_a_span_too() -> None:
-    assert stepwords.span(timedelta()) == "0s"
 
 
 def test_a_journey_is_drawn_whatever_is_wrong_with_another() -> None:

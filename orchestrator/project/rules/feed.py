@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from orchestrator.core.feed import EventType
+from orchestrator.core.grammar import span
 from orchestrator.core.journey import Goal, LeaveRule
 from orchestrator.core.project import EarningRule
 from orchestrator.core.steps.wait_for import WaitFor
@@ -15,7 +16,6 @@ from orchestrator.project.findings import Finding, Mark, did_you_mean
 from orchestrator.project.forms import EventForm
 from orchestrator.project.rules.base import Rule
 from orchestrator.project.rules.conditions import conditions, happening
-from orchestrator.project.stepwords import span
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
