@@ -199,6 +199,27 @@ async def test_codes_of_somebody_erased_are_unknown(shop: Shop) -> None:
     assert await shop.sound()
 
 
+async def test_clerks_and_an_erasure_at_the_same_moment_do_not_hold_each_other_up(
+    shop: Shop,
+) -> None:
+    code, now = await shop.code("1"), shop.context.clock.now()
+
+    async def erase() -> Any:
+        async with shop.context.pool.acquire() as connection:
+            return await people.erase(
+                connection, shop.ids["1"], "cli:test", now, shop.context.secret
+            )
+
+    shows = [shop.show(code, f"{n}", subscriber="2" if n % 3 == 0 else None) for n in range(6)]
+    told = await asyncio.gather(*shows[:3], erase(), *shows[3:])
+    results = [it["result"] for it in told if isinstance(it, dict)]
+    assert results.count("used") <= 1
+    assert await shop.show(code, "later") == {"result": "unknown"}
+    used = await rows(shop.context, "SELECT FROM acts WHERE entry LIKE '%code.used%'")
+    assert len(used) == results.count("used")
+    assert await shop.sound()
+
+
 async def test_a_reward_that_is_no_longer_sold_is_called_by_its_id(shop: Shop) -> None:
     code = await shop.code("1")
     async with shop.context.pool.acquire() as connection:
