@@ -76,7 +76,8 @@ def _time_passed(stage: Stage) -> None:
         at = enrollment.due_at
         if at is not None and at <= now and enrollment.ended_at is None:
             due.append((at, name))
-    for _, name in sorted(due):
+    due.sort()
+    for _, name in due:
         enrollment = stage.enrollments[name]
         halt = stage.halted.get(name)
         if halt == "cancelled":

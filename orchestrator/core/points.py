@@ -111,10 +111,9 @@ def award(
         awards={**before, reason: before.get(reason, 0) + 1},
     )
     # What is told of all lots is told of one more: who earns every day has many of them.
-    vars(grown).update(
-        balance_points=account.balance_points + points,
-        due_at=_sooner(account.due_at, expires_at),
-    )
+    known = vars(grown)
+    known["balance_points"] = account.balance_points + points
+    known["due_at"] = _sooner(account.due_at, expires_at)
     change = LotChange(key, points, expires_at)
     return grown, (PostEntry(key, "issued", "available", points, reason, at, (change,)),)
 

@@ -167,11 +167,8 @@ class Stage:
     ) -> None:
         """The points are the member's; `key` makes it happen once."""
         span = expires or self.project.points.expires
-        self.post(
-            points.award(
-                self.account, award_points, key, reason, self.now, self.now + span if span else None
-            )
-        )
+        expires_at = self.now + span if span else None
+        self._own(points.award(self.account, award_points, key, reason, self.now, expires_at))
 
     def _changed(self) -> None:
         """What conditions see is to be looked at anew."""
@@ -186,14 +183,17 @@ class Stage:
 
     def post(self, change: points.Change) -> None:
         """The account, and the stock with it, stand as `change` says."""
+        self._own(change)
+        for reward, items in points.claimed(change[1]).items():
+            if reward in self.stock:
+                self.stock = {**self.stock, reward: self.stock[reward] - items}
+            self.claimed = {**self.claimed, reward: self.claimed.get(reward, 0) + items}
+
+    def _own(self, change: points.Change) -> None:
         self.account, effects = change
         if effects:
             self.effects += effects
             self._changed()
-            for reward, items in points.claimed(effects).items():
-                if reward in self.stock:
-                    self.stock = {**self.stock, reward: self.stock[reward] - items}
-                self.claimed = {**self.claimed, reward: self.claimed.get(reward, 0) + items}
 
     def consent(self, purpose: str, consent: Consent) -> None:
         """The subscriber has given or withdrawn this consent; of two the last word is on record as

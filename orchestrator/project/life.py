@@ -8,11 +8,11 @@ where the project has triggers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Literal
 
 from msgspec import Struct
@@ -109,6 +109,13 @@ class Life:
         """It happens at that instant; of two at the same, the one said first comes first."""
         self._expected += 1
         heappush(self._coming, (at, self._expected, event))
+
+    def expect_all(self, coming: Iterable[tuple[datetime, Event]]) -> None:
+        """All of it happens, each at its instant, and each as if it were said alone."""
+        for at, event in coming:
+            self._expected += 1
+            self._coming.append((at, self._expected, event))
+        heapify(self._coming)
 
     def expect_failure(
         self,

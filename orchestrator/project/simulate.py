@@ -124,8 +124,7 @@ class Play:
             self._scene(somebody), self._answer, self._begin, self._triggers, somebody.ledger()
         )
         self.tally.begin(life)
-        for at, event in self._cast.happens(new):
-            life.expect(at, event)
+        life.expect_all(self._cast.happens(new))
         due = life.due_at()
         for at, journey, segment in self._runs:
             if due < at:

@@ -99,14 +99,14 @@ class _Teller:
         self._live(self._end)
         return Story(tuple(self._came), self._ends(), frozenset(self._passed))
 
-    def _happenings(self) -> list[tuple[datetime, Callable[[datetime, str], None]]]:
+    def _happenings(self) -> list[tuple[datetime, Callable[[datetime, str], object]]]:
         """What happens and which segments bring people in, in order."""
         project = self._life.scene.project
 
-        def written(it: Happening) -> Callable[[datetime, str], None]:
+        def written(it: Happening) -> Callable[[datetime, str], object]:
             return lambda at, source: self._happen(it, at, source)
 
-        def run(journey: str, segment: str) -> Callable[[datetime, str], None]:
+        def run(journey: str, segment: str) -> Callable[[datetime, str], object]:
             return lambda at, source: self._life.bring_in(journey, segment)
 
         coming = [(self._instant(it.at), written(it)) for it in self._trial.happens]
