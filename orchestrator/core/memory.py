@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
-from itertools import count, islice
+from itertools import chain, count, islice
 from math import inf
 from sys import intern
 from typing import Any
@@ -27,6 +27,9 @@ _LOOKED_AT, _LOOK_S = 256, 1.0
 """Of so many it is looked at once a second whether what is known of them may go: a million take an
 hour, and nothing stands still meanwhile."""
 
+_DROPPED_AT = 4096
+"""Of so many a second it is written that a name which no trigger asks about is not known."""
+
 Known = dict[Who, tuple[float, Any]]
 """Of each subscriber, since when what is known: one name under `state`."""
 
@@ -44,6 +47,7 @@ class Memory:
         self.dropped = 0
         self._looked_at = -inf
         self._others: Iterator[tuple[str, Who]] = iter(())
+        self._unasked: Iterator[Who] = iter(())
         self.known: dict[str, Known] = {}
         self._numbers = count()
         self._changed_waits: set[Key] = set()
@@ -51,10 +55,14 @@ class Memory:
         self._changed_states: set[Who] = set()
         self._use(triggers)
         self._restore(standing)
+        unasked: list[Who] = []
         for who, state in standing.states.items():
             for name, known in state.items():
                 if name in self.known:
                     self.known[name][who] = (known[0], known[1])
+                else:
+                    unasked.append(who)
+        self._unasked = iter(unasked)
 
     def next_due(self) -> float:
         """When the first wait is over; inf if none runs."""
@@ -116,6 +124,7 @@ class Memory:
         if watermark - self._looked_at >= _LOOK_S:
             self._looked_at = watermark
             self._forget_some(watermark)
+            self._changed_states.update(islice(self._unasked, _DROPPED_AT))
 
     def _forget_some(self, watermark: float) -> None:
         some = [*islice(self._others, _LOOKED_AT)]
@@ -177,8 +186,11 @@ class Memory:
         self._restore(standing, numbers)
 
     def _use(self, triggers: Triggers) -> None:
-        """No wait runs and nothing has fired yet."""
+        """No wait runs and nothing has fired yet. What nobody asks about is not followed any more,
+        so it must not be known again to who asks later."""
         self._triggers = triggers
+        if unasked := [known for name, known in self.known.items() if name not in triggers.known]:
+            self._unasked = chain(self._unasked, *unasked)
         self.known = {name: self.known.get(name, {}) for name in triggers.known}
         self._others = self._each_known()
         self.due: list[tuple[float, str, int, int, Wait]] = []

@@ -488,6 +488,26 @@ def test_under_a_new_project_what_was_known_is_known() -> None:
     assert [(it.journey, it.who) for it in matching.advance(103)] == [("k", ANN)]
 
 
+def test_what_nobody_asked_about_for_a_while_is_not_known_again() -> None:
+    asks = Triggers(project(j=(entry("call.ended", "state.cell == 'c1'", after=5),)), LISTS)
+    others = Triggers(project(j=(entry("call.ended", "state.power == 'on'", after=5),)), LISTS)
+    written: dict[Any, Any] = {}
+
+    def written_by(matching: Matching, at: float) -> Standing:
+        matching.advance(at)
+        written.update(matching.changes().states)
+        return Standing(states={**written}, watermark=at)
+
+    matching = Matching(asks, LATE_S)
+    matching.take([happened("location.changed", ANN, 10.0, "l1", cell="c1")])
+    there = written_by(matching, 20.0)
+    assert there.states == {ANN: {"cell": (10.0, "c1")}}
+    matching.renewed(others)
+    matching.take([happened("location.changed", ANN, 30.0, "l2", cell="b9")])
+    assert written_by(matching, 40.0).states == {ANN: {}}, "where they went nobody looked"
+    assert written_by(Matching(others, LATE_S, there), 40.0).states == {ANN: {}}
+
+
 def test_a_project_without_triggers_wants_nothing() -> None:
     triggers = Triggers(project(), LISTS)
     assert not triggers.wants(happened("call.ended", ANN, 100.0, "c1"))
