@@ -99,9 +99,11 @@ class Ingest:
                 if e.subscriber in known
             ]  # fmt: skip
             stored = await events.add(connection, news, now, self._context.ids, project)
+            if len(stored) < len(news):  # some were known, or theirs whom we waited for in vain
+                known = await subscribers.find_keys(connection, known)
         await self._context.bell.ring_turns(shard for _, shard in stored)
         strangers = tuple(i for i, e in enumerate(reported) if e.subscriber not in known)
-        return Counts(len(stored), len(news) - len(stored), strangers)
+        return Counts(len(stored), len(reported) - len(strangers) - len(stored), strangers)
 
     async def _store_replies(self, replies: Sequence[Reply]) -> None:
         context = self._context

@@ -8,7 +8,7 @@ the store knows their source ids, and so do the matchers as long as they count i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -220,28 +220,39 @@ class Intake:
         self, reports: Sequence[EventShape], kept: list[int], positions: Sequence[int], source: str
     ) -> tuple[int, int, tuple[int, ...]]:
         """These are stored: how many were new and known, and the positions of strangers'."""
-        telephones = {number for index in kept if (number := reports[index].telephone)}
-        owners: Mapping[tuple[str, str], subscribers.Owner] = {}
-        if telephones:
-            async with self._context.pool.acquire() as connection:
-                addresses = [("sms", number) for number in telephones]
-                owners = await subscribers.owners(connection, addresses)
-        theirs: list[int] = []
+        stored = known = 0
         strangers: list[int] = []
-        events: list[EventIn] = []
-        for index in kept:
-            it = reports[index]
-            owner = owners.get(("sms", it.telephone))
-            key = it.subscriber if it.subscriber is not UNSET else owner.key if owner else None
-            if key is None:
-                strangers.append(positions[index])
-                continue
-            theirs.append(index)
-            when = it.at and it.at.astimezone(UTC)
-            events.append(EventIn(key, it.name, it.source_id, when, it.properties))
-        counts = await self._ingest.events(events, source)
-        strangers += [positions[theirs[place]] for place in counts.strangers]
-        return counts.stored, counts.known, tuple(sorted(strangers))
+        while kept:
+            owners = await self._owners({reports[index].telephone for index in kept} - {""})
+            theirs: list[int] = []
+            events: list[EventIn] = []
+            for index in kept:
+                it = reports[index]
+                owner = owners.get(("sms", it.telephone))
+                key = it.subscriber if it.subscriber is not UNSET else owner.key if owner else None
+                if key is None:
+                    strangers.append(index)
+                    continue
+                theirs.append(index)
+                when = it.at and it.at.astimezone(UTC)
+                events.append(EventIn(key, it.name, it.source_id, when, it.properties))
+            counts = await self._ingest.events(events, source)
+            stored += counts.stored
+            known += counts.known
+            gone = [theirs[place] for place in counts.strangers]
+            strangers += [index for index in gone if reports[index].number is UNSET]
+            # Whoever had the number has become one with another, or was erased: whose is it now?
+            kept = [index for index in gone if reports[index].number is not UNSET]
+        return stored, known, tuple(sorted(positions[index] for index in strangers))
+
+    async def _owners(
+        self, telephones: Collection[str]
+    ) -> Mapping[tuple[str, str], subscribers.Owner]:
+        """Whose these telephones are."""
+        if not telephones:
+            return {}
+        async with self._context.pool.acquire() as connection:
+            return await subscribers.owners(connection, [("sms", it) for it in telephones])
 
     async def _set_aside(self, aside: Sequence[Broken], source: str) -> None:
         now = self._context.clock.now()

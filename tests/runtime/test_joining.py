@@ -19,6 +19,8 @@ from orchestrator.core.invitations import (
 )
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
+from orchestrator.runtime.intake import Intake
+from orchestrator.runtime.reports import EventShape
 from orchestrator.store import checks, invitations, joining, points
 from tests.runtime.installation import (
     NOON,
@@ -277,3 +279,27 @@ async def test_what_somebody_says_while_they_become_another_is_not_lost(context:
     assert msgspec.json.decode(consents)["everything"]["granted"] is False
     assert await value(context, "SELECT count(*) FROM subscribers") == 1
     assert await sound(context)
+
+
+async def test_what_is_reported_of_somebody_while_they_become_another_is_not_lost(
+    context: Context,
+) -> None:
+    await says(context, "HELP")
+    ids = await people(context, [1])
+    stranger, number = ids["1"], "+8613000000001"
+    host = await value(context, "SELECT id FROM subscribers WHERE key = 'telegram:4200001'")
+    bought = EventShape("shop.bought", "b1", number=number)
+    by_key = EventShape("shop.bought", "b2", subscriber="1")
+    async with context.pool.acquire() as connection, connection.transaction():
+        both = await joining.lock(connection, [host, stranger])
+        await joining.merge(connection, both[host], both[stranger], NOON)
+        taking = asyncio.create_task(Intake(context).take([bought, by_key]))
+        async with asyncio.timeout(30):
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not await value(context, waits):  # noqa: ASYNC110 - a lock has no event
+                await asyncio.sleep(0.01)
+    taken = await taking
+    assert (taken.stored, taken.known, taken.strangers) == (1, 0, (1,))
+    whose = "SELECT subscriber_id, source_id FROM events WHERE name = 'shop.bought'"
+    assert await rows(context, whose) == [(host, "b1")]
+    assert (await Intake(context).take([bought])).known == 1
