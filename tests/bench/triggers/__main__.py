@@ -33,6 +33,7 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
     contenders: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
         "http": lambda: bench.ours(options.events, stream=False),
         "stream": lambda: bench.ours(options.events, stream=True),
+        "floor": lambda: bench.peer("floor", options.events),
         "redis": lambda: bench.peer("redis", max(1000, options.events // 10)),
         "redis-sparing": lambda: bench.peer("redis-sparing", max(1000, options.events // 4)),
         "sql": lambda: bench.peer("sql", max(1000, options.events // 40)),
@@ -54,7 +55,7 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
             ours["events_per_s_per_core"] / theirs["events_per_s_per_core"]
             for ours, theirs in zip(runs["http"], runs[peer], strict=True)
         ]
-        return float(round(statistics.median(speeds), 1))
+        return float(round(statistics.median(speeds), 2))
 
     def middle(name: str) -> int:
         return int(statistics.median(it["events_per_s_per_core"] for it in runs[name]))
@@ -62,6 +63,7 @@ async def measure(urls: Urls, folder: Path, options: argparse.Namespace) -> dict
     return {
         "events_per_s_per_core": middle("http"),
         "stream_events_per_s_per_core": middle("stream"),
+        "ratio_to_floor": ratio("floor"),
         "ratio_to_redis": ratio("redis"),
         "ratio_to_redis_sparing": ratio("redis-sparing"),
         "ratio_to_sql": ratio("sql"),

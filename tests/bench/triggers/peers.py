@@ -54,6 +54,8 @@ ON CONFLICT DO NOTHING
 
 BY_NAME = {name: tuple(it for it in TRIGGERS if it.on == name) for name in {t.on for t in TRIGGERS}}
 
+PEERS = ("floor", "redis", "redis-sparing", "sql", "sql-by-list")
+
 Match = tuple[EventShape, Trigger]
 
 
@@ -82,6 +84,14 @@ class Contender(ABC):
                 [json.encode(event.properties) for event, _ in found],
             )
         return len(found)
+
+
+class Floor(Contender):
+    """Nothing is decided."""
+
+    async def matches(self, events: Sequence[EventShape]) -> list[Match]:
+        """None."""
+        return []
 
 
 class Redis(Contender):
@@ -187,6 +197,7 @@ async def _run(options: argparse.Namespace) -> None:
     async with asyncpg.create_pool(options.database, min_size=4, max_size=4) as pool:
         await pool.execute(MADE)
         contenders: dict[str, Callable[[], Contender]] = {
+            "floor": lambda: Floor(pool),
             "sql": lambda: Sql(pool),
             "sql-by-list": lambda: SqlByList(pool),
             "redis": lambda: Redis(pool, options.redis, sparing=False),
@@ -197,7 +208,7 @@ async def _run(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("contender", choices=("redis", "redis-sparing", "sql", "sql-by-list"))
+    parser.add_argument("contender", choices=PEERS)
     parser.add_argument("redis")
     parser.add_argument("database")
     parser.add_argument("port", type=int)

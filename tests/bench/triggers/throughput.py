@@ -153,7 +153,8 @@ class Bench:
             await post(base + "/v1/events", self._dressed(made))
             async with aiohttp.ClientSession() as session, session.get(base + "/matches") as said:
                 found = await said.json()
-            assert found == sum(it.matches for it in made), f"{name} found {found}"
+            due = 0 if name == "floor" else sum(it.matches for it in made)
+            assert found == due, f"{name} found {found}"
             return meter.read(len(made) * 1000)
         finally:
             if process.returncode is None:
