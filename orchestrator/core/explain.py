@@ -224,7 +224,7 @@ def template_of(placed: Placed) -> str:
 def _standing(enrollment: Enrollment, version: Journey | None, now: datetime) -> str:
     since = f"since {_time(enrollment.entered_at)}"
     if enrollment.status == "control":
-        share = f" ({version.control:.0%})" if version else ""
+        share = f" ({100 * version.control:g}%)" if version else ""
         return f"in the control group{share} {since}: sent nothing, and measured"
     if enrollment.ended_at is not None:
         because = f": {enrollment.reason}" if enrollment.reason else ""

@@ -12,10 +12,12 @@ import pytest_asyncio
 from orchestrator.cli.explain import answer, told
 from orchestrator.core.contact import ContactClass, Reason
 from orchestrator.core.errors import OutreachError
-from orchestrator.core.explain import RULES, STATES, Explanation, rule_text
-from orchestrator.core.model import Consent, State
+from orchestrator.core.explain import RULES, STATES, Explanation, Record, explain, rule_text
+from orchestrator.core.model import Consent, Enrollment, State
+from orchestrator.core.scene import Scene
 from orchestrator.runtime.context import Context
 from tests.cli.shell import outreach
+from tests.core.world import ann, journey_text, project_of
 from tests.runtime.installation import FILES, NOON, at, do, happened, installed, people, turns
 
 PICKY = """
@@ -99,6 +101,16 @@ async def test_a_message_that_went_says_how_it_fared(office: Context) -> None:
     await do(office, "UPDATE messages SET state = 'rejected', code = 'ESME_RINVDSTADR'")
     (sent,) = (await why(office, "0", "welcome")).messages
     assert sent.why == "by sms: the carrier refused it (ESME_RINVDSTADR)"
+
+
+@pytest.mark.parametrize("share", ["5%", "0.5%", "12.5%", "7%"])
+def test_the_share_of_a_control_group_is_told_as_its_author_wrote_it(share: str) -> None:
+    text = journey_text("held", [{"id": "hi", "send": "hi"}], control=share)
+    project = project_of({"held": text})
+    held = Enrollment("held", project.journeys["held"].version, 1, "control", None, None, NOON)
+    scene = Scene(project=project, subscriber=ann(), enrollments={"held": held})
+    standing = explain(scene, Record(), "held", NOON).standing
+    assert standing.startswith(f"in the control group ({share}) since")
 
 
 async def test_the_control_group_is_named(office: Context) -> None:
