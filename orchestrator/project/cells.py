@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -42,7 +43,7 @@ def read(path: str, text: str) -> tuple[Cells, Sequence[Finding]]:
         cell, lon, lat = (row[place] if place < len(row) else "" for place in places)
         if wrong := _wrong(cell, lon, lat, first):
             which, message, hint = wrong
-            before = line.split(separator)[: places[which]]
+            before = [] if '"' in line else line.split(separator)[: places[which]]
             column = sum(len(it) + 1 for it in before) + 1
             findings.append(Finding(Mark(path, number, column), message, hint))
         else:
@@ -56,7 +57,13 @@ def read(path: str, text: str) -> tuple[Cells, Sequence[Finding]]:
 
 
 def _fields(line: str, separator: str) -> list[str]:
-    return [it.strip().strip('"') for it in line.split(separator)]
+    if '"' not in line:
+        return [it.strip() for it in line.split(separator)]
+    try:
+        (row,) = csv.reader([line], delimiter=separator, skipinitialspace=True)
+    except csv.Error:  # a return in the middle, or a field without an end
+        row = line.split(separator)
+    return [it.strip() for it in row]
 
 
 def _told(path: str, findings: Sequence[Finding]) -> Sequence[Finding]:

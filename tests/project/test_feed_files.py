@@ -115,6 +115,13 @@ def test_a_table_without_its_columns_is_told_so() -> None:
     assert not cells.read("cells.csv", "Cell;Lon;Lat\na;1;2\n")[1]
 
 
+def test_what_stands_in_quotes_may_have_a_separator_in_it() -> None:
+    rows = 'c1,"Main St, North",1,2\r\n"c2", "say ""here""",3 ,"4"\r\nc3,"x,181,2\r\n'
+    read, findings = cells.read("cells.csv", f"cell,name,lon,lat\r\n{rows}")
+    assert read.points == {"c1": (1.0, 2.0), "c2": (3.0, 4.0)}
+    assert [it.mark.line for it in findings] == [4]
+
+
 def test_a_table_without_rows_is_told_so() -> None:
     _, findings = cells.read("cells.csv", "cell,lon,lat\n\n")
     assert [it.message for it in findings] == ["no cell stands here"]
