@@ -201,6 +201,10 @@ def _now(scene: Scene, version: Journey, now: datetime) -> Reason | None:
     if not template:
         return None
     stage = Stage(scene, now)
+    later = enrollment.due_at if enrollment.due_at is not None and enrollment.due_at > now else None
+    if first := _before_it(stage, version):
+        outcome, why = first
+        return Reason(placed.id, template, outcome, f"now: {why}", until=later)
     placed.step.start(Here(stage, enrollment, placed, {}))
     rules = scene.project.contact.classes.get(version.contact_class)
     for effect in stage.effects:
@@ -209,10 +213,21 @@ def _now(scene: Scene, version: Journey, now: datetime) -> Reason | None:
             outcome = "put_off" if effect.until else "not_sent"
             until = max(effect.until, enrollment.due_at or now) if effect.until else None
             return Reason(placed.id, template, outcome, why, effect.reason, until=until)
-    if enrollment.due_at is not None and enrollment.due_at > now:
+    if later is not None:
         why = "it waits for its time; the contact policy would let it go now"
-        return Reason(placed.id, template, "to_come", why, until=enrollment.due_at)
+        return Reason(placed.id, template, "to_come", why, until=later)
     return Reason(placed.id, template, "goes_now", "now: the contact policy allows it")
+
+
+def _before_it(stage: Stage, version: Journey) -> tuple[str, str] | None:
+    """What a turn looks at before the contact policy: whether they leave, or an operator halted
+    the journey; the outcome, and why."""
+    for condition in version.leave_if:
+        if stage.holds(condition, {}):
+            return "not_sent", f"they leave the journey, for `{condition.source}` holds"
+    if halt := stage.halted.get(version.name):
+        return "put_off" if halt == "paused" else "not_sent", f"an operator {halt} the journey"
+    return None
 
 
 def template_of(placed: Placed) -> str:

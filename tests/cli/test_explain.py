@@ -11,10 +11,13 @@ import pytest_asyncio
 
 from orchestrator.cli.explain import answer, told
 from orchestrator.core.contact import ContactClass, Reason
+from orchestrator.core.effects import SendMessage
+from orchestrator.core.engine import decide
 from orchestrator.core.errors import OutreachError
+from orchestrator.core.events import TimerDue
 from orchestrator.core.explain import RULES, STATES, Explanation, Record, explain, rule_text
 from orchestrator.core.model import Consent, Enrollment, State
-from orchestrator.core.scene import Scene
+from orchestrator.core.scene import Halt, Scene
 from orchestrator.runtime.context import Context
 from tests.cli.shell import outreach
 from tests.core.world import ann, journey_text, project_of
@@ -137,6 +140,29 @@ async def test_what_is_put_off_says_by_which_rule_until_when_and_what_holds_now(
     morning = await why(at(office, opening), "0", "welcome")
     assert morning.messages[-1].outcome == "goes_now"
     assert morning.standing.startswith("due at hello since")
+
+
+@pytest.mark.parametrize(
+    ("halted", "vip", "outcome", "why"),
+    [
+        ({}, False, "goes_now", "now: the contact policy allows it"),
+        ({}, True, "not_sent", "now: they leave the journey, for `subscriber.vip` holds"),
+        ({"held": "paused"}, False, "put_off", "now: an operator paused the journey"),
+        ({"held": "cancelled"}, False, "not_sent", "now: an operator cancelled the journey"),
+    ],
+)
+def test_a_message_goes_now_only_if_a_turn_would_send_it(
+    halted: Mapping[str, Halt], vip: bool, outcome: str, why: str
+) -> None:
+    text = journey_text("held", [{"id": "hi", "send": "hi"}], leave=[{"if": "subscriber.vip"}])
+    project = project_of({"held": text})
+    due = Enrollment("held", project.journeys["held"].version, 1, "active", "hi", NOON, NOON)
+    person, enrollments = ann(attributes={"vip": vip}), {"held": due}
+    scene = Scene(project=project, subscriber=person, enrollments=enrollments, halted=halted)
+    (said,) = explain(scene, Record(), "held", NOON).messages
+    assert (said.outcome, said.why) == (outcome, why)
+    sends = [it for it in decide(scene, TimerDue(), NOON).effects if isinstance(it, SendMessage)]
+    assert bool(sends) == (outcome == "goes_now")
 
 
 async def test_a_message_whose_time_has_not_come_waits_for_it(office: Context) -> None:
