@@ -64,7 +64,22 @@ def _local(moment: datetime, tz: ZoneInfo) -> datetime:
     return moment.astimezone(tz)
 
 
+@lru_cache(maxsize=8192)
+def _dates(day: date, tz: ZoneInfo) -> tuple[date, datetime, date] | None:
+    """The local day in which a day of UTC begins, when the next local day begins, and which that
+    is; None if clocks are changed meanwhile."""
+    begins = datetime.combine(day, time(), UTC)
+    first, last = begins.astimezone(tz), (begins + _DAY).astimezone(tz)
+    offset = first.utcoffset()
+    if offset is None or offset != last.utcoffset():
+        return None
+    return first.date(), datetime.combine(last.date(), time(), UTC) - offset, last.date()
+
+
 def local_day(moment: datetime, tz: ZoneInfo) -> date:
+    if moment.tzinfo is UTC and (dates := _dates(moment.date(), tz)) is not None:
+        first, next_at, following = dates
+        return first if moment < next_at else following
     return _local(moment, tz).date()
 
 

@@ -36,8 +36,9 @@ from orchestrator.project.tally import Tally
 GIVEN_UP_AFTER = timedelta(minutes=5)
 """So long after a message was sent, a carrier that lost it says so."""
 
-BATCH = 500
-"""People that a process plays before it says so and asks for more."""
+BATCH = 200
+"""People that a process plays before it says so and asks for more: so few that at the end none
+waits long for the others."""
 
 
 class Stage(Struct, frozen=True):

@@ -95,6 +95,25 @@ def test_day_one_is_the_local_day_of_entry(entered: datetime, at: time, tz: Zone
     assert first == calendar.instant(entered.astimezone(tz).date(), at, tz)
 
 
+@pytest.mark.parametrize(
+    ("zone", "first"),
+    [
+        *((zone, "2026-01-01") for zone in ZONES),
+        ("Pacific/Apia", "2011-10-01"),  # 30 December was left out
+        ("America/St_Johns", "2009-09-01"),  # one minute after midnight it was an hour earlier
+    ],
+)
+def test_whose_clocks_change_or_not_the_local_day_is_that_of_their_clock(
+    zone: str, first: str
+) -> None:
+    tz, moment = ZoneInfo(zone), utc(first) - timedelta(seconds=1)
+    for _ in range(4 * 366):
+        for then in (moment, moment + timedelta(seconds=1), moment + timedelta(seconds=61)):
+            assert calendar.local_day(then, tz) == then.astimezone(tz).date(), then
+            assert calendar.local_day(then.astimezone(tz), tz) == then.astimezone(tz).date(), then
+        moment += HOUR * 6 + timedelta(minutes=15)
+
+
 @given(moments, zones)
 def test_a_day_begins_before_each_of_its_moments(moment: datetime, tz: ZoneInfo) -> None:
     start = calendar.day_start(moment, tz)
