@@ -6,6 +6,7 @@ it begins, `runtime.moving` goes on with.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -45,6 +46,11 @@ STRANDED_ON_THE_WAY_BACK_HINT = (
     "them finish where they are with --stay; `outreach rollback` without --yes shows all"
 )
 
+CLASSLESS_HINT = (
+    "keep the class in program/contact.yaml until they have left, or take them along: "
+    "in_flight: follow in the journey; after `outreach rollback`, without --stay"
+)
+
 
 async def foresee(
     connection: asyncpg.Connection,
@@ -57,7 +63,8 @@ async def foresee(
     languages: Sequence[str] = (),
 ) -> Plan:
     """What making these files the project that runs would do, where SMS may be written in the
-    national tables of `languages`. Raises `ProjectErrors`."""
+    national tables of `languages`. Raises `ProjectErrors`, and OutreachError if it lacks the class
+    of contact of somebody who stays in an older version."""
     after = Side(load(files), files, source.content_hash(files))
     if not await projects.ready(connection):
         flight = Flight({}, {})
@@ -91,7 +98,7 @@ async def foresee(
         )
         for it in await moves.times(connection, sorted(timed))
     ]
-    return planning.plan(
+    plan = planning.plan(
         before,
         after,
         flight,
@@ -103,6 +110,31 @@ async def foresee(
         back_to=back_to,
         languages=languages,
     )
+    _refuse_classless(plan, versions, after.project)
+    return plan
+
+
+def _refuse_classless(plan: Plan, versions: Mapping[str, Journey], project: Project) -> None:
+    """Raises OutreachError if nothing would say when to write to people who stay: their versions
+    are of a class of contact that the project lacks."""
+    lacking: Counter[tuple[str, str]] = Counter()
+    for it in plan.journeys:
+        for stand in it.stands:
+            version = versions.get(stand.version)
+            if version is None or (stand.fate, stand.status) != ("stays", "active"):
+                continue
+            if version.contact_class not in project.contact.classes:
+                lacking[it.journey, version.contact_class] += stand.people
+    if lacking:
+        places = [
+            f"{people:,} in {journey} (class {name})"
+            for (journey, name), people in sorted(lacking.items())
+        ]
+        raise OutreachError(
+            f"{many(lacking.total())} stay in versions whose class the contact policy lacks: "
+            + ", ".join(places),
+            CLASSLESS_HINT,
+        )
 
 
 async def carry_out(

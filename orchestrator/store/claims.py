@@ -104,6 +104,9 @@ SELECT channel FROM attempts WHERE claimed_by IS NULL AND paced IS NOT NULL AND 
 _content = Decoder(Content).decode
 _consents = Decoder(dict[str, Consent]).decode
 
+_GONE = ContactClass(purpose="")
+"""In place of a class that the contact policy has no more."""
+
 ATTEMPT_SIZE = 50
 """Messages of one attempt at most: the smallest number that a gateway claims at once."""
 
@@ -223,11 +226,11 @@ async def claim(
 
 
 def opted_out(classes: Classes, contact_class: str, consents: str) -> bool:
-    """Whether somebody of these consents (JSON) has opted out of the class. What cannot be read is
-    taken for a refusal."""
-    rules = classes.get(contact_class)
+    """Whether somebody of these consents (JSON) has opted out of the class; of one that is gone,
+    whether they have of everything. What cannot be read is taken for a refusal."""
+    rules = classes.get(contact_class, _GONE)
     try:
-        return rules is not None and refused(rules, _consents(consents)) == "opted_out"
+        return refused(rules, _consents(consents)) == "opted_out"
     except ValueError:
         return True
 

@@ -12,9 +12,20 @@ from orchestrator.core.invitations import hash_invitation
 from orchestrator.core.model import Consent
 from orchestrator.runtime.context import Context
 from orchestrator.runtime.ingest import Ingest
+from orchestrator.runtime.projects import apply
 from orchestrator.store import checks, claims, importing, invitations
 from orchestrator.store.subscribers import NewSubscriber
-from tests.runtime.installation import NOON, do, happened, number, people, rows, turns, value
+from tests.runtime.installation import (
+    FILES,
+    NOON,
+    do,
+    happened,
+    number,
+    people,
+    rows,
+    turns,
+    value,
+)
 
 MINUTE = timedelta(minutes=1)
 CODE = "7Q2M0RXA9KTVC4HE"
@@ -78,6 +89,23 @@ async def test_after_a_reported_refusal_nothing_is_claimed(office: Context, purp
     assert await claimed(office) == 1
     states = "SELECT state, reason FROM messages ORDER BY subscriber_id"
     assert await rows(office, states) == [("suppressed", "opted_out"), ("queued", None)]
+
+
+async def test_who_refused_everything_gets_nothing_of_a_class_that_is_gone(office: Context) -> None:
+    await people(office, [1, 2])
+    await happened(office, ["1", "2"])
+    await turns(office)
+    contact, welcome = "journeys/program/contact.yaml", "journeys/welcome.yaml"
+    files = {
+        **FILES,
+        contact: FILES[contact].replace("promotion:", "offers:"),
+        welcome: FILES[welcome].replace("class: promotion", "class: offers"),
+    }
+    async with office.pool.acquire() as connection:
+        await apply(connection, files, NOON)
+        await office.projects.follow(connection)
+    await told(office, False, MINUTE, "everything")
+    assert await claimed(office) == 1
 
 
 async def test_a_refusal_that_cannot_be_read_stops_their_messages_and_no_others(

@@ -137,6 +137,20 @@ async def test_people_stay_on_the_version_they_entered_unless_the_edit_says_othe
     assert await rows(place.office, STANDS) == [before]
 
 
+async def test_a_class_of_contact_is_not_taken_from_those_who_stay_with_it(place: Place) -> None:
+    await enter(place.office, 2)
+    contact = "journeys/program/contact.yaml"
+    renamed = {contact: FILES[contact].replace("urgent:", "pressing:")}
+    tour = FIRST.replace("class: urgent", "class: pressing")
+    lacks = "2 people stay in versions whose class the contact policy lacks: 2 in tour"
+    with pytest.raises(OutreachError, match=lacks):
+        await place.apply("", files=written(tour, **renamed))
+    follows = tour.replace("class:", "in_flight: follow\nclass:")
+    assert (await place.apply("", files=written(follows, **renamed))).moved == 2
+    await hear(place.office)
+    assert (await turns(later(place.office, hours=3))).failed == 0
+
+
 async def test_who_waits_goes_on_waiting_in_the_new_version(place: Place) -> None:
     await enter(place.office, 3)
     due = "SELECT DISTINCT due_at, waiting::text FROM enrollments WHERE journey = 'tour'"
