@@ -104,6 +104,7 @@ class Life:
         self._counted_at, self._home = now, calendar.UTC_ZONE
         self._outside: dict[str, Subscriber] = {}
         self._history = scene.history
+        self._posted: list[PostEntry] = []
 
     def expect(self, at: datetime, event: Event) -> None:
         """It happens at that instant; of two at the same, the one said first comes first."""
@@ -246,6 +247,8 @@ class Life:
         self._count(event)
         if type(event) is ReplyReceived:
             chance = blake2b(f"{self._expected}:{now}".encode(), digest_size=16).digest()
+            self._history = (*points.lines(self._posted), *self._history)[:_LINES]
+            self._posted.clear()
             scene = replace(self.scene, chance=chance, history=self._history)
             decision = self._answer(scene, event, now)
         else:
@@ -259,7 +262,7 @@ class Life:
             if type(effect) is MoveTo:
                 continue
             if type(effect) is PostEntry:
-                self._history = (*points.lines((effect,)), *self._history)[:_LINES]
+                self._posted.append(effect)
             elif type(effect) is SendMessage:
                 message = effect.message
                 self._messages += 1
