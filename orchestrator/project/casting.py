@@ -245,7 +245,9 @@ class Cast:
             at_s = since_s - log(1.0 - random()) * mean_s
             while at_s < span_s:
                 at = begin + int(at_s) * _SECOND
-                coming.append((at, self._event(on, at, properties(self._dice))))
+                self._count += 1
+                event = SubscriberEvent(on, at, properties(self._dice), f"e{self._count}")
+                coming.append((at, event))
                 at_s -= log(1.0 - random()) * mean_s
         coming.sort(key=itemgetter(0))
         return coming

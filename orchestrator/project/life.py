@@ -94,6 +94,7 @@ class Life:
             triggers = Triggers(scene.project, scene.members)
         self._triggers = triggers
         self._counting = scene.project.feed.counting
+        self._measures = scene.project.feed.measures
         self._heard = triggers.names if triggers is not None else frozenset[str]()
         self._unkept = scene.project.feed.matching
         self._judged = self._heard | self._unkept
@@ -229,17 +230,16 @@ class Life:
         if not self._counting:
             return
         scene, now, ledger = self.scene, self.now, self._ledger
-        person, stale = scene.subscriber, self._counted_at != now and not ledger.empty
+        person, news = scene.subscriber, False
         if person is not self._counted:
-            self._counted, stale = person, True
+            self._counted, news = person, True
             self._home = usage.home(person.timezone, scene.project.timezone)
         if type(event) is SubscriberEvent and event.name in self._counting:
-            amounts, stale = self._counting[event.name], True
+            amounts, news = self._counting[event.name], True
             ledger.take(amounts, event.properties, event.at, now, self._home)
-        if stale:
+        if news or not (self._counted_at == now or ledger.empty):
             self._counted_at = now
-            measures = scene.project.feed.measures
-            figures = ledger.figures(measures, person.attributes, now, self._home)
+            figures = ledger.figures(self._measures, person.attributes, now, self._home)
             self.scene = replace(scene, usage=figures)
 
     def _take(self, event: Event) -> Lived:
