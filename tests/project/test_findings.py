@@ -96,6 +96,43 @@ def test_a_name_is_offered_in_letters_that_it_may_have(name: str, meant: str) ->
     assert found.hint == f"write small letters, digits and hyphens: {meant}"
 
 
+PARTS = (None, "in_list('vip')", "in_area('here', event.cell)", "event.cell == 'c1'")
+
+
+@pytest.mark.parametrize("condition", PARTS)
+def test_what_is_emitted_may_be_a_goal_or_lead_back_whatever_lists_and_areas_are(
+    condition: str | None,
+) -> None:
+    asked = f', if: "{condition}"' if condition else ""
+    text = f"""
+journey: round
+class: friendly
+again: always
+enter: [{{on: order.placed}}, {{on: order.again{asked}}}]
+goal: {{on: order.again{asked}}}
+steps: [{{id: one, emit: order.again, with: {{cell: c1}}}}]
+"""
+    named = {
+        "journeys/program/areas.yaml": "areas: {here: {cells: [c1]}}\n",
+        "journeys/program/events.yaml": "events: {order.again: {summary: It is ordered again.}}\n",
+    }
+    _, findings = check({**GOOD, **named, "journeys/round.yaml": text})
+    assert [it.rule for it in findings if it.severity == "error"] == ["endless-loop"]
+
+
+def test_a_trigger_does_not_hear_what_is_emitted_and_so_leads_nowhere() -> None:
+    text = """
+journey: round
+class: friendly
+again: always
+enter: [{on: order.again, after: 5m}]
+steps: [{id: one, emit: order.again}]
+"""
+    named = "events: {order.again: {summary: It is ordered again.}}\n"
+    files = {"journeys/program/events.yaml": named, "journeys/round.yaml": text}
+    assert "endless-loop" not in {it.rule for it in check({**GOOD, **files})[1]}
+
+
 def test_without_the_mistakes_there_is_no_finding() -> None:
     project, findings = check(GOOD)
     assert findings == ()

@@ -106,7 +106,7 @@ class UnreachableGoal(Rule):
 def _never_emitted(goal: Goal, form: JourneyForm, emits: list[tuple[JourneyForm, Emit]]) -> str:
     """Why none of these is the goal's event, or ''."""
     test = goal.condition
-    if test and all(name.startswith("event.") for name in test.names()):
+    if test and test.about == "event":
         emits = [(by, it) for by, it in emits if test.holds({"event": it.with_})]
         if not emits:
             return f"it is emitted, but never so that {test.source}"

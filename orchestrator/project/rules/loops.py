@@ -10,7 +10,7 @@ from orchestrator.core.steps.emit import Emit
 from orchestrator.core.steps.enroll import Enroll
 from orchestrator.project.draft import Draft
 from orchestrator.project.findings import Finding
-from orchestrator.project.forms import JourneyForm
+from orchestrator.project.forms import EventsForm, JourneyForm
 from orchestrator.project.holding import fits
 from orchestrator.project.rules.base import Rule
 from orchestrator.project.rules.conditions import kinds_of
@@ -56,8 +56,10 @@ def _edges(draft: Draft, form: JourneyForm) -> Iterator[Edge]:
                 if other.journey == step.enroll and _may_return(other):
                     yield other.journey, step
         elif isinstance(step, Emit):
+            feed = (draft.feed or EventsForm()).compiled()
             for other in draft.journeys.values():
-                if _may_return(other) and any(_takes(draft, it, step) for it in other.enter):
+                entries = [it for it in other.enter if not it.is_trigger(feed)]  # which hear none
+                if _may_return(other) and any(_takes(draft, it, step) for it in entries):
                     yield other.journey, step
 
 
@@ -72,7 +74,7 @@ def _takes(draft: Draft, entry: Entry, emit: Emit) -> bool:
     test = entry.condition
     if test is None:
         return True
-    if all(name.startswith("event.") for name in test.names()):
+    if test.about == "event":
         return test.holds({"event": emit.with_}) is True
     return fits([test], (), kinds_of(draft))
 
