@@ -10,7 +10,7 @@ from bot.command import Command
 from bot.desk import Desk
 from orchestrator.core import contact
 from orchestrator.core.engine import leave_all
-from orchestrator.core.model import Consent
+from orchestrator.core.model import Consent, Enrollment
 
 ONCE_MORE = 2
 """Answers to STOP in a day: the confirmation, and once more. Then a machine is talking to us."""
@@ -39,20 +39,15 @@ class Stop(Command, frozen=True):
         stage = desk.stage
         withdrawn = Consent(False, desk.now, "reply", desk.wording)
         stage.consent(contact.EVERYTHING, withdrawn)
-        classes = desk.project.contact.classes
-        leave_all(
-            stage,
-            [
-                enrollment
-                for enrollment in stage.enrollments.values()
-                if enrollment.open
-                and contact.refusal(
-                    classes[stage.journey(enrollment).contact_class], stage.subscriber
-                )
-            ],
-            "opted_out",
-        )
+        leave_all(stage, [it for it in stage.enrollments.values() if _ends(desk, it)], "opted_out")
         shop.give_back(desk)
         stage.converse(None)
         desk.say("stopped")
         desk.note_unsure(SPAN)
+
+
+def _ends(desk: Desk, enrollment: Enrollment) -> bool:
+    """Whether this journey may no longer write; one whose class is gone may not either."""
+    rules = desk.project.contact.classes.get(desk.stage.journey(enrollment).contact_class)
+    person = desk.stage.subscriber
+    return enrollment.open and (rules is None or contact.refusal(rules, person) is not None)

@@ -91,10 +91,8 @@ async def test_after_a_reported_refusal_nothing_is_claimed(office: Context, purp
     assert await rows(office, states) == [("suppressed", "opted_out"), ("queued", None)]
 
 
-async def test_who_refused_everything_gets_nothing_of_a_class_that_is_gone(office: Context) -> None:
-    await people(office, [1, 2])
-    await happened(office, ["1", "2"])
-    await turns(office)
+async def without_promotion(office: Context) -> None:
+    """The project runs that has no class `promotion`."""
     contact, welcome = "journeys/program/contact.yaml", "journeys/welcome.yaml"
     files = {
         **FILES,
@@ -104,6 +102,29 @@ async def test_who_refused_everything_gets_nothing_of_a_class_that_is_gone(offic
     async with office.pool.acquire() as connection:
         await apply(connection, files, NOON)
         await office.projects.follow(connection)
+
+
+async def test_whoever_stands_in_a_class_that_is_gone_can_say_stop(office: Context) -> None:
+    waits = FILES["journeys/welcome.yaml"].replace("steps:", "steps:\n  - {id: rest, wait: 1h}")
+    async with office.pool.acquire() as connection:
+        await apply(connection, {**FILES, "journeys/welcome.yaml": waits}, NOON)
+        await office.projects.follow(connection)
+    await people(office, [1])
+    await happened(office, ["1"])
+    await turns(office)
+    await without_promotion(office)
+    ingest = Ingest(office)
+    await ingest.inbox.replies([Reply("sms", number(1), "STOP", "1")])
+    await ingest.answered()
+    assert await allows(office, "everything") is False
+    assert await rows(office, "SELECT status, reason FROM enrollments") == [("left", "opted_out")]
+
+
+async def test_who_refused_everything_gets_nothing_of_a_class_that_is_gone(office: Context) -> None:
+    await people(office, [1, 2])
+    await happened(office, ["1", "2"])
+    await turns(office)
+    await without_promotion(office)
     await told(office, False, MINUTE, "everything")
     assert await claimed(office) == 1
 
