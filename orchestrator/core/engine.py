@@ -244,7 +244,7 @@ def _advance(stage: Stage, enrollment: Enrollment, properties: Mapping[str, Any]
             due = due_at(journey, enrollment, placed, stage.subscriber.timezone, stage.now)
             if due > stage.now:
                 return stage.stand(replace(enrollment, due_at=due, waiting=None))
-        if halt := stage.halted.get(enrollment.journey):
+        if stage.halted and (halt := stage.halted.get(enrollment.journey)):
             if halt == "cancelled":
                 return _end(stage, enrollment, "left", halt)
             return stage.stand(replace(enrollment, due_at=stage.now, waiting=None))

@@ -125,8 +125,8 @@ class Tally:
         if not (effects := lived.effects):
             return
         since = lived.at - self._begin
-        self._at_s = since.days * DAY_S + since.seconds
-        day = self._at_s // DAY_S
+        day = since.days
+        self._at_s = day * DAY_S + since.seconds
         self._day = day if day < self._last_day else self._last_day
         if type(lived.event) is ReplyReceived:
             self.replies += 1
