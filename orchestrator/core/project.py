@@ -175,16 +175,14 @@ class Project(Struct, frozen=True, dict=True):
 
     @cached_property
     def impersonal(self) -> frozenset[str]:
-        """The events of which no earning rule, goal or rule to leave asks who they happen to."""
+        """The events of which no earning rule, goal or rule to leave asks anything but what they
+        say: nothing of who they happen to, no list and no area."""
         asked = [(rule.on, rule.condition) for rule in self.points.earn]
         for journey in self.versions.values():
             if journey.goal is not None:
                 asked.append((journey.goal.on, journey.goal.condition))
             asked += [(rule.on, rule.condition) for rule in journey.leave if rule.on is not None]
         personal = {
-            on
-            for on, condition in asked
-            if condition is not None
-            and any(not name.startswith("event.") for name in condition.names())
+            on for on, condition in asked if condition is not None and condition.about != "event"
         }
         return frozenset(on for on, _ in asked) - personal

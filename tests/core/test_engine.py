@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.core.effects import MoveTo, RerouteMessage, SendMessage, Suppress
+from orchestrator.core.effects import MoveTo, PostEntry, RerouteMessage, SendMessage, Suppress
 from orchestrator.core.engine import MAX_STEPS, decide, open_question
 from orchestrator.core.events import (
     Entered,
@@ -18,7 +19,9 @@ from orchestrator.core.events import (
     SubscriberEvent,
     TimerDue,
 )
+from orchestrator.core.model import Enrollment
 from orchestrator.core.render import compile_message
+from orchestrator.core.scene import Scene
 from tests.core.world import World, ann, journey_text, lived, project_of
 
 HELLO: list[dict[str, Any]] = [{"id": "one", "send": "hello"}]
@@ -45,6 +48,47 @@ def world(
 
 def lines(text: str) -> list[str]:
     return [line.strip() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *("in_list('vip')", "in_area('here', event.cell)", "event.peer in list('vip')"),
+        *("event.cell == 'c1'", "subscriber.name == 'Ann'", "usage.mb_7d is none"),
+    ],
+)
+def test_what_an_event_earns_reaches_and_ends_may_ask_about_anything(condition: str) -> None:
+    text = journey_text(
+        "demo",
+        [{"id": "one", "wait": "9d"}],
+        goal={"on": "paid", "if": condition},
+        leave=[{"on": "gone", "if": condition}],
+    )
+    earn = [{"on": on, "if": condition, "award": 5, "reason": on} for on in ("paid", "gone")]
+    program = {
+        "areas": json.dumps({"areas": {"here": {"cells": ["c1"]}}}),
+        "points": json.dumps({"earn": earn}),
+    }
+    project = project_of({"demo": text}, program=program)
+    alone = World(project, ann())
+    inside = Enrollment(
+        "demo", project.journeys["demo"].version, 1, "active", "one", None, alone.now
+    )
+    scene = Scene(
+        project=project,
+        subscriber=ann(),
+        enrollments={"demo": inside},
+        members={"vip": {8613800138000}},
+    )
+    said = {"cell": "c1", "peer": "+8613800138000"}
+    for on in ("paid", "gone"):
+        decision = decide(scene, SubscriberEvent(on, alone.now, said, on), alone.now)
+        posted, moved = decision.effects
+        assert isinstance(posted, PostEntry)
+        assert posted.points == 5
+        assert isinstance(moved, MoveTo)
+        assert (moved.enrollment.goal_at is not None) == (on == "paid")
+        assert (moved.enrollment.ended_at is not None) == (on == "gone")
 
 
 # --- entering -----------------------------------------------------------------------------------
