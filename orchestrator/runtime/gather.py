@@ -9,6 +9,10 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
+IN_VAIN, AGAIN_S = 4, 1.0
+"""Whoever rested so often, and one call only came of it, does not rest for so long: somebody who
+adds one thing after the other would only wait."""
+
 
 class Gathering(Generic[Item]):
     """Hands items that came while the last batch was under way to `work` as one batch. After each
@@ -28,7 +32,8 @@ class Gathering(Generic[Item]):
         self._work = work
         self._most = most
         self._rest_s, self._longest_rest_s = rest_s, longest_rest_s
-        self._rested_until = float("-inf")
+        self._rested_until = self._rests_from = float("-inf")
+        self._in_vain = 0
         self._waiting: list[tuple[Sequence[Item], asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -59,10 +64,18 @@ class Gathering(Generic[Item]):
                 batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
                 if batch:  # else whoever waited has gone meanwhile
                     await self._hand_over(batch)
-                    rest_s = min(self._longest_rest_s, self._rest_s * count)
-                    self._rested_until = time.monotonic() + rest_s
+                    self._rest(count, rest_s > 0 and taken == 1)
         finally:
             self._task = None
+
+    def _rest(self, count: int, in_vain: bool) -> None:
+        """After so many items, before the next batch."""
+        now = time.monotonic()
+        self._in_vain = self._in_vain + 1 if in_vain else 0
+        if self._in_vain >= IN_VAIN:
+            self._in_vain, self._rests_from = 0, now + AGAIN_S
+        if now >= self._rests_from:
+            self._rested_until = now + min(self._longest_rest_s, self._rest_s * count)
 
     async def _hand_over(
         self, batch: Sequence[tuple[Sequence[Item], asyncio.Future[None]]]

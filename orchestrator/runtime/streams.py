@@ -35,9 +35,9 @@ FULL_RETRY_S = 1.0
 MOST_AT_ONCE = 20_000
 """Events that are added in one round trip."""
 
-REST_PER_EVENT_S, LONGEST_REST_S = 0.0003, 0.005
-"""After so many events as were added at once we rest, so that the next are more: one that is alone
-costs what ten others do. At less than a thousand a second, nobody notices."""
+REST_PER_EVENT_S, LONGEST_REST_S = 0.001, 0.01
+"""After so many events as were added at once we rest, so that the next are more: the first costs
+what ten others do. Few events hardly wait for each other."""
 
 PATIENCE_S = 10.0
 """Whoever hears nothing of Redis for so long takes it for away."""
