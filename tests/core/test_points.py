@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.core import points
 from orchestrator.core.effects import PostEntry, Redeem, Release, Reserve
@@ -30,6 +32,31 @@ def test_an_award_makes_a_lot_and_is_posted_from_the_house() -> None:
     (entry,) = effects
     assert isinstance(entry, PostEntry)
     assert (entry.debit, entry.credit, entry.points) == ("issued", "available", 20)
+
+
+DONE = st.tuples(st.sampled_from(["award", "hold", "release", "wait"]), st.integers(0, 5))
+
+
+@given(st.lists(DONE))
+def test_what_an_account_has_and_when_it_is_due_is_what_its_lots_and_holds_say(
+    story: list[tuple[str, int]],
+) -> None:
+    account, now = Account(), NOW
+    for number, (what, amount) in enumerate(story):
+        if what == "award":
+            expires_at = now + amount * DAY if amount else None
+            account, _ = points.award(account, amount + 1, f"a{number}", "test", now, expires_at)
+        elif what == "hold" and account.balance_points >= amount:
+            account, _ = points.hold(account, f"h{number}", "coffee", amount, now, now + DAY)
+        elif what == "release" and account.holds:
+            account, _ = points.release(account, account.holds[0], now)
+        else:
+            now += amount * DAY
+            account, _ = points.settle(account, now)
+        anew = Account(account.lots, account.holds, account.earned_points)
+        assert account.balance_points == anew.balance_points == sum(it.points for it in anew.lots)
+        dues = {lot.expires_at for lot in anew.lots} | {hold.expires_at for hold in anew.holds}
+        assert account.due_at == anew.due_at == min((it for it in dues if it), default=None)
 
 
 def test_the_same_award_twice_is_once() -> None:
