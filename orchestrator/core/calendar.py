@@ -58,28 +58,22 @@ def instant(day: date, at: time, tz: ZoneInfo) -> datetime:
     return datetime.combine(day, at, tz).astimezone(UTC)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
+def _ahead(day: date, tz: ZoneInfo) -> timedelta | None:
+    """How far clocks in `tz` are ahead of UTC, all day long by UTC; None if they are changed."""
+    begins = datetime.combine(day, time(), UTC)
+    ahead = begins.astimezone(tz).utcoffset()
+    return ahead if ahead == (begins + _DAY).astimezone(tz).utcoffset() else None
+
+
 def _local(moment: datetime, tz: ZoneInfo) -> datetime:
-    """`moment` by the clocks of `tz`. A turn asks it of its own `now` over and over."""
+    """What a clock and a calendar in `tz` show at `moment`; the zone it bears says nothing."""
+    if moment.tzinfo is UTC and (ahead := _ahead(moment.date(), tz)) is not None:
+        return moment + ahead
     return moment.astimezone(tz)
 
 
-@lru_cache(maxsize=8192)
-def _dates(day: date, tz: ZoneInfo) -> tuple[date, datetime, date] | None:
-    """The local day in which a day of UTC begins, when the next local day begins, and which that
-    is; None if clocks are changed meanwhile."""
-    begins = datetime.combine(day, time(), UTC)
-    first, last = begins.astimezone(tz), (begins + _DAY).astimezone(tz)
-    offset = first.utcoffset()
-    if offset is None or offset != last.utcoffset():
-        return None
-    return first.date(), datetime.combine(last.date(), time(), UTC) - offset, last.date()
-
-
 def local_day(moment: datetime, tz: ZoneInfo) -> date:
-    if moment.tzinfo is UTC and (dates := _dates(moment.date(), tz)) is not None:
-        first, next_at, following = dates
-        return first if moment < next_at else following
     return _local(moment, tz).date()
 
 
