@@ -260,7 +260,7 @@ async def _until(count: Callable[[], Awaitable[int]], wanted: int) -> None:
         found = await count()
         if found >= wanted:
             break
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)  # to count them costs PostgreSQL milliseconds, which count
     if found != wanted:
         raise SystemExit(f"{found:,} triggers fired; the events hold {wanted:,}")
 
