@@ -99,6 +99,10 @@ class ContactClass(Struct, frozen=True, dict=True):
         return WHOLE_DAY if bound else None
 
 
+GONE = ContactClass(purpose="")
+"""In place of a class that is no more: nobody consents to what has no purpose."""
+
+
 class Around(Struct, frozen=True, gc=False):
     """What the rules look at besides the person, what they were sent, and the clock.
 
@@ -124,6 +128,10 @@ class ContactPolicy(Struct, frozen=True, dict=True):
 
     classes: Mapping[str, ContactClass]
     holidays: Mapping[str, HolidayPack] = {}
+
+    def rules(self, contact_class: str) -> ContactClass:
+        """The rules of a class; of one that is gone, those by which nothing goes."""
+        return self.classes.get(contact_class, GONE)
 
     @cached_property
     def memory(self) -> timedelta:
@@ -189,9 +197,9 @@ class ContactPolicy(Struct, frozen=True, dict=True):
     ) -> Around:
         """What a message of this class, of a journey's run, meets."""
         pack = None
-        if self.classes[contact_class].holidays is not None:
+        if self.rules(contact_class).holidays is not None:
             pack = self._packs.get(subscriber.timezone) or self._packs.get(None)
-        strangers = self._strangers[contact_class]
+        strangers = self._strangers.get(contact_class, frozenset())
         return Around(entered_at, avoid, strangers, pack, lists, listed)
 
 

@@ -195,7 +195,7 @@ def _rerouted(stage: Stage, enrollment: Enrollment, failed: MessageFailed) -> Re
     anew, of the day on which it now goes, not counting the message itself. What a reply led to is
     still an answer: nothing that was sent before holds it up."""
     policy = stage.project.contact
-    rules = policy.classes[failed.contact_class]
+    rules = policy.rules(failed.contact_class)
     if refusal := contact.refusal(rules, stage.subscriber):
         return refusal
     placed = stage.journey(enrollment).steps.get(failed.step)
@@ -281,7 +281,7 @@ def _settle(stage: Stage, enrollment: Enrollment, outcome: Outcome) -> Enrollmen
 
 def _leave_reason(stage: Stage, journey: Journey, properties: Mapping[str, Any]) -> str:
     """Why the subscriber leaves before the next step, or ''."""
-    rules = stage.project.contact.classes[journey.contact_class]
+    rules = stage.project.contact.rules(journey.contact_class)
     if contact.refused(rules, stage.subscriber.consents) == "opted_out":
         return "opted_out"
     for condition in journey.leave_if:

@@ -242,7 +242,7 @@ class Stage:
         """What the contact policy says of this message now. What a reply leads to at once is an
         answer: consent and lists alone are asked, not the hour or what was sent before."""
         policy, journey = self.project.contact, where.definition
-        rules, around = policy.classes[journey.contact_class], self.around(where)
+        rules, around = policy.rules(journey.contact_class), self.around(where)
         if self.answering and where.step_id.startswith(self.answering):
             return verdict.may_answer(rules, self.subscriber, around)
         counted = policy.counted(self.recent)
@@ -310,7 +310,7 @@ class Stage:
 
     def _valid_until(self, where: Here, at: datetime) -> datetime:
         """When a message that goes at `at` is stale, or its subscriber's hours end."""
-        rules = self.project.contact.classes[where.definition.contact_class]
+        rules = self.project.contact.rules(where.definition.contact_class)
         stale = at + rules.valid
         tz = calendar.zone(self.subscriber.timezone)
         answers = self.answering and where.step_id.startswith(self.answering)

@@ -10,7 +10,7 @@ import asyncpg
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from orchestrator.core.contact import ContactClass, refused
+from orchestrator.core.contact import GONE, ContactClass, refused
 from orchestrator.core.delivery import Outgoing
 from orchestrator.core.model import Consent, Content
 from orchestrator.core.project import Project
@@ -103,9 +103,6 @@ SELECT channel FROM attempts WHERE claimed_by IS NULL AND paced IS NOT NULL AND 
 
 _content = Decoder(Content).decode
 _consents = Decoder(dict[str, Consent]).decode
-
-_GONE = ContactClass(purpose="")
-"""In place of a class that the contact policy has no more."""
 
 ATTEMPT_SIZE = 50
 """Messages of one attempt at most: the smallest number that a gateway claims at once."""
@@ -228,7 +225,7 @@ async def claim(
 def opted_out(classes: Classes, contact_class: str, consents: str) -> bool:
     """Whether somebody of these consents (JSON) has opted out of the class; of one that is gone,
     whether they have of everything. What cannot be read is taken for a refusal."""
-    rules = classes.get(contact_class, _GONE)
+    rules = classes.get(contact_class, GONE)
     try:
         return refused(rules, _consents(consents)) == "opted_out"
     except ValueError:
