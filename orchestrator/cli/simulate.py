@@ -77,7 +77,14 @@ def simulated(
         int | None,
         typer.Option(min=1, metavar="N", help="Of the real ones only so many, chosen evenly."),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=1_000, help="How many days they live.")] = 90,
+    days: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1_000,
+            help="How many days they live; for real people the rest of today is the first.",
+        ),
+    ] = 90,
     start: Annotated[
         datetime | None,
         typer.Option(
@@ -138,11 +145,11 @@ def simulated(
         _replay(settings.project, whole, days, sample, seed, json, verbose)
         return
     now = settings.clock.now()
-    begin = now if real else _begin(start.date() if start else None, now, whole)
+    begin = _begin(start.date() if start else None, now, whole)
     other = _playable(revision(settings.project, against)) if against else None
     if real:
         audience = run_once(
-            project, verbose, lambda _, connection: _sampled(connection, whole, begin, sample, seed)
+            project, verbose, lambda _, connection: _sampled(connection, whole, now, sample, seed)
         )
     else:
         people = subscribers or SUBSCRIBERS
@@ -152,13 +159,16 @@ def simulated(
 
     def play(texts: Mapping[str, str], name: str) -> Forecast:
         stage = Stage(
-            texts, form, begin, days, seed, ANSWER, audience.older, dict(audience.halted), spoken
-        )
+            texts, form, begin, days, seed, ANSWER, audience.older, dict(audience.halted), spoken,
+            now if real else None,
+        )  # fmt: skip
         with _progress(audience.people, name) as progress:
             count = min(jobs or _cores(), -(-audience.people // FEW))
             tally = simulate(stage, audience.parts(), count, progress)
         played = stage.project()
-        absent = absence.reasons(played, form, begin, stage.end, audience.listed, audience.halted)
+        absent = absence.reasons(
+            played, form, stage.since, stage.end, audience.listed, audience.halted
+        )
         return forecast(tally, played, begin, days, seed, rates, absent)
 
     before = play(other.files, other.name) if other else None

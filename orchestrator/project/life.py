@@ -311,10 +311,12 @@ def runs(project: Project, after: datetime, until: datetime) -> Iterator[tuple[d
 
 @lru_cache(maxsize=1024)
 def lasting(condition: Condition) -> Reading:
-    """Of what a condition asks, all that changes only with the subscriber: no use, points or
-    lists. Unless that is true, the condition does not hold."""
+    """Of what a condition asks, all that changes only with the subscriber: no use, points, lists
+    or areas. Unless that is true, the condition does not hold."""
     return reading(
-        it for it in condition.parts() if not it.lists() and all(map(_lasts, it.names()))
+        it
+        for it in condition.parts()
+        if not it.lists() and not it.areas() and all(map(_lasts, it.names()))
     )
 
 

@@ -42,9 +42,9 @@ waits long for the others."""
 
 
 class Stage(Struct, frozen=True):
-    """What is played, by whom and when: all that a process needs to know. `older` are the journeys'
-    texts that real people still stand in, by path. `answer` says where the function is that answers
-    replies: `bot.router:answer`."""
+    """What is played, by whom and when: all that a process needs to know. `begin` is when the first
+    day begins. `older` are the journeys' texts that real people still stand in, by path. `answer`
+    says where the function is that answers replies: `bot.router:answer`."""
 
     files: Mapping[str, str]
     audience: AudienceForm
@@ -56,6 +56,13 @@ class Stage(Struct, frozen=True):
     halted: Mapping[str, Halt] = {}
     languages: tuple[str, ...] = ()
     """In whose national tables SMS may be written."""
+    now: datetime | None = None
+    """When the lives of real people go on, on the first day."""
+
+    @property
+    def since(self) -> datetime:
+        """From when on somebody lives."""
+        return self.now or self.begin
 
     @property
     def end(self) -> datetime:
@@ -91,10 +98,10 @@ class Play:
         project = project or stage.project()
         module, _, name = stage.answer.partition(":")
         self._answer: Answer = getattr(import_module(module), name)
-        self._begin, self._end = stage.begin, stage.end
+        self._since, self._end = stage.since, stage.end
         self._project = remembering(project)
-        self._cast = Cast(stage.audience, project, stage.begin, stage.end, stage.seed)
-        self._runs = [*runs(project, stage.begin - timedelta(microseconds=1), stage.end)]
+        self._cast = Cast(stage.audience, project, stage.since, stage.end, stage.seed)
+        self._runs = [*runs(project, stage.since - timedelta(microseconds=1), stage.end)]
         # Nobody brings a fresh list or pack of holidays: lists are taken to be kept fresh.
         self._lists = dict.fromkeys(project.contact.lists, stage.end)
         self._halted = stage.halted
@@ -122,7 +129,7 @@ class Play:
             for known in self._members.values():
                 known.meet(somebody)
         life = Life(
-            self._scene(somebody), self._answer, self._begin, self._triggers, somebody.ledger()
+            self._scene(somebody), self._answer, self._since, self._triggers, somebody.ledger()
         )
         self.tally.begin(life)
         life.expect_all(self._cast.happens(new))

@@ -412,6 +412,36 @@ def test_real_people_go_on_from_where_they_stand(programme: Mapping[str, str]) -
     assert found.per_day[2] == 1
 
 
+def test_what_real_people_get_is_counted_by_the_clock_and_the_day() -> None:
+    """They go on in the middle of a day. Whom a segment brings in may be asked by an area."""
+    files = {
+        **{name: text for name, text in TWO.items() if not name.startswith("journeys/q")},
+        **_lonely("loud", "{segment: near, every: day at 09:00}"),
+        "journeys/program/areas.yaml": "areas: {campus: {cells: [c1]}}",
+        "journeys/program/segments.yaml": (
+            "segments: {near: \"in_area('campus', subscriber.home)\"}"
+        ),
+    }
+    form = AudienceForm(people=(People(kind="all"),))
+    now = datetime(2026, 3, 2, 14, 7, 30, 500_000, tzinfo=UTC)
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    stage = Stage(files, form, midnight, 3, 1, ANSWER, now=now)
+    cast = Cast(form, stage.project(), now, stage.end, 1)
+    people = []
+    for number, home in ((1, "c1"), (2, "c2")):
+        cast.shake(number)
+        somebody = cast.somebody(number)
+        lives = replace(somebody.subscriber, attributes={"home": home}, timezone="UTC")
+        people.append(replace(somebody, subscriber=lives))
+    play = Play(stage)
+    play.play(packed(people))
+    found = forecast(play.tally, stage.project(), midnight, 3, 1)
+    assert found.per_day == [0, 1, 0]
+    sms = found.channels["sms"]
+    assert {hour for hour, count in enumerate(sms.per_hour) if count} == {9}
+    assert sms.peak_second.at == datetime(2026, 3, 3, 9, tzinfo=UTC)
+
+
 def test_one_whose_journey_nobody_knows_fails_alone() -> None:
     stage = staged(TWO, 5, audience=audience(timedelta(days=1)))
     project = stage.project()
