@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -33,6 +34,9 @@ FORSAKEN_MS = 15_000
 
 GONE_MS = 60_000
 """A consumer that has not asked for so long (it asks four times a second) was killed."""
+
+LONGEST_AGO_S = 86_400.0
+"""An entry is taken for one of the last day: whoever adds it may give it any id."""
 
 NEW = ">"
 """Instead of an id: entries that nobody had yet."""
@@ -134,7 +138,7 @@ class FeedStream:
                 broken.append(_other(fields))
                 continue
             read, unread = read_lines(_lines(fields))
-            added = self._intake.clock.domain_at(int(name.partition(b"-")[0]) / 1000)
+            added = self._intake.clock.domain_at(_added_s(name))
             shapes += [it if it.at else replace(it, at=added) for _, it in read]
             broken += unread
         for start in range(0, max(1, len(shapes)), MOST_EVENTS):
@@ -199,6 +203,12 @@ def _hands(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
             hand, octets = [], 0
     if hand:
         yield hand
+
+
+def _added_s(name: bytes) -> float:
+    """When the entry of this id was added, in Unix seconds."""
+    now_s = time.time()
+    return min(now_s, max(now_s - LONGEST_AGO_S, int(name.partition(b"-")[0]) / 1000))
 
 
 def _lines(fields: Mapping[bytes, bytes]) -> bytes:

@@ -180,6 +180,7 @@ class Matcher:
                 self._committing.cancel()
                 await asyncio.wait({self._committing}, timeout=ENDING_S)
             await self._turns.ended(ENDING_S)
+            self._context.meters.matching(partitions=0, waits=0, late=0)
 
     async def _look(self) -> None:
         """Now and then: the newest project and lists, and our fair part of the partitions."""

@@ -190,13 +190,17 @@ class Meters:
             if count:
                 self._events.labels(outcome).inc(count)
 
-    def matching(self, *, partitions: int, waits: int, late: int, backlog: Backlog) -> None:
-        """How the matcher of this process stands; so many more events came too late."""
+    def matching(
+        self, *, partitions: int, waits: int, late: int, backlog: Backlog | None = None
+    ) -> None:
+        """How the matcher of this process stands; so many more events came too late. `backlog` is
+        as it was said last, if none is given."""
         self._partitions.set(partitions)
         self._waits.set(waits)
         self._late.inc(late)
-        self._backlog.set(backlog.events)
-        self._feed_lag_s.set(backlog.lag_s)
+        if backlog is not None:
+            self._backlog.set(backlog.events)
+            self._feed_lag_s.set(backlog.lag_s)
 
     def waiting(self, events: float) -> None:
         """So many events wait for matchers, whether one runs or not."""

@@ -21,11 +21,12 @@ SOURCE = "trigger"
 async def add(
     connection: asyncpg.Connection, fired: Sequence[Fired], now: datetime, ids: Ids
 ) -> tuple[list[tuple[int, int]], int]:
-    """What fired waits for its subscribers' turns, in the order of firing. Returns (subscriber id,
-    shard) of each event that is new, and how many fired for nobody we know."""
+    """In the caller's transaction, what fired waits for its subscribers' turns, in the order of
+    firing. Returns (subscriber id, shard) of each event that is new, and how many fired for nobody
+    we know."""
     keys = {it.who for it in fired if isinstance(it.who, str)}
     numbers = {("sms", f"+{it.who}") for it in fired if isinstance(it.who, int)}
-    owners = await subscribers.owners(connection, numbers) if numbers else {}
+    owners = await subscribers.held_owners(connection, numbers) if numbers else {}
     named = await subscribers.find_keys(connection, keys) if keys else {}
     known: dict[Who, tuple[int, int]] = dict(named.items())
     for (_, address), owner in owners.items():

@@ -46,27 +46,28 @@ ON CONFLICT (partition) DO UPDATE SET partitions = excluded.partitions,
 """
 
 # The same, and what fired for telephones is an event of whoever has them, unless nobody does. Until
-# the transaction ends none of these people is erased or becomes one with another, and whoever was
-# gets none. People and source ids come in an order that is the same for all who write at once, so
-# that none waits for another in a circle. Fails if a source id is known already.
+# the transaction ends none of these people is erased or becomes one with another. People and source
+# ids come in an order that is the same for all who write at once, so that none waits for another in
+# a circle. Fails if a source id is known already, or if one of these people went while it waited
+# for them: then an event would be nobody's.
 # It is one statement, and so one transaction by itself: half of what a commit costs is going to and
 # fro.
 LET_HAPPEN = f"""
-WITH kept AS ({KEEP}), held AS MATERIALIZED (
-    SELECT u.id, s.id AS subscriber_id, s.shard, u.name, u.properties, u.at, u.source_id
+WITH kept AS ({KEEP}), met AS MATERIALIZED (
+    SELECT u.*, a.subscriber_id
     FROM unnest($9::bigint[], $10::text[], $11::text[], $12::text[], $13::float8[], $14::text[])
         AS u (id, number, name, properties, at, source_id)
     JOIN addresses a ON a.channel = 'sms' AND a.address = u.number
-    JOIN subscribers s ON s.id = a.subscriber_id
-    ORDER BY s.id FOR KEY SHARE OF s
+), held AS MATERIALIZED (
+    SELECT id, shard FROM subscribers WHERE id IN (SELECT subscriber_id FROM met)
+    ORDER BY id FOR KEY SHARE
 ), noted AS (
     INSERT INTO sources (source, source_id, at)
-    SELECT $15, source_id, $8 FROM held ORDER BY source_id
+    SELECT $15, source_id, $8 FROM met ORDER BY source_id
 )
 INSERT INTO events (id, subscriber_id, shard, kind, name, properties, at, source, source_id)
-SELECT id, subscriber_id, shard, 'trigger', name, properties::jsonb, to_timestamp(at), $15,
-    source_id
-FROM held
+SELECT met.id, held.id, shard, 'trigger', name, properties::jsonb, to_timestamp(at), $15, source_id
+FROM met LEFT JOIN held ON held.id = met.subscriber_id
 RETURNING subscriber_id, shard
 """
 
@@ -211,12 +212,12 @@ async def save(
         places = _places(checkpoints, now)
         news = firing.columns(fired, now, ids)
         more = any(it.is_more for it in checkpoints)
-        with suppress(asyncpg.UniqueViolationError):
+        with suppress(asyncpg.UniqueViolationError, asyncpg.NotNullViolationError):
             async with connection.transaction() if more else nullcontext():
                 rows = await connection.fetch(LET_HAPPEN, *places, *news, firing.SOURCE)
                 await _keep(connection, checkpoints)
             return [(row[0], row[1]) for row in rows], len(fired) - len(rows)
-    # Some of it is stored already, or for people without a telephone.
+    # Some of it is stored already, or for people without a telephone, or whose it is just changed.
     async with connection.transaction():
         stored, nobody = await firing.add(connection, fired, now, ids)
         await connection.execute(KEEP, *_places(checkpoints, now))

@@ -107,6 +107,26 @@ async def test_to_read_again_ends_also_while_redis_gives_no_answer(
         server.stop()
 
 
+@pytest.mark.parametrize("name", ["1700000000000000-0", "18446744073709551614-1", "1-1"])
+async def test_an_entry_of_any_id_is_dealt_with(
+    database_url: str, redis_url: str, name: str
+) -> None:
+    """Some count in microseconds, or from one."""
+    async with installed(database_url, redis_url, TRIGGERS, clock()) as office:
+        await people(office, range(1))
+        redis = office.streams.redis
+        await redis.xadd(FEED, {"event": BODY % "first"}, id=name)
+        await redis.xadd(FEED, {"event": BODY % "second"})
+        stopping = asyncio.Event()
+        task = asyncio.create_task(_feed(office).serve(stopping))
+        async with asyncio.timeout(30):
+            while await redis.xlen(FEED):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        stopping.set()
+        await task
+        assert await value(office, "SELECT count(*) FROM events") == 2
+
+
 def _feed(office: Context) -> FeedStream:
     return FeedStream(office.streams.redis, Intake(office), "one")
 

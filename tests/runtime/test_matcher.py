@@ -144,6 +144,17 @@ async def test_matchers_share_fairly_and_hand_over_when_they_stop(office: Contex
         await until_found(office, 40, FIRED)
 
 
+async def test_a_matcher_that_has_stopped_tells_of_no_partitions(office: Context) -> None:
+    def told() -> float | None:
+        return office.meters.registry.get_sample_value("outreach_matching_partitions")
+
+    async with matching(office):
+        async with asyncio.timeout(30):
+            while not told():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert told() == 0
+
+
 async def test_a_new_project_counts_within_seconds(office: Context) -> None:
     elsewhere = TRIGGERS["journeys/at-once.yaml"].replace("'campus'", "'elsewhere'")
     async with matching(office):

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from orchestrator.core.sieve import Who
 from orchestrator.core.standing import Changes, Fired, Wait
-from orchestrator.store import matching, subscribers
+from orchestrator.store import joining, matching, subscribers
 from orchestrator.store.ids import Ids
 from orchestrator.store.matching import Checkpoint, Place
 from orchestrator.store.subscribers import NewSubscriber
@@ -117,4 +117,25 @@ async def test_who_is_being_erased_gets_nothing_if_they_are(
     erased = ending.startswith("DELETE")
     assert await saving == ((1, 1) if erased else (2, 0))
     assert [it[0] for it in await store.found()] == (["k1"] if erased else ["k0", "k1"])
+    await other.close()
+
+
+@pytest.mark.parametrize("also", [(), (fired("mute", "b"),)])
+async def test_who_is_becoming_one_with_another_gets_it_as_whoever_they_are_then(
+    store: Store, database_url: str, also: Sequence[Fired]
+) -> None:
+    other = await asyncpg.connect(database_url)
+    ids = await subscribers.find_keys(other, ["k0", "k1"])
+    joined = other.transaction()
+    await joined.start()
+    both = await joining.lock(other, [it[0] for it in ids.values()])
+    saving = asyncio.create_task(store.save(fired(FIRST, "a"), *also))
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with asyncio.timeout(30):
+        while not await other.fetchval(waiting):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await joining.merge(other, both[ids["k1"][0]], both[ids["k0"][0]], NOW)
+    await joined.commit()
+    assert await saving == (1 + len(also), 0)
+    assert {it[0] for it in await store.found()} == {"k1", *(["mute"] if also else [])}
     await other.close()
