@@ -44,8 +44,9 @@ def cpu_s(roots: Iterable[int]) -> float:
     return total * _TICK_S
 
 
-def servers(word: str, folder: Path) -> list[int]:
-    """The processes whose command line has `word` and `folder`."""
+def servers(program: str, folder: Path) -> list[int]:
+    """The processes of programs so named that were given a path in `folder`; not those of others
+    that were, such as a client that was told where its server is."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -53,6 +54,7 @@ def servers(word: str, folder: Path) -> list[int]:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
-            if word in line and str(folder) in line:
+            named = Path(line.partition(" ")[0]).name.startswith(program)
+            if named and str(folder) in line:
                 found.append(int(entry.name))
     return found
