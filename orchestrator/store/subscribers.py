@@ -156,11 +156,12 @@ async def upsert(
         default_locale,
         json.encode({key: s.locale for key, s in by_key.items() if s.locale is not None}),
     )
-    addresses = [
+    # In one order for all who write at once, so that none waits for another in a circle.
+    addresses = sorted(
         (channel, address, row["id"])
         for row in rows
         for channel, address in by_key[row["key"]].addresses.items()
-    ]
+    )
     if addresses:
         await connection.execute(
             ADD_ADDRESSES, *[list(column) for column in zip(*addresses, strict=True)]

@@ -105,3 +105,33 @@ async def test_of_two_imports_of_a_stranger_at_once_one_gets_them(office: Contex
 async def test_a_stranger_may_be_described_by_the_key_that_they_have(office: Context) -> None:
     await told(office, STRANGER)
     assert await told(office, STRANGER) == Added(0, 1, {})
+
+
+async def test_several_that_are_imported_while_they_write_do_not_wait_in_a_circle(
+    office: Context,
+) -> None:
+    """Neither the import nor a carrier's hand is refused, whatever the order of each."""
+    numbers = [f"+861380000000{it}" for it in (3, 2, 1)]
+    news = [
+        NewSubscriber(key, addresses={"sms": it}) for key, it in zip("abc", numbers, strict=True)
+    ]
+    replies = [Reply("sms", it, "hello", it) for it in numbers]
+    ingest = Ingest(office)
+
+    async def imported() -> Added:
+        async with under_way(office) as connection:
+            return await importing.add(connection, news, NOON, "en", office.secret)
+
+    async with office.pool.acquire() as connection:
+        held = connection.transaction()
+        await held.start()
+        middle = NewSubscriber("m", addresses={"sms": numbers[1]})
+        await importing.add(connection, [middle], NOON, "en")
+        one = asyncio.ensure_future(imported())
+        other = asyncio.ensure_future(ingest.inbox.replies(replies))
+        while await value(office, WAITING) < 2:  # noqa: ASYNC110 — PostgreSQL waits
+            await asyncio.sleep(0.01)
+        await held.rollback()
+    await asyncio.gather(one, other)
+    await ingest.answered()
+    assert len(await rows(office, LISTED)) == 3
