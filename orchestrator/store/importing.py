@@ -68,6 +68,7 @@ async def _add(
     adopted: dict[tuple[int, str], str] = {}
     refused: dict[str, str] = {}
     good: list[NewSubscriber] = []
+    described: set[str] = set()  # who keeps their key cannot be somebody else as well
     for s in news:
         strangers: list[tuple[int, str]] = []
         for channel, address in s.addresses.items():
@@ -75,7 +76,8 @@ async def _add(
             known = owners.get((channel, address))
             if owner == s.key:
                 continue
-            if known is not None and owner == f"{channel}:{address}" and known.key == owner:
+            wrote = owner == f"{channel}:{address}" and owner not in described
+            if known is not None and wrote and known.key == owner:
                 strangers.append((known.subscriber_id, owner))
             else:
                 refused[s.key] = owner
@@ -84,6 +86,7 @@ async def _add(
         adopted.update(dict.fromkeys(strangers[:1], s.key))
         taken.update(dict.fromkeys(s.addresses.items(), s.key))
         good.append(s)
+        described.add(s.key)
     if adopted:
         ids, before = zip(*adopted, strict=True)
         rows = await connection.fetch(ADOPT, ids, before, [*adopted.values()])

@@ -107,6 +107,19 @@ async def test_a_stranger_may_be_described_by_the_key_that_they_have(office: Con
     assert await told(office, STRANGER) == Added(0, 1, {})
 
 
+async def test_of_two_rows_of_one_import_that_are_a_stranger_the_first_gets_them(
+    office: Context,
+) -> None:
+    """Also if one of them is the stranger's own key, as our export has it."""
+    for first, second in ((STRANGER, "a"), ("a", STRANGER)):
+        await told(office, STRANGER)
+        news = [NewSubscriber(key, addresses=NUMBER) for key in (first, second)]
+        async with under_way(office) as connection:
+            added = await importing.add(connection, news, NOON, "en", office.secret)
+        assert added == Added(0, 1, {second: first})
+        assert await rows(office, LISTED) == [(first, first)]
+
+
 async def test_several_that_are_imported_while_they_write_do_not_wait_in_a_circle(
     office: Context,
 ) -> None:
