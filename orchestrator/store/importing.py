@@ -81,9 +81,11 @@ async def _add(
                 strangers.append((known.subscriber_id, owner))
             else:
                 refused[s.key] = owner
+        if len(strangers) > 1:  # who are not one with each other: only they can say that they are
+            refused[s.key] = strangers[1][1]
         if s.key in refused:
             continue
-        adopted.update(dict.fromkeys(strangers[:1], s.key))
+        adopted.update(dict.fromkeys(strangers, s.key))
         taken.update(dict.fromkeys(s.addresses.items(), s.key))
         good.append(s)
         described.add(s.key)

@@ -120,6 +120,21 @@ async def test_of_two_rows_of_one_import_that_are_a_stranger_the_first_gets_them
         assert await rows(office, LISTED) == [(first, first)]
 
 
+async def test_two_strangers_are_not_one_because_an_import_says_so(office: Context) -> None:
+    """An opt-out of the one whom they did not become would not hold for them."""
+    both = {**NUMBER, "telegram": "42"}
+    async with under_way(office) as connection:
+        news = [NewSubscriber(f"{name}:{it}", addresses={name: it}) for name, it in both.items()]
+        await importing.add(connection, news, NOON, "en", office.secret)
+        told_both = [NewSubscriber("a", addresses=both)]
+        added = await importing.add(connection, told_both, NOON, "en", office.secret)
+    assert added == Added(0, 0, {"a": "telegram:42"})
+    assert await rows(office, "SELECT key FROM subscribers ORDER BY 1") == [
+        (STRANGER,),
+        ("telegram:42",),
+    ]
+
+
 async def test_several_that_are_imported_while_they_write_do_not_wait_in_a_circle(
     office: Context,
 ) -> None:
