@@ -51,7 +51,7 @@ async def add(
 
 
 class _QuickerError(Exception):
-    """An address that was nobody's has become somebody else's."""
+    """An address that was nobody's, or a stranger's, has become somebody else's."""
 
 
 async def _add(
@@ -93,9 +93,10 @@ async def _add(
         ids, before = zip(*adopted, strict=True)
         rows = await connection.fetch(ADOPT, ids, before, [*adopted.values()])
         renamed = {row["key"] for row in rows}
-        for key in adopted.values():
-            if key not in renamed:
-                refused[key] = "somebody who wrote in before"
+        left = {was: key for (_, was), key in adopted.items() if key not in renamed}
+        if left and left.keys() - await subscribers.find_keys(connection, left):
+            raise _QuickerError
+        refused |= dict.fromkeys(left.values(), "somebody who wrote in before")
         good = [s for s in good if s.key not in refused]
     # In one order for all, so that two imports wait for each other instead of dying together.
     good.sort(key=lambda s: s.key)

@@ -98,8 +98,16 @@ async def test_of_two_imports_of_a_stranger_at_once_one_gets_them(office: Contex
     async with under_way(office) as connection:
         await importing.add(connection, [NewSubscriber("a", addresses=NUMBER)], NOON, "en")
         other = await meanwhile(office, told(office, "b"))
-    assert (await other).refused == {"b": "somebody who wrote in before"}
+    assert (await other).refused == {"b": "a"}
     assert await rows(office, LISTED) == [("a", "a")]
+
+
+async def test_an_import_that_is_sent_twice_at_once_is_taken_twice(office: Context) -> None:
+    await told(office, STRANGER)
+    async with under_way(office) as connection:
+        await importing.add(connection, [NewSubscriber("a", addresses=NUMBER)], NOON, "en")
+        again = await meanwhile(office, told(office, "a"))
+    assert await again == Added(0, 1, {})
 
 
 async def test_a_stranger_may_be_described_by_the_key_that_they_have(office: Context) -> None:
