@@ -13,10 +13,14 @@ from orchestrator.store import optouts, subscribers
 from orchestrator.store.subscribers import NewSubscriber
 
 # Somebody who wrote to us before we knew them is now known by the operator's own key, unless
-# another import was quicker. Their shard stays: it is in many rows, and only has to be stable.
+# another import was quicker. Their shard stays: it is in many rows, and only has to be stable. They
+# are locked in the order of all who write at once, so that none waits for another in a circle.
 ADOPT = """
+WITH held AS MATERIALIZED (
+    SELECT id FROM subscribers WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE
+)
 UPDATE subscribers s SET key = u.key
-FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u (id, was, key)
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u (id, was, key) JOIN held USING (id)
 WHERE s.id = u.id AND s.key = u.was AND NOT EXISTS (SELECT FROM subscribers t WHERE t.key = u.key)
 RETURNING s.key
 """

@@ -34,6 +34,10 @@ SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 
+BY_ID = "SELECT key FROM subscribers ORDER BY id"
+
+LOCK = "SELECT FROM subscribers WHERE key = $1 FOR UPDATE"
+
 Result = TypeVar("Result")
 
 
@@ -171,3 +175,23 @@ async def test_several_that_are_imported_while_they_write_do_not_wait_in_a_circl
     await asyncio.gather(one, other)
     await ingest.answered()
     assert len(await rows(office, LISTED)) == 3
+
+
+async def test_strangers_of_an_import_are_locked_in_one_order(office: Context) -> None:
+    """Whoever waits for the first of them does not hold another one meanwhile."""
+    async with under_way(office) as connection:
+        keys = [f"sms:{NUMBER['sms'][:-1]}{n}" for n in range(2)]
+        strangers = [NewSubscriber(key, addresses={"sms": key[4:]}) for key in keys]
+        await subscribers.upsert(connection, strangers, NOON, "en")
+    first, last = sorted(keys, key=[key for (key,) in await rows(office, BY_ID)].index)
+    news = [NewSubscriber(f"k{key}", addresses={"sms": key[4:]}) for key in (last, first)]
+
+    async def imported() -> Added:
+        async with under_way(office) as connection:
+            return await importing.add(connection, news, NOON, "en", office.secret)
+
+    async with under_way(office) as connection:
+        await connection.execute(LOCK, first)
+        other = await meanwhile(office, imported())
+        await connection.execute(f"{LOCK} NOWAIT", last)
+    assert await other == Added(0, 2, {})
