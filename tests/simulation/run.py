@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -100,6 +101,7 @@ class Theatre:
         began = time.monotonic()
         for seed in seeds:
             await self._means.stock.grow(6)
+            random.seed(seed)  # how long the code itself waits between two tries
             world = World(seed, self._means)
             try:
                 async with asyncio.timeout(PATIENCE_S):
