@@ -257,7 +257,7 @@ class Schedule:
 
     async def _rest(self) -> None:
         """Everybody is parked, blocked, waiting for somebody of theirs, or done."""
-        loop = asyncio.get_running_loop()
+        loop, noted = asyncio.get_running_loop(), len(self.trace)
         while True:
             if any(it.blocked is None for it in self._running):
                 self._changed = loop.create_future()
@@ -270,8 +270,10 @@ class Schedule:
             elif self._ready:
                 await asyncio.sleep(0)
             else:
-                # Whoever a commit woke races with whoever committed: their order here is ours.
+                # Whoever a commit woke races with whoever committed, and with whoever was given up
+                # for them: their order here is ours, and that of what came of it in the trace.
                 self.parked.sort(key=lambda it: (it.since, it.life.name, it.what))
+                self.trace[noted:] = sorted(self.trace[noted:])
                 return
 
     async def _look(self) -> None:
