@@ -195,8 +195,11 @@ class _Desk:
         return item
 
     def _refused(self, item: Item) -> bool:
-        rules = self._context.projects.project.contact.classes.get(item.contact_class)
-        return rules is not None and refused(rules, item.consents) is not None
+        policy = self._context.projects.project.contact
+        reason = refused(policy.rules(item.contact_class), item.consents)
+        if item.contact_class in policy.classes:
+            return reason is not None
+        return reason == "opted_out"  # nobody can have agreed to a class that is gone
 
     async def _end(self, channel: str, ended: list[tuple[str, str, str]]) -> None:
         """The items of these carrier ids have had their last word. Saying it twice is once."""

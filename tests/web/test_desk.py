@@ -279,7 +279,10 @@ async def test_who_is_not_reached_is_tried_three_times(house: House) -> None:
     assert (await house.tags())["ann"] == ["lost"]
 
 
-async def test_nobody_calls_whoever_opted_out_since(house: House) -> None:
+@pytest.mark.parametrize("contact_class", ["care", "gone"])
+async def test_nobody_calls_whoever_opted_out_since(house: House, contact_class: str) -> None:
+    """Also if the project has no such class of contact any more."""
+    await house.context.pool.execute("UPDATE messages SET contact_class = $1", contact_class)
     await house.context.pool.execute(
         """UPDATE subscribers SET consents = jsonb_build_object('everything',
             jsonb_build_object('granted', false, 'at', now())) WHERE key = 'ann'"""
